@@ -1,0 +1,120 @@
+"""What every auditor takes, gives back and refuses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class AuditorError(ValueError):
+    """The auditor's problem is badly posed; the message says what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """A checked, padded batch of auditor problems: the examples x, their signs and weights.
+
+    x: (problems, n, d) scores; y: (problems, n), +1 = member (from forget), -1 = held out,
+    0 = padding;
+    c: (problems, n) loss weights that sum to 1 in each problem, 0 = padding;
+    void: (problems,) True where members or non-members are missing. A void problem has no best
+    response: its weights are all 0, its fit is w = 0, b = 0, and no gradient passes through it.
+    """
+
+    x: Tensor
+    y: Tensor
+    c: Tensor
+    void: Tensor
+
+
+def pose(scores: Tensor, members: Tensor, weight: Tensor | None, dtype: torch.dtype) -> Problem:
+    """Check what the caller hands over and turn it into a `Problem`.
+
+    Raises AuditorError on wrong shapes, labels other than 0 and 1, negative weights, and NaN or
+    infinite scores outside the padding.
+    """
+    if scores.ndim != 3 or members.shape != scores.shape[:2]:
+        raise AuditorError(
+            f"expected scores (problems, n, d) and members (problems, n); "
+            f"got {tuple(scores.shape)} and {tuple(members.shape)}"
+        )
+    weight = torch.ones_like(scores[..., 0]) if weight is None else weight
+    if weight.shape != members.shape:
+        raise AuditorError(
+            f"weight has shape {tuple(weight.shape)}; give one weight an example, "
+            f"{tuple(members.shape)}"
+        )
+    weight, y = weight.to(dtype), 2 * members.to(dtype) - 1
+    used = weight > 0
+    x = torch.where(used[..., None], scores.to(dtype), 0)
+    labelled = ((members == 0) | (members == 1)).all()
+    finite, positive = x.isfinite().all(), (weight >= 0).all()
+    if not torch.stack([labelled, finite, positive]).all():  # one synchronisation for all three
+        _explain(x, bool(labelled), bool(finite))
+    y = torch.where(used, y, 0)
+    void = ~((y > 0).any(1) & (y < 0).any(1))
+    total = weight.sum(1, keepdim=True)
+    c = torch.where(void[:, None], 0, weight / total.clamp_min(torch.finfo(dtype).tiny))
+    return Problem(x=x, y=y, c=c, void=void)
+
+
+def _explain(x: Tensor, labelled: bool, finite: bool) -> None:
+    if not labelled:
+        raise AuditorError("members must be 0 (held out) or 1 (from forget); got other values")
+    if not finite:
+        bad = int((~x.isfinite()).any(-1).sum())
+        raise AuditorError(
+            f"{bad} of {x.shape[0] * x.shape[1]} examples have NaN or infinite scores: "
+            "the network has diverged; lower its learning rate or alpha"
+        )
+    raise AuditorError("weights must be >= 0 (0 = padding); got negative or NaN weights")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearFit:
+    """Best responses w.x - b of a batch of linear auditors; > 0 says member.
+
+    w: (problems, d), b: (problems,): differentiable in the scores they were fitted on;
+    dual: (problems, n), -c_i loss'(m_i), 0 for padding; converged, void: (problems,) bool;
+    residual: (problems,) infinity norm of the stationarity condition; iterations: of the batch.
+    """
+
+    w: Tensor
+    b: Tensor
+    dual: Tensor
+    converged: Tensor
+    void: Tensor
+    residual: Tensor
+    iterations: int
+
+    def decision(self, scores: Tensor) -> Tensor:
+        """Signed decisions (problems, k) for other scores (problems, k, d); differentiable."""
+        x = scores.to(self.w.dtype)
+        return torch.einsum("pkd,pd->pk", x, self.w) - self.b[:, None]
+
+
+class Fit(Protocol):
+    """What the game needs of any fitted auditor."""
+
+    @property
+    def converged(self) -> Tensor: ...
+
+    @property
+    def void(self) -> Tensor: ...
+
+    def decision(self, scores: Tensor) -> Tensor: ...
+
+
+class Auditor(Protocol):
+    """Anything that answers a batch of scores with a differentiable best response."""
+
+    def fit(
+        self,
+        scores: Tensor,
+        members: Tensor,
+        weight: Tensor | None = None,
+        start: object | None = None,
+    ) -> Fit: ...

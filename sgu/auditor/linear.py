@@ -1,0 +1,270 @@
+"""The linear auditor: exact best responses of a whole batch of problems, and their derivative.
+
+For every problem of the batch (one fold of one class, say) minimise over theta = (w, b)
+
+    reg R(w) + sum_i c_i loss(m_i),       m_i = y_i (w.x_i - b) = A_i . theta
+
+by a primal-dual interior-point method (predictor-corrector; `rows` holds the losses, `systems` the
+Newton matrix) that runs all problems at once and follows the central path down to mu = `smoothing`.
+There the stationarity condition  F(theta, X) = reg R'(w) - sum_i dual_i A_i = 0  has the Jacobian
+H = reg R'' + sum_i D_i A_i A_i', the Newton matrix itself, so the implicit function theorem costs
+one more solve with the last factorisation (game.md, section 3):
+
+    v = H^-1 dU/dtheta,     dU/dx_i = dual_i y_i v_w - D_i (A_i . v) y_i w
+
+`dual_i` and -D_i (A_i . v) are known once that system is solved, so `backward` is one product.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from sgu.auditor.base import AuditorError, LinearFit, Problem, pose
+from sgu.auditor.rows import LOSSES, HingeRows, Rows
+from sgu.auditor.systems import Coordinates, DualSystem, Features, Kernel, PrimalSystem, System
+
+TO_THE_WALL = 0.995  # share of the way to the boundary that one step may go
+WARM_MU = 1e-3  # a warm start re-enters the path here: low enough to save steps, still central
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearAuditor:
+    """Batched exact linear auditor.
+
+    loss: hinge (the paper's), squared_hinge, logistic; penalty: l2 = |w|^2/2, l1 = |w|_1;
+    reg: its weight, > 0; smoothing: mu, where the central path ends: the objective is within
+    2 mu (1 + d reg) of its minimum, and the gradient is that of the smoothed problem;
+    route: primal ((d+1) x (d+1) systems), dual (n x n), or auto: dual where n < d with l2 (with l1
+    and hinge, a linear programme, both D and 1/E blow up and the dual matrix loses its rank).
+    A problem that misses `tolerance` within `max_iterations`, or whose Newton matrix turns
+    singular, is flagged in `LinearFit.converged`; it answers w = 0, b = 0 and passes no gradient.
+    """
+
+    loss: Literal["hinge", "squared_hinge", "logistic"] = "hinge"
+    penalty: Literal["l2", "l1"] = "l2"
+    reg: float = 1e-2
+    smoothing: float = 1e-10
+    tolerance: float = 1e-9
+    max_iterations: int = 60
+    route: Literal["auto", "primal", "dual"] = "auto"
+    dtype: torch.dtype = torch.float64
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES or self.penalty not in ("l2", "l1"):
+            raise AuditorError(
+                f"loss {self.loss!r} with penalty {self.penalty!r}: "
+                f"losses are {', '.join(LOSSES)}; penalties are l2, l1"
+            )
+        if not self.reg > 0:
+            raise AuditorError(
+                f"reg = {self.reg}: must be > 0. Without regularisation separable sets have no "
+                "unique best response, so no gradient; the authors' setting is penalty='l1' with "
+                "a small reg such as 1e-3"
+            )
+        if not self.smoothing > 0:
+            raise AuditorError(f"smoothing = {self.smoothing}: must be > 0, such as 1e-10")
+
+    def fit(
+        self,
+        scores: Tensor,
+        members: Tensor,
+        weight: Tensor | None = None,
+        start: LinearFit | None = None,
+    ) -> LinearFit:
+        """Best responses to scores (problems, n, d) with members (problems, n) in {0, 1}.
+
+        weight: (problems, n) >= 0, 0 = padding, normalised to sum 1 a problem; start: an earlier
+        fit of as many problems, to start from. Raises AuditorError on malformed input.
+        """
+        problem = pose(scores, members, weight, self.dtype)
+        x = scores.to(self.dtype) if scores.requires_grad else problem.x
+        solution = _Solution()
+        w, b = _BestResponse.apply(x, self, problem, start, solution)
+        return LinearFit(
+            w=w,
+            b=b,
+            dual=solution.dual,
+            converged=solution.converged & ~problem.void,
+            void=problem.void,
+            residual=solution.residual,
+            iterations=solution.iterations,
+        )
+
+
+class _Solution:
+    """What the solver finds, in the coordinates z = (x - mean)/scale; w = w_z/scale."""
+
+    w: Tensor  # (problems, d), of z
+    b: Tensor  # (problems,), of z
+    dual: Tensor
+    residual: Tensor
+    converged: Tensor
+    iterations: int
+    system: System
+    features: Features
+    mean: Tensor
+    scale: Tensor
+
+
+class _BestResponse(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        auditor: LinearAuditor,
+        problem: Problem,
+        start: LinearFit | None,
+        solution: _Solution,
+    ) -> tuple[Tensor, Tensor]:
+        del x  # `problem` holds it, checked; it is an argument for autograd's sake
+        _solve(auditor, problem, start, solution)
+        ctx.solution, ctx.problem = solution, problem
+        w = solution.w / solution.scale
+        return w, solution.b + (w * solution.mean).sum(1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_w: Tensor, grad_b: Tensor) -> tuple[Tensor | None, ...]:
+        s, y = ctx.solution, ctx.problem.y
+        passes = (s.converged & ~ctx.problem.void)[:, None]
+        g = torch.cat([(grad_w + s.mean * grad_b[:, None]) / s.scale, grad_b[:, None]], -1)
+        v, change = s.system.solve(g, torch.zeros_like(y), s.features)
+        left = (y / s.scale)[..., None] * torch.stack([s.dual, change], -1)
+        grad_x = left @ torch.stack([v[:, :-1], s.w], 1)
+        return torch.where(passes[..., None], grad_x, 0), None, None, None, None
+
+
+def _standardise(problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
+    """Centre and scale each problem: b absorbs the one, reg the other, so nothing is changed."""
+    x, c = problem.x, problem.c
+    mean = Features(x).adjoint(c)
+    z = x - mean[:, None]
+    power = torch.bmm(c[:, None], z.square()).mean(2)
+    floor = (mean.square().mean(1, keepdim=True)) * torch.finfo(x.dtype).eps ** 2
+    scale = torch.where(power > floor, power, 1).sqrt()
+    return z.div_(scale[..., None]).masked_fill_((c == 0)[..., None], 0), mean, scale
+
+
+class _Path:
+    """All problems of the batch, somewhere near their central paths.
+
+    theta = (u, b); u = w, or with the kernel's coordinates w = z'u.
+    """
+
+    def __init__(self, auditor: LinearAuditor, z: Tensor, problem: Problem, scale: Tensor):
+        self.auditor, self.y, self.c = auditor, problem.y, problem.c
+        self.l1 = auditor.penalty == "l1"
+        self.primal = auditor.route == "primal" or (
+            auditor.route == "auto" and (self.l1 or z.shape[1] >= z.shape[2])
+        )
+        self.kernel = not self.primal and not self.l1
+        self.features = Features(z)
+        self.at: Coordinates = Kernel(z) if self.kernel else self.features
+        self.reg = auditor.reg / (scale if self.l1 else scale.square())
+
+    def margin(self, theta: Tensor) -> Tensor:
+        return self.y * (self.at.forward(theta[:, :-1]) - theta[:, -1:])
+
+    def enter(self, theta: Tensor, mu: float) -> None:
+        """Take the path's own point (exact pairs) for theta at mu."""
+        self.theta, w, mu = theta, theta[:, :-1], max(mu, self.auditor.smoothing)
+        self.loss = LOSSES[self.auditor.loss](self.margin(theta), mu)
+        self.rows: list[Rows] = [self.loss]
+        if self.l1:
+            self.rows.append(HingeRows(1 - 2 * w, mu))
+        self.linearise()
+
+    def linearise(self) -> None:
+        """Stationarity residual g = -dL/dtheta and the factorised Newton system, here."""
+        w, pull = self.theta[:, :-1], self.c * self.loss.p * self.y
+        slope = self.reg * (2 * self.rows[1].p - 1) if self.l1 else self.reg * w
+        E = 4 * self.reg * self.rows[1].curvature() if self.l1 else self.reg
+        self.g = torch.cat([self.at.adjoint(pull) - slope, -pull.sum(1, keepdim=True)], -1)
+        D = self.c * self.loss.curvature()
+        self.system: System = (
+            PrimalSystem(self.features, self.y, D, E)
+            if self.primal
+            else DualSystem(self.at, self.y, D, E)
+        )
+        self.residual = self.g.abs().amax(1)
+        self.stuck = self.system.singular
+        self.arrived = (self.residual <= self.auditor.tolerance) & self._on_target()
+
+    def _on_target(self) -> Tensor:
+        """Every product is at the path's end: (problems,) bool."""
+        mu = self.auditor.smoothing
+        off = [(rows.products() - mu).abs().flatten(2).sum(0) for rows in self.rows]
+        return (torch.cat(off, 1) <= min(self.auditor.tolerance, mu / 10)).all(1)
+
+    def newton(self, targets: list[Tensor]) -> tuple[Tensor, list[tuple[Tensor, Tensor]], Tensor]:
+        """Change of theta and of each row's pairs towards the target products, and its reach."""
+        g = self.g
+        if self.l1:
+            kinks = self.rows[1]
+            D, rho = kinks.curvature(), kinks.rho(targets[1])
+            g = torch.cat([g[:, :-1] - 2 * self.reg * D * rho, g[:, -1:]], -1)
+        dtheta, ddual = self.system.solve(g, self.loss.rho(targets[0]))
+        changes = [self.loss.direction(targets[0], ddual / torch.where(self.c > 0, self.c, 1))]
+        if self.l1:
+            changes.append(kinks.direction(targets[1], D * (rho + 2 * dtheta[:, :-1])))
+        dm = self.margin(dtheta)
+        reach = [rows.reach(change, dm) for rows, change in zip(self.rows, changes, strict=True)]
+        return dtheta, changes, (TO_THE_WALL * torch.stack(reach).amin(0)).clamp(max=1)
+
+    def advance(self) -> None:
+        """One predictor-corrector step of every problem that is still on its way."""
+        mu, end = self.mean_product(), self.theta.new_tensor(self.auditor.smoothing)
+        _, changes, reach = self.newton([end for _ in self.rows])
+        centring = (self.mean_product(changes, reach) / mu).clamp(0, 1) ** 3
+        aim = torch.maximum(centring * mu, end)[:, None]
+        dtheta, changes, reach = self.newton([aim - dm * ds for dm, ds in changes])
+        step = torch.where(self.arrived | self.stuck, 0, reach)
+        self.theta = self.theta + step[:, None] * dtheta
+        margin = self.margin(self.theta)
+        for rows, change in zip(self.rows, changes, strict=True):
+            rows.move(change, step, margin)
+        self.linearise()
+
+    def mean_product(
+        self, changes: list[tuple[Tensor, Tensor]] | None = None, step: Tensor | float = 0.0
+    ) -> Tensor:
+        """Mean of multiplier * slack (problems,), now or after a step along the changes."""
+        pairs = [
+            rows.products() if changes is None else rows.products_after(changes[i], step)
+            for i, rows in enumerate(self.rows)
+        ]
+        count = sum(pair.shape[0] * pair.shape[2] for pair in pairs)
+        return torch.stack([pair.sum((0, 2)) for pair in pairs]).sum(0) / max(count, 1)
+
+
+def _solve(
+    auditor: LinearAuditor, problem: Problem, start: LinearFit | None, out: _Solution
+) -> None:
+    z, out.mean, out.scale = _standardise(problem)
+    path = _Path(auditor, z, problem, out.scale)
+    out.features = path.features
+    if start is None:
+        path.enter(z.new_zeros(len(z), z.shape[1 if path.kernel else 2] + 1), 1.0)
+    else:
+        path.enter(_warm(path, start, out), WARM_MU)
+    for out.iterations in range(auditor.max_iterations + 1):
+        if out.iterations == auditor.max_iterations or bool((path.arrived | path.stuck).all()):
+            break
+        path.advance()
+    out.residual, out.converged = path.residual, path.arrived & ~path.stuck
+    theta = torch.where(out.converged[:, None], path.theta, 0)
+    out.w = out.features.adjoint(theta[:, :-1]) if path.kernel else theta[:, :-1]
+    out.b, out.dual, out.system = theta[:, -1], path.c * path.loss.p, path.system
+
+
+def _warm(path: _Path, start: LinearFit, out: _Solution) -> Tensor:
+    """The earlier fit in this path's coordinates; void problems start from 0."""
+    w, dual = start.w.detach(), start.dual
+    u = path.y * dual / path.reg if path.kernel else w * out.scale
+    b = start.b.detach() - (w * out.mean).sum(1)
+    return torch.where(start.void[:, None], 0, torch.cat([u, b[:, None]], -1))

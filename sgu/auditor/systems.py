@@ -1,0 +1,121 @@
+"""The two routes to one linear system, and the coordinates they work in.
+
+With A_i = y_i [z_i, -1], curvatures D (problems, n) and the penalty's diagonal E (problems, d)
+or (problems, 1), every Newton step and the implicit gradient solve, for dtheta = (dw, db) and
+ddual,
+
+    diag(E, 0) dtheta - A' ddual = g          (stationarity)
+    A dtheta + ddual / D         = rho        (each example's own condition)
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class Coordinates(Protocol):
+    """Where the weights live: `forward` gives z.w of each example, `adjoint` its transpose,
+    `gram` is diag(r) Z E^-1 Z' diag(r)."""
+
+    def forward(self, u: Tensor) -> Tensor: ...
+
+    def adjoint(self, r: Tensor) -> Tensor: ...
+
+    def gram(self, r: Tensor, E: Tensor) -> Tensor: ...
+
+
+class Features:
+    """u = w: the examples z (problems, n, d) themselves."""
+
+    def __init__(self, z: Tensor):
+        self.z = z
+
+    def forward(self, u: Tensor) -> Tensor:
+        return torch.bmm(self.z, u[..., None])[..., 0]
+
+    def adjoint(self, r: Tensor) -> Tensor:
+        return torch.bmm(r[:, None], self.z)[:, 0]
+
+    def gram(self, r: Tensor, E: Tensor) -> Tensor:
+        half = r[..., None] * self.z / E.sqrt()[:, None]
+        return half @ half.mT
+
+
+class Kernel:
+    """u = a with w = z'a (representer theorem, l2 only): no operation is longer than n."""
+
+    def __init__(self, z: Tensor):
+        self.K = z @ z.mT
+
+    def forward(self, u: Tensor) -> Tensor:
+        return torch.bmm(self.K, u[..., None])[..., 0]
+
+    def adjoint(self, r: Tensor) -> Tensor:
+        return r
+
+    def gram(self, r: Tensor, E: Tensor) -> Tensor:
+        half = r / E.sqrt()
+        return half[..., None] * self.K * half[:, None]
+
+
+def _factor(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Cholesky factors and a flag (problems,) where the matrix was not positive definite."""
+    factor, info = torch.linalg.cholesky_ex(matrix)
+    return factor, info > 0
+
+
+class PrimalSystem:
+    """Eliminate ddual:  H dtheta = g + A' D rho,  H = diag(E, 0) + A' D A,  (d+1) x (d+1)."""
+
+    def __init__(self, at: Features, y: Tensor, D: Tensor, E: Tensor):
+        z = at.z
+        A = torch.cat([z, -torch.ones_like(z[..., :1])], -1)
+        void = D.sum(1, keepdim=True) == 0  # no used example: b is held still
+        diagonal = torch.cat([E.expand(-1, z.shape[2]), void.to(E)], -1)
+        H = A.mT @ (D[..., None] * A) + torch.diag_embed(diagonal)  # y_i^2 = 1
+        self.A, self.y, self.D = Features(A), y, D
+        self.factor, self.singular = _factor(H)
+
+    def solve(self, g: Tensor, rho: Tensor, at: Features | None = None) -> tuple[Tensor, Tensor]:
+        """dtheta (problems, d+1) and ddual (problems, n), for g and rho of the same shapes."""
+        del at
+        right = g + self.A.adjoint(self.y * self.D * rho)
+        dtheta = torch.cholesky_solve(right[..., None], self.factor)[..., 0]
+        return dtheta, self.D * (rho - self.y * self.A.forward(dtheta))
+
+
+class DualSystem:
+    """Eliminate dw:  (1/D + K) ddual - y db = rho - Z g_w / E,  y'ddual = g_b,  K = Z E^-1 Z'.
+
+    Scaled by sqrt(D), so that padding (D = 0) drops out and the matrix I + sqrt(D) K sqrt(D)
+    stays well posed while D runs over ten decades; n x n, for n < d.
+    """
+
+    def __init__(self, at: Coordinates, y: Tensor, D: Tensor, E: Tensor):
+        self.at, self.y, self.E, self.root = at, y, E, D.sqrt()
+        self.r = self.root * y
+        M = at.gram(self.r, E)
+        M.diagonal(dim1=1, dim2=2).add_(1)
+        self.factor, self.singular = _factor(M)
+        self.Mr = self._inverse(self.root * y)
+        rMr = (self.r * self.Mr).sum(1)
+        self.per_b = torch.where(rMr > 0, 1 / rMr, 0)  # no used example: b is held still
+
+    def _inverse(self, right: Tensor) -> Tensor:
+        return torch.cholesky_solve(right[..., None], self.factor)[..., 0]
+
+    def solve(self, g: Tensor, rho: Tensor, at: Coordinates | None = None) -> tuple[Tensor, Tensor]:
+        """As `PrimalSystem.solve`; `at` gives g in other coordinates of the same examples."""
+        at = at or self.at
+        g_w, g_b = g[:, :-1], g[:, -1]
+        u = self._inverse(self.root * rho - self.r * at.forward(g_w / self.E))
+        db = (g_b - (self.r * u).sum(1)) * self.per_b
+        ddual = self.root * (u + db[:, None] * self.Mr)
+        dw = (g_w + at.adjoint(self.y * ddual)) / self.E
+        return torch.cat([dw, db[:, None]], -1), ddual
+
+
+System = PrimalSystem | DualSystem
