@@ -1,0 +1,5 @@
+"""`python -m analysis` is `sgu-report`."""
+
+from analysis.cli import main
+
+main()

@@ -1,0 +1,49 @@
+"""How one value is written for people; tables in the terminal and on the page share it."""
+
+from __future__ import annotations
+
+import math
+
+from analysis.schema import METRICS
+
+NONE = "–"
+"""Stands where there is no value."""
+
+
+def unit(name: str) -> str:
+    """Unit a metric is shown in: fractions are shown in per cent."""
+    return METRICS[name].unit or "%"
+
+
+def arrow(name: str) -> str:
+    """Points where better values of a metric lie."""
+    return "↓" if METRICS[name].goal == "min" else "↑"
+
+
+def better(name: str) -> str:
+    """The direction of a metric in words."""
+    return "lower is better" if METRICS[name].goal == "min" else "higher is better"
+
+
+def metric_text(name: str, value: float) -> str:
+    """A metric's value in `unit(name)`, without the unit."""
+    if value is None or math.isnan(value):
+        return NONE
+    if METRICS[name].unit == "s":
+        return f"{value:.1f}" if value < 1000 else f"{value:.0f}"
+    return f"{value:.4f}" if METRICS[name].unit else f"{100 * value:.2f}"
+
+
+def spread_text(name: str, mean: float, spread: float) -> tuple[str, str]:
+    """Mean and standard deviation, the second empty where it is not known."""
+    second = "" if math.isnan(spread) else f"±{metric_text(name, spread)}"
+    return metric_text(name, mean), second
+
+
+def plain_text(value: object) -> str:
+    """A configuration value: short numbers, a dash for none."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return NONE
+    if isinstance(value, float):
+        return f"{value:.3g}".replace("e-0", "e-").replace("e+0", "e+")
+    return str(value)

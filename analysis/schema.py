@@ -1,0 +1,178 @@
+"""What a result row holds: every metric's meaning and direction, and the typed Parquet columns.
+
+`tune` writes by this file and the rest of `analysis` reads by it; nothing else defines a column.
+A hypervolume is only comparable when its reference point was fixed before the study, so each
+metric carries its own (the worst value that counts).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+
+REFERENCES = ("original", "retrain")
+"""Methods that are controls, not candidates: never part of a front."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One measured quantity: its direction, the hypervolume's reference and what it means."""
+
+    name: str
+    goal: Literal["min", "max"]
+    reference: float
+    title: str
+    unit: str = ""
+    reads_test: bool = False
+    """True if the test split enters it; such a metric is reported and never selects."""
+
+    @property
+    def sign(self) -> int:
+        """Multiplier that makes smaller better."""
+        return 1 if self.goal == "min" else -1
+
+
+def _metrics(*metrics: Metric) -> dict[str, Metric]:
+    return {metric.name: metric for metric in metrics}
+
+
+METRICS = _metrics(
+    Metric(name="val_error", goal="min", reference=1.0, title="validation error"),
+    Metric(name="val_acc", goal="max", reference=0.0, title="validation accuracy"),
+    Metric(name="retain_acc", goal="max", reference=0.0, title="retain accuracy (RA)"),
+    Metric(name="forget_acc", goal="min", reference=1.0, title="forget accuracy (FA)"),
+    Metric(name="test_acc", goal="max", reference=0.0, title="test accuracy (TA)", reads_test=True),
+    Metric(name="forget_test_gap", goal="min", reference=1.0, title="|FA - TA|", reads_test=True),
+    Metric(name="val_mia_acc", goal="min", reference=1.0, title="attack accuracy, forget vs val"),
+    Metric(name="val_mia_auc", goal="min", reference=1.0, title="attack AUC, forget vs val"),
+    Metric(name="val_mia_f1", goal="min", reference=1.0, title="attack F1, forget vs val"),
+    Metric(
+        name="val_mia_advantage",
+        goal="min",
+        reference=1.0,
+        title="attack advantage |2 acc - 1|, forget vs val",
+    ),
+    Metric(
+        name="mia_acc",
+        goal="min",
+        reference=1.0,
+        title="attack accuracy, forget vs test",
+        reads_test=True,
+    ),
+    Metric(
+        name="mia_auc",
+        goal="min",
+        reference=1.0,
+        title="attack AUC, forget vs test",
+        reads_test=True,
+    ),
+    Metric(
+        name="mia_f1", goal="min", reference=1.0, title="attack F1, forget vs test", reads_test=True
+    ),
+    Metric(
+        name="mia_advantage",
+        goal="min",
+        reference=1.0,
+        title="attack advantage |2 acc - 1|, forget vs test",
+        reads_test=True,
+    ),
+    Metric(
+        name="ks",
+        goal="min",
+        reference=1.0,
+        title="KS distance of losses, forget vs test",
+        reads_test=True,
+    ),
+    Metric(name="ks_p", goal="max", reference=0.0, title="KS p-value", reads_test=True),
+    Metric(
+        name="wasserstein",
+        goal="min",
+        reference=10.0,
+        title="W1 distance of losses, forget vs test",
+        unit="nats",
+        reads_test=True,
+    ),
+    Metric(
+        name="utility_paper",
+        goal="max",
+        reference=-1.0,
+        title="val_acc - mia_acc (the paper's)",
+        reads_test=True,
+    ),
+    Metric(name="seconds", goal="min", reference=3600.0, title="unlearning time", unit="s"),
+    Metric(name="game_seconds", goal="min", reference=3600.0, title="time in the game", unit="s"),
+    Metric(
+        name="solve_seconds",
+        goal="min",
+        reference=3600.0,
+        title="time solving the auditor",
+        unit="s",
+    ),
+)
+
+SELECTABLE = tuple(name for name, metric in METRICS.items() if not metric.reads_test)
+"""Metrics a search or a choice may use: none of them reads the test split."""
+
+STATUSES = ("complete", "pruned", "failed")
+
+_IDENTITY = [
+    ("schema_version", pa.int32()),
+    ("study", pa.string()),
+    ("trial_id", pa.string()),
+    ("attempt", pa.int32()),
+]
+_CONFIGURATION = [
+    ("dataset", pa.string()),
+    ("model", pa.string()),
+    ("method", pa.string()),
+    ("seed", pa.int64()),
+    ("alpha", pa.float64()),
+    ("reg", pa.float64()),
+    ("solve_every", pa.int64()),  # optimiser steps; "epoch" is stored as the steps of one
+    ("update", pa.string()),
+]
+_PROVENANCE = [
+    ("control", pa.bool_()),  # enqueued by the study itself, not suggested by the sampler
+    ("unsolved", pa.int64()),  # auditor problems that missed their tolerance or were void
+    ("config", pa.string()),  # JSON, everything needed to run this trial again
+    ("code_version", pa.string()),
+    ("code_dirty", pa.bool_()),
+    ("data_fingerprint", pa.string()),
+    ("split_digest", pa.string()),
+    ("original_digest", pa.string()),
+    ("device", pa.string()),
+    ("threads", pa.int32()),
+    ("host", pa.string()),
+    ("versions", pa.string()),  # JSON
+    ("started", pa.timestamp("us", tz="UTC")),
+    ("wall_seconds", pa.float64()),
+]
+
+TRIALS = pa.schema(
+    [
+        *_IDENTITY,
+        ("status", pa.string()),
+        ("reason", pa.string()),
+        *_CONFIGURATION,
+        *((name, pa.float64()) for name in METRICS),
+        *_PROVENANCE,
+    ]
+)
+"""One row a trial; a metric is null where the trial did not reach it."""
+
+EPOCHS = pa.schema(
+    [
+        *_IDENTITY,
+        ("epoch", pa.int32()),
+        ("retain_loss", pa.float64()),  # mean over the epoch's batches
+        ("utility", pa.float64()),  # auditor's, mean over the epoch's solves; null without a game
+        ("solves", pa.int32()),
+        ("unsolved", pa.int64()),
+        *((name, pa.float64()) for name in METRICS if not METRICS[name].reads_test),
+    ]
+)
+"""One row a report of a trial; the test split is left for the last one, in `TRIALS`."""

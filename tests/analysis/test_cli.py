@@ -1,0 +1,100 @@
+"""The command as a newcomer meets it: right results, one line for each mistake."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from analysis import hypervolume, load_study, pareto_front
+from analysis.cli import app
+
+
+def run(study, *arguments):
+    return CliRunner().invoke(app, [*arguments, "--results", str(study.parent)])
+
+
+def test_front_prints_the_table_and_draws_it(study):
+    result = run(study, "front", "demo")
+    assert result.exit_code == 0, result.output
+    assert "Hypervolume" in result.stdout
+    assert (study / "front.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_path_names_a_study_too(study):
+    assert CliRunner().invoke(app, ["front", str(study)]).exit_code == 0
+
+
+def test_json_agrees_with_the_library(study):
+    result = run(study, "front", "demo", "--json", "--objectives", "val_acc,val_mia_auc,seconds")
+    summary = json.loads(result.stdout)
+    frame, names = load_study(study), ("val_acc", "val_mia_auc", "seconds")
+    assert summary["hypervolume"] == pytest.approx(hypervolume(frame, names))
+    expected = list(pareto_front(frame, names)["trial_id"])
+    assert [row["trial_id"] for row in summary["front"]] == expected
+    assert summary["trials"] == {"complete": 45, "failed": 1, "pruned": 1}
+    assert len(summary["controls"]) == 3
+
+
+def test_csv_has_the_front_s_rows(study):
+    lines = run(study, "front", "demo", "--csv").stdout.splitlines()
+    assert lines[0].startswith("schema_version,study,trial_id")
+    assert len(lines) == 1 + len(pareto_front(load_study(study)))
+
+
+def test_html_writes_the_page_and_prints_its_path(study):
+    result = run(study, "html", "demo")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.strip() == str(study / "report.html")
+    assert (study / "report.html").stat().st_size > 300_000
+
+
+@pytest.mark.parametrize("command", ["front", "html"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing"], "no trials in"),
+        (["demo", "--objectives", "val_error,mia_acc"],
+         "mia_acc reads the test split, which is only ever reported; use val_mia_acc"),
+        (["demo", "--objectives", "val_error,speed"], "unknown objective 'speed'"),
+        (["demo", "--objectives", "val_error"], "need two or more"),
+    ],
+)  # fmt: skip
+def test_a_mistake_costs_one_line_and_code_2(study, command, arguments, message):
+    result = run(study, command, *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not result.stdout
+
+
+def test_two_forms_exclude_each_other(study):
+    result = run(study, "front", "demo", "--json", "--csv")
+    assert result.exit_code == 2
+    assert "give one of them" in result.stderr
+
+
+def test_a_corrupt_file_is_one_line_on_stderr(study):
+    (study / "trials" / "bad.parquet").write_bytes(b"x")
+    result = run(study, "front", "demo", "--json")
+    assert result.exit_code == 0
+    assert result.stderr.startswith("warning: ")
+    assert "bad.parquet is set aside" in result.stderr
+    assert json.loads(result.stdout)["trials"]["complete"] == 45
+
+
+def test_help_names_both_commands():
+    text = CliRunner().invoke(app, ["--help"]).stdout
+    assert "front" in text
+    assert "html" in text
+
+
+def test_analysis_needs_neither_torch_nor_ray_nor_optuna():
+    heavy = ("torch", "ray", "optuna", "sgu", "tune")
+    code = (
+        "import sys, analysis, analysis.cli\n"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
