@@ -25,10 +25,11 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from sgu.auditor.base import AuditorError, LinearFit, Problem, pose
-from sgu.auditor.rows import LOSSES, HingeRows, Rows
+from sgu.auditor.rows import LOSSES, Change, HingeRows, Rows
 from sgu.auditor.systems import Coordinates, DualSystem, Features, Kernel, PrimalSystem, System
 
 TO_THE_WALL = 0.995  # share of the way to the boundary that one step may go
+STIFFEST = 1e8  # of the curvatures in the gradient: kinks stay kinks, rounding stays small
 WARM_MU = 1e-3  # a warm start re-enters the path here: low enough to save steps, still central
 
 
@@ -48,7 +49,7 @@ class LinearAuditor:
     loss: Literal["hinge", "squared_hinge", "logistic"] = "hinge"
     penalty: Literal["l2", "l1"] = "l2"
     reg: float = 1e-2
-    smoothing: float = 1e-10
+    smoothing: float = 1e-12
     tolerance: float = 1e-9
     max_iterations: int = 60
     route: Literal["auto", "primal", "dual"] = "auto"
@@ -134,9 +135,10 @@ class _BestResponse(torch.autograd.Function):
         passes = (s.converged & ~ctx.problem.void)[:, None]
         g = torch.cat([(grad_w + s.mean * grad_b[:, None]) / s.scale, grad_b[:, None]], -1)
         v, change = s.system.solve(g, torch.zeros_like(y), s.features)
-        left = (y / s.scale)[..., None] * torch.stack([s.dual, change], -1)
-        grad_x = left @ torch.stack([v[:, :-1], s.w], 1)
-        return torch.where(passes[..., None], grad_x, 0), None, None, None, None
+        left = y[..., None] * torch.stack([s.dual, change], -1)
+        right = torch.stack([v[:, :-1], s.w], 1) / s.scale[:, None]
+        left, right = (torch.where(passes[..., None], side, 0) for side in (left, right))
+        return left @ right, None, None, None, None
 
 
 def _standardise(problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
@@ -144,10 +146,10 @@ def _standardise(problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
     x, c = problem.x, problem.c
     mean = Features(x).adjoint(c)
     z = x - mean[:, None]
-    power = torch.bmm(c[:, None], z.square()).mean(2)
+    power = (c * torch.linalg.vector_norm(z, dim=2) ** 2).sum(1, keepdim=True) / x.shape[2]
     floor = (mean.square().mean(1, keepdim=True)) * torch.finfo(x.dtype).eps ** 2
     scale = torch.where(power > floor, power, 1).sqrt()
-    return z.div_(scale[..., None]).masked_fill_((c == 0)[..., None], 0), mean, scale
+    return z.div_(scale[:, None]), mean, scale  # y, c, D are 0 wherever z is padding
 
 
 class _Path:
@@ -177,31 +179,36 @@ class _Path:
         self.rows: list[Rows] = [self.loss]
         if self.l1:
             self.rows.append(HingeRows(1 - 2 * w, mu))
-        self.linearise()
+        self.stuck = torch.zeros_like(theta[:, 0], dtype=torch.bool)
+        self.look()
 
-    def linearise(self) -> None:
-        """Stationarity residual g = -dL/dtheta and the factorised Newton system, here."""
+    def look(self) -> None:
+        """Stationarity residual g = -dL/dtheta, and who has arrived."""
         w, pull = self.theta[:, :-1], self.c * self.loss.p * self.y
         slope = self.reg * (2 * self.rows[1].p - 1) if self.l1 else self.reg * w
-        E = 4 * self.reg * self.rows[1].curvature() if self.l1 else self.reg
         self.g = torch.cat([self.at.adjoint(pull) - slope, -pull.sum(1, keepdim=True)], -1)
-        D = self.c * self.loss.curvature()
+        self.residual = self.g.abs().amax(1)
+        self.arrived = (self.residual <= self.auditor.tolerance) & self._on_target()
+
+    def factor(self, stiffest: float = torch.inf) -> None:
+        """The Newton system here; `stiffest` bounds the losses' D and the l1 rows' 1/D."""
+        D, E = self.c * self.loss.curvature().clamp(max=stiffest), self.reg
+        if self.l1:
+            E = 4 * self.reg * self.rows[1].curvature().clamp(min=1 / stiffest)
         self.system: System = (
             PrimalSystem(self.features, self.y, D, E)
             if self.primal
             else DualSystem(self.at, self.y, D, E)
         )
-        self.residual = self.g.abs().amax(1)
-        self.stuck = self.system.singular
-        self.arrived = (self.residual <= self.auditor.tolerance) & self._on_target()
+        self.stuck = self.stuck | self.system.singular
 
     def _on_target(self) -> Tensor:
         """Every product is at the path's end: (problems,) bool."""
         mu = self.auditor.smoothing
-        off = [(rows.products() - mu).abs().flatten(2).sum(0) for rows in self.rows]
-        return (torch.cat(off, 1) <= min(self.auditor.tolerance, mu / 10)).all(1)
+        off = [(rows.products() - mu).abs().sum(0).amax(1) for rows in self.rows]
+        return torch.stack(off).amax(0) <= min(self.auditor.tolerance, mu / 2)
 
-    def newton(self, targets: list[Tensor]) -> tuple[Tensor, list[tuple[Tensor, Tensor]], Tensor]:
+    def newton(self, targets: list[Tensor]) -> tuple[Tensor, list[Change], Tensor]:
         """Change of theta and of each row's pairs towards the target products, and its reach."""
         g = self.g
         if self.l1:
@@ -212,26 +219,25 @@ class _Path:
         changes = [self.loss.direction(targets[0], ddual / torch.where(self.c > 0, self.c, 1))]
         if self.l1:
             changes.append(kinks.direction(targets[1], D * (rho + 2 * dtheta[:, :-1])))
-        dm = self.margin(dtheta)
-        reach = [rows.reach(change, dm) for rows, change in zip(self.rows, changes, strict=True)]
+        reach = [rows.reach(change) for rows, change in zip(self.rows, changes, strict=True)]
         return dtheta, changes, (TO_THE_WALL * torch.stack(reach).amin(0)).clamp(max=1)
 
     def advance(self) -> None:
         """One predictor-corrector step of every problem that is still on its way."""
+        self.factor()
         mu, end = self.mean_product(), self.theta.new_tensor(self.auditor.smoothing)
         _, changes, reach = self.newton([end for _ in self.rows])
-        centring = (self.mean_product(changes, reach) / mu).clamp(0, 1) ** 3
+        centring = (self.mean_product(changes, reach) / mu).clamp(0, 1) ** 4
         aim = torch.maximum(centring * mu, end)[:, None]
         dtheta, changes, reach = self.newton([aim - dm * ds for dm, ds in changes])
         step = torch.where(self.arrived | self.stuck, 0, reach)
         self.theta = self.theta + step[:, None] * dtheta
-        margin = self.margin(self.theta)
         for rows, change in zip(self.rows, changes, strict=True):
-            rows.move(change, step, margin)
-        self.linearise()
+            rows.move(change, step)
+        self.look()
 
     def mean_product(
-        self, changes: list[tuple[Tensor, Tensor]] | None = None, step: Tensor | float = 0.0
+        self, changes: list[Change] | None = None, step: Tensor | float = 0.0
     ) -> Tensor:
         """Mean of multiplier * slack (problems,), now or after a step along the changes."""
         pairs = [
@@ -256,6 +262,7 @@ def _solve(
         if out.iterations == auditor.max_iterations or bool((path.arrived | path.stuck).all()):
             break
         path.advance()
+    path.factor(STIFFEST)
     out.residual, out.converged = path.residual, path.arrived & ~path.stuck
     theta = torch.where(out.converged[:, None], path.theta, 0)
     out.w = out.features.adjoint(theta[:, :-1]) if path.kernel else theta[:, :-1]

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 Target = Tensor | float
+Change = tuple[Tensor, Tensor]  # of multiplier and slack
 
 
 class Rows:
@@ -56,14 +57,13 @@ class Rows:
     def rho(self, target: Target) -> Tensor:
         return (self.sign * self._excess(target)).sum(0)
 
-    def direction(self, target: Target, dp: Tensor) -> tuple[Tensor, Tensor]:
+    def direction(self, target: Target, dp: Tensor) -> Change:
         """Newton changes of (multiplier, slack) that go with a change dp."""
         change = self.sign * dp
         return change, (target - self.slack * change) / self.multiplier - self.slack
 
-    def reach(self, change: tuple[Tensor, Tensor], dm: Tensor) -> Tensor:
+    def reach(self, change: Change) -> Tensor:
         """Longest step (problems,) that keeps every multiplier and slack >= 0."""
-        del dm
         d_multiplier, d_slack = change
         rate = torch.maximum(-d_multiplier / self.multiplier, -d_slack / self.slack).amax((0, 2))
         return 1 / rate.clamp_min(1e-3)
@@ -72,12 +72,11 @@ class Rows:
         """multiplier * slack, (k, problems, rows): mu everywhere on the path."""
         return self.multiplier * self.slack
 
-    def products_after(self, change: tuple[Tensor, Tensor], step: Tensor | float) -> Tensor:
+    def products_after(self, change: Change, step: Tensor | float) -> Tensor:
         step = torch.as_tensor(step)[..., None]
         return (self.multiplier + step * change[0]) * (self.slack + step * change[1])
 
-    def move(self, change: tuple[Tensor, Tensor], step: Tensor, margin: Tensor) -> None:
-        del margin
+    def move(self, change: Change, step: Tensor) -> None:
         self.multiplier = self.multiplier + step[:, None] * change[0]
         self.slack = self.slack + step[:, None] * change[1]
 
@@ -120,14 +119,17 @@ class LogisticRows(Rows):
     def give(self) -> Tensor:
         return 2 + 2 * torch.cosh(self.margin)  # 1 / (p (1 - p))
 
-    def reach(self, change: tuple[Tensor, Tensor], dm: Tensor) -> Tensor:
-        del change
-        radius = dm.abs().amax(1)
+    def direction(self, target: Target, dp: Tensor) -> Change:
+        """No multipliers; in the slack's place, the margin's change."""
+        del target
+        return self.multiplier, -self.give() * dp
+
+    def reach(self, change: Change) -> Tensor:
+        radius = change[1].abs().amax(1)
         return torch.where(radius > 1e-8, torch.log1p(radius) / radius, torch.inf)
 
-    def move(self, change: tuple[Tensor, Tensor], step: Tensor, margin: Tensor) -> None:
-        del change, step
-        self.margin = margin
+    def move(self, change: Change, step: Tensor) -> None:
+        self.margin = self.margin + step[:, None] * change[1]
 
 
 LOSSES: dict[str, Callable[[Tensor, float], Rows]] = {

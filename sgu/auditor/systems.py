@@ -10,6 +10,7 @@ ddual,
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Protocol
 
 import torch
@@ -18,7 +19,7 @@ from torch import Tensor
 
 class Coordinates(Protocol):
     """Where the weights live: `forward` gives z.w of each example, `adjoint` its transpose,
-    `gram` is diag(r) Z E^-1 Z' diag(r)."""
+    `gram` is diag(r) (Z E^-1 Z' + stiff) diag(r), with stiff = max 1/E."""
 
     def forward(self, u: Tensor) -> Tensor: ...
 
@@ -33,6 +34,11 @@ class Features:
     def __init__(self, z: Tensor):
         self.z = z
 
+    @cached_property
+    def A(self) -> Tensor:
+        """[z, -1] (problems, n, d+1): A_i without its sign."""
+        return torch.cat([self.z, -torch.ones_like(self.z[..., :1])], -1)
+
     def forward(self, u: Tensor) -> Tensor:
         return torch.bmm(self.z, u[..., None])[..., 0]
 
@@ -40,7 +46,8 @@ class Features:
         return torch.bmm(r[:, None], self.z)[:, 0]
 
     def gram(self, r: Tensor, E: Tensor) -> Tensor:
-        half = r[..., None] * self.z / E.sqrt()[:, None]
+        E = torch.cat([E.expand(-1, self.z.shape[2]), E.amin(1, keepdim=True)], -1)
+        half = r[..., None] * (self.A / E.sqrt()[:, None])
         return half @ half.mT
 
 
@@ -49,6 +56,7 @@ class Kernel:
 
     def __init__(self, z: Tensor):
         self.K = z @ z.mT
+        self.stiff_K = self.K + 1
 
     def forward(self, u: Tensor) -> Tensor:
         return torch.bmm(self.K, u[..., None])[..., 0]
@@ -58,7 +66,7 @@ class Kernel:
 
     def gram(self, r: Tensor, E: Tensor) -> Tensor:
         half = r / E.sqrt()
-        return half[..., None] * self.K * half[:, None]
+        return half[..., None] * self.stiff_K * half[:, None]
 
 
 def _factor(matrix: Tensor) -> tuple[Tensor, Tensor]:
@@ -71,10 +79,9 @@ class PrimalSystem:
     """Eliminate ddual:  H dtheta = g + A' D rho,  H = diag(E, 0) + A' D A,  (d+1) x (d+1)."""
 
     def __init__(self, at: Features, y: Tensor, D: Tensor, E: Tensor):
-        z = at.z
-        A = torch.cat([z, -torch.ones_like(z[..., :1])], -1)
+        A = at.A
         void = D.sum(1, keepdim=True) == 0  # no used example: b is held still
-        diagonal = torch.cat([E.expand(-1, z.shape[2]), void.to(E)], -1)
+        diagonal = torch.cat([E.expand(-1, A.shape[2] - 1), void.to(E)], -1)
         H = A.mT @ (D[..., None] * A) + torch.diag_embed(diagonal)  # y_i^2 = 1
         self.A, self.y, self.D = Features(A), y, D
         self.factor, self.singular = _factor(H)
@@ -91,12 +98,15 @@ class DualSystem:
     """Eliminate dw:  (1/D + K) ddual - y db = rho - Z g_w / E,  y'ddual = g_b,  K = Z E^-1 Z'.
 
     Scaled by sqrt(D), so that padding (D = 0) drops out and the matrix I + sqrt(D) K sqrt(D)
-    stays well posed while D runs over ten decades; n x n, for n < d.
+    stays well posed while D runs over ten decades; n x n, for n < d. stiff r r' with r = sqrt(D) y
+    is added to it, and stiff g_b r to the right: nothing changes where y'ddual = g_b, and the
+    direction that only b can hold (a linear programme's last one) keeps its rank.
     """
 
     def __init__(self, at: Coordinates, y: Tensor, D: Tensor, E: Tensor):
         self.at, self.y, self.E, self.root = at, y, E, D.sqrt()
         self.r = self.root * y
+        self.stiff = 1 / E.amin(1)
         M = at.gram(self.r, E)
         M.diagonal(dim1=1, dim2=2).add_(1)
         self.factor, self.singular = _factor(M)
@@ -111,7 +121,8 @@ class DualSystem:
         """As `PrimalSystem.solve`; `at` gives g in other coordinates of the same examples."""
         at = at or self.at
         g_w, g_b = g[:, :-1], g[:, -1]
-        u = self._inverse(self.root * rho - self.r * at.forward(g_w / self.E))
+        hold = (self.stiff * g_b)[:, None]
+        u = self._inverse(self.root * rho + self.r * (hold - at.forward(g_w / self.E)))
         db = (g_b - (self.r * u).sum(1)) * self.per_b
         ddual = self.root * (u + db[:, None] * self.Mr)
         dw = (g_w + at.adjoint(self.y * ddual)) / self.E

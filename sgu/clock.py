@@ -1,0 +1,49 @@
+"""Where the time goes: seconds by named part, without stopping the device to look."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+class Clock:
+    """Adds up seconds by part; parts may nest. On CUDA by device events, read when asked for."""
+
+    def __init__(self, device: torch.device):
+        self.on_device = device.type == "cuda"
+        self._seconds: dict[str, float] = defaultdict(float)
+        self._events: list[tuple[str, torch.cuda.Event, torch.cuda.Event]] = []
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        begin = self._mark()
+        try:
+            yield
+        finally:
+            self._record(name, begin, self._mark())
+
+    def seconds(self, name: str) -> float:
+        """Seconds spent in a part so far; 0 if it never ran."""
+        if self._events:
+            torch.cuda.synchronize()
+        for part, begin, end in self._events:
+            self._seconds[part] += begin.elapsed_time(end) / 1e3
+        self._events.clear()
+        return self._seconds[name]
+
+    def _mark(self) -> float | torch.cuda.Event:
+        if not self.on_device:
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    def _record(self, name: str, begin: float | torch.cuda.Event, end: object) -> None:
+        if isinstance(begin, torch.cuda.Event) and isinstance(end, torch.cuda.Event):
+            self._events.append((name, begin, end))
+        elif isinstance(begin, float) and isinstance(end, float):
+            self._seconds[name] += end - begin

@@ -1,0 +1,184 @@
+"""The Stackelberg game: the auditor's best response inside the unlearner's step.
+
+The unlearner minimises  L(theta_u) = CE(retain; theta_u) + alpha U(theta_u).  In a round of the
+game
+
+    1. the network scores forget (members) and audit (non-members) examples, in equal numbers,
+    2. one auditor a class and fold is fitted on a stratified part of them (its best response),
+    3. U = - mean hinge(m_j) over the part held out, m_j = y_j (w.x_j - b),
+    4. dU/dscores (direct term and implicit term, game.md section 3) goes through the network in
+       one backward pass and lands, times alpha, in the parameters' gradients.
+
+Source: "Adversarial Machine Unlearning", arXiv 2406.07687, sections 3-4.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sgu.auditor import Auditor, LinearAuditor
+from sgu.auditor.folds import Folds, draw_folds
+from sgu.checks import check
+from sgu.clock import Clock
+from sgu.data.sources import ImageSet, Source
+from sgu.data.splits import Splits
+from sgu.training import Pipeline, batch_statistics, device_of, evaluating, precision
+
+
+@dataclass(frozen=True, kw_only=True)
+class Game:
+    """The rules. Alpha = 0 means that no game is played at all.
+
+    solve_every: optimiser steps between rounds, or "epoch"; update: "joint" adds alpha dU to the
+    gradient of the step at hand, "alternate" (the authors' way) takes one step of its own, with
+    learning rate `lr`, on the sum over all audit batches, after every epoch.
+    view: what the auditor sees, the logits and the loss (d = C + 1) or the loss alone (d = 1).
+    statistics: batch-norm while scoring, from the batch or the running ones (what an attacker
+    sees); neither writes a buffer. audit_batch: most examples of both sides in one round, which
+    bounds its memory; None takes all of forget.
+    """
+
+    alpha: float = 1.0
+    auditor: Auditor = field(default_factory=LinearAuditor)
+    solve_every: int | Literal["epoch"] = 8
+    update: Literal["joint", "alternate"] = "joint"
+    folds: int = 3
+    heldout_share: float = 0.3
+    view: Literal["logits+loss", "loss"] = "logits+loss"
+    statistics: Literal["batch", "running"] = "batch"
+    audit_batch: int | None = None
+    lr: float = 0.01
+
+    def __post_init__(self) -> None:
+        check(
+            self,
+            alpha=(0 <= self.alpha < math.inf, ">= 0"),
+            solve_every=(self.solve_every == "epoch" or self.solve_every >= 1, '>= 1 or "epoch"'),
+            update=(self.update in ("joint", "alternate"), "joint or alternate"),
+            folds=(self.folds >= 1, ">= 1"),
+            heldout_share=(0 < self.heldout_share < 1, "between 0 and 1"),
+            view=(self.view in ("logits+loss", "loss"), "logits+loss or loss"),
+            statistics=(self.statistics in ("batch", "running"), "batch or running"),
+            audit_batch=(self.audit_batch is None or self.audit_batch >= 4, ">= 4, or none"),
+            lr=(self.lr > 0, "> 0"),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Round:
+    """What a round found: the auditor's utility and how many of its problems went unsolved."""
+
+    utility: Tensor
+    unsolved: Tensor
+
+
+class Match:
+    """A game as it is played through one unlearning run.
+
+    There is one auditor a class; where whole classes are forgotten, one over all of them. Rounds
+    go through forget in shuffled batches of `audit_batch`, beside as many audit examples.
+    """
+
+    def __init__(
+        self,
+        game: Game,
+        source: Source,
+        splits: Splits,
+        pipeline: Pipeline,
+        seed: int,
+        clock: Clock,
+    ):
+        self.game, self.pipeline, self.clock = game, pipeline, clock
+        forget, audit = source.train.take(splits.forget), source.heldout.take(splits.audit)
+        self.sides = [forget, audit]
+        self.groups = _groups(forget, audit, source.train.targets[splits.retain])
+        smaller = torch.tensor([min(map(len, group)) for group in self.groups])
+        most = (game.audit_batch or 2 * int(smaller.sum())) // (2 * len(smaller))
+        self.counts = smaller if game.audit_batch is None else smaller.clamp(max=max(most, 2))
+        self.batches = -(-int(smaller.max()) // int(self.counts.max()))
+        self.generator = torch.Generator().manual_seed(seed)
+        self.turn = 0
+        self.last: Any = None  # the fit of the round before: a warm start
+
+    def play(self, model: nn.Module) -> Round:
+        """One round: adds alpha dU/dtheta_u to the gradients of the model's parameters."""
+        with self.clock.part("game"):
+            with self.clock.part("audit"):
+                scores = self._scores(model)
+            seen = scores.detach().requires_grad_()
+            with self.clock.part("solve"):
+                utility, unsolved = self._answer(seen)
+                (gradient,) = torch.autograd.grad(utility, seen)
+            with self.clock.part("audit"):
+                scores.backward(self.game.alpha * gradient)
+        return Round(utility.detach(), unsolved)
+
+    def _draw(self) -> list[Tensor]:
+        """This turn's forget and audit rows, group by group, as many of one as of the other."""
+        batch = self.turn % self.batches
+        if batch == 0:
+            self.shuffled = [
+                [rows[torch.randperm(len(rows), generator=self.generator)] for rows in group]
+                for group in self.groups
+            ]
+        self.turn += 1
+        sizes = self.counts.tolist()
+        return [
+            torch.cat(
+                [g[side].roll(-batch * n)[:n] for g, n in zip(self.shuffled, sizes, strict=True)]
+            )
+            for side in (0, 1)
+        ]
+
+    def _scores(self, model: nn.Module) -> Tensor:
+        """What the auditor sees of forget, then of audit examples: float32 (2 k, d), in a graph."""
+        device = device_of(model)
+        self.sides = [side.to(device) for side in self.sides]  # moves them once
+        parts = [
+            side.take(rows.to(device)) for side, rows in zip(self.sides, self._draw(), strict=True)
+        ]
+        images = self.pipeline.prepare(torch.cat([part.images for part in parts]))
+        scoring = batch_statistics if self.game.statistics == "batch" else evaluating
+        with scoring(model), precision(device):
+            logits = model(images).float()
+        targets = torch.cat([part.targets for part in parts])
+        loss = F.cross_entropy(logits, targets, reduction="none")[:, None]
+        return loss if self.game.view == "loss" else torch.cat([logits, loss], 1)
+
+    def _answer(self, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """The auditor's best response: its utility, and how many problems went unsolved."""
+        drawn = draw_folds(self.counts, self.game.folds, self.game.heldout_share, self.generator)
+        folds = Folds(*(getattr(drawn, f.name).to(scores.device) for f in fields(drawn)))
+        half = len(scores) // 2
+        fit = self.game.auditor.fit(
+            scores[folds.fitted], folds.fitted < half, weight=folds.fitted_used, start=self.last
+        )
+        self.last = fit
+        y = torch.where(folds.judged < half, 1.0, -1.0)
+        hinge = (1 - y * fit.decision(scores[folds.judged])).clamp(min=0)
+        counts = folds.judged_used & fit.converged[:, None]
+        utility = -torch.where(counts, hinge, 0).sum() / counts.sum().clamp(min=1)
+        return utility, (~fit.converged).sum()
+
+
+def _groups(forget: ImageSet, audit: ImageSet, retain: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Rows of forget and of audit that face each other, one pair an auditor."""
+    if not torch.isin(forget.targets, retain).any():  # whole classes are forgotten
+        return [(torch.arange(len(forget)), torch.arange(len(audit)))]
+    groups = [
+        (_rows(forget.targets == kind), _rows(audit.targets == kind))
+        for kind in forget.targets.unique()
+    ]
+    if not all(len(rows) for _, rows in groups):
+        raise ValueError("a class of forget has no audit examples: give audit a larger share")
+    return groups
+
+
+def _rows(mask: Tensor) -> Tensor:
+    return mask.nonzero().squeeze(1)

@@ -1,0 +1,45 @@
+"""Where a number comes from: code, libraries, device."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+
+import torch
+
+LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "ray", "optuna", "pyarrow")
+
+
+@lru_cache
+def code_version() -> tuple[str, bool | None]:
+    """The commit and whether the tree was dirty; (package version, None) outside a checkout."""
+    root = Path(__file__).resolve().parents[1]
+    try:
+        commit = _git(root, "rev-parse", "--short=12", "HEAD")
+        return commit, bool(_git(root, "status", "--porcelain", "--untracked-files=no"))
+    except (OSError, subprocess.CalledProcessError):
+        return metadata.version("sg-unlearn-study"), None
+
+
+@lru_cache
+def versions() -> dict[str, str]:
+    """Python's and the libraries' versions, where installed."""
+    installed = {d.name.lower() for d in metadata.distributions() if d.name}
+    found = {name: metadata.version(name) for name in LIBRARIES if name in installed}
+    return {"python": platform.python_version()} | found
+
+
+def device_name(device: torch.device) -> str:
+    """The card's name, or the processor's architecture."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"cpu ({platform.machine()})"
+
+
+def _git(root: Path, *words: str) -> str:
+    return subprocess.run(
+        ["git", "-C", str(root), *words], check=True, capture_output=True, text=True
+    ).stdout.strip()

@@ -1,0 +1,83 @@
+"""The two references of every comparison, trained once and kept by the content of their recipe.
+
+`original` is trained on all of train, `retrain` on retain alone with the same recipe: what
+unlearning should have come to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import nn
+
+from sgu.models import build, load_model, save_model
+from sgu.training import PRETRAIN, Optimisation, train
+from sgu.world import World
+
+Kind = Literal["original", "retrain"]
+EpochReport = Callable[[int, float], None]  # epoch from 0, mean loss
+RECIPE = 1  # raise when training changes in a way that no setting shows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that decides a reference's weights, on one machine."""
+
+    kind: Kind
+    model: str
+    seed: int
+    data_fingerprint: str
+    forgotten: str  # digest of the split, for `retrain`
+    optimisation: Optimisation
+    version: int = RECIPE
+
+    @property
+    def digest(self) -> str:
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def filename(self) -> str:
+        return f"{self.model}-{self.kind}-{self.digest}.safetensors"
+
+
+def recipe(kind: Kind, model: str, world: World, seed: int, epochs: int | None = None) -> Recipe:
+    """The recipe of a reference; epochs: instead of the model's own number."""
+    if model not in PRETRAIN:
+        raise ValueError(f"no training recipe for {model!r}: choose one of {', '.join(PRETRAIN)}")
+    settings = asdict(PRETRAIN[model])
+    return Recipe(
+        kind=kind,
+        model=model,
+        seed=seed,
+        data_fingerprint=world.source.fingerprint,
+        forgotten=world.splits.digest if kind == "retrain" else "",
+        optimisation=Optimisation(**settings | ({"epochs": epochs} if epochs else {})),
+    )
+
+
+def reference(
+    made: Recipe,
+    world: World,
+    cache: Path,
+    device: torch.device,
+    on_epoch: EpochReport | None = None,
+) -> tuple[nn.Module, bool]:
+    """The trained reference on `device`, and whether it came from the cache."""
+    source, path = world.source, Path(cache) / made.filename
+    model = build(made.model, source.num_classes, made.seed, source.train.images.shape[1])
+    if path.is_file():
+        load_model(path, model)
+        return model.to(device), True
+    model = model.to(device)
+    rows = torch.arange(len(source.train)) if made.kind == "original" else world.splits.retain
+    train(model, source.train, rows, world.pipeline, made.optimisation, made.seed, on_epoch)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_model(path, model, {"recipe": json.dumps(asdict(made), sort_keys=True)})
+    return model, False

@@ -1,0 +1,156 @@
+"""Sources: what is read is what was stored, and what is unfit is named by file and row."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+
+from sgu.data.sources import EMBEDDED, DataError, ImageSet, Source, load_source, make_source
+from sgu.data.tables import read_table
+
+CIFAR10 = Path(__file__).parents[2].parent / "shared" / "data" / "cifar10"
+
+
+@pytest.fixture(scope="module")
+def embedded() -> Source:
+    return load_source("embedded")
+
+
+def pixels(count: int, side: int = 4) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
+
+
+def encoded(image: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def write(path: Path, images: list[bytes | None], labels: list[int | None], **names: str) -> Path:
+    structs = [{"bytes": image, "path": None} for image in images]
+    column = pa.array(structs, pa.struct({"bytes": pa.binary(), "path": pa.string()}))
+    table = {names.get("image", "img"): column, names.get("label", "label"): pa.array(labels)}
+    pq.write_table(pa.table(table), path)
+    return path
+
+
+def write_folder(folder: Path, count: int = 12, classes: int = 3) -> Path:
+    labels = [i % classes for i in range(count)]
+    for part in ("train", "test"):
+        write(folder / f"{part}-0.parquet", [encoded(image) for image in pixels(count)], labels)
+    return folder
+
+
+def test_a_folder_gives_the_pixels_and_labels_that_were_stored(tmp_path):
+    source = load_source(str(write_folder(tmp_path)))
+    assert torch.equal(source.train.images.permute(0, 2, 3, 1), torch.from_numpy(pixels(12)))
+    assert source.train.targets.tolist() == [0, 1, 2] * 4
+    assert source.classes == ("0", "1", "2")
+
+
+def test_shards_follow_each_other_in_name_order(tmp_path):
+    images = [encoded(image) for image in pixels(4)]
+    paths = [write(tmp_path / f"{i}", images[i : i + 2], [i, i]) for i in (0, 2)]
+    table = read_table(paths)
+    assert table.targets.tolist() == [0, 0, 2, 2]
+    assert torch.equal(table.images.permute(0, 2, 3, 1), torch.from_numpy(pixels(4)))
+
+
+def test_other_column_names_and_grey_images_are_read(tmp_path):
+    grey = pixels(2)[..., 0]
+    path = write(
+        tmp_path / "t", [encoded(g) for g in grey], [0, 1], image="image", label="fine_label"
+    )
+    assert torch.equal(read_table([path]).images[:, 0], torch.from_numpy(grey))
+
+
+def test_fingerprint_sees_one_pixel_and_one_label():
+    images, targets = torch.zeros(4, 3, 2, 2, dtype=torch.uint8), torch.tensor([0, 1, 0, 1])
+    heldout = ImageSet(images, targets)
+    changed = images.clone()
+    changed[3, 2, 1, 1] = 1
+    variants = [(images, targets), (changed, targets), (images, targets.flip(0))]
+    prints = {make_source("t", ImageSet(*v), heldout).fingerprint for v in variants}
+    assert len(prints) == 3
+    assert make_source("t", heldout, heldout).fingerprint in prints
+
+
+@pytest.mark.parametrize("bad", [b"", b"not an image", encoded(pixels(1, 16)[0])[:-60], None])
+def test_a_corrupt_image_is_named_by_file_and_row(tmp_path, bad):
+    good = encoded(pixels(1, 16)[0])
+    path = write(tmp_path / "shard.parquet", [good, good, bad, good], [0, 1, 2, 3])
+    with pytest.raises(DataError, match=r"shard\.parquet, row 2: .*image"):
+        read_table([path])
+
+
+@pytest.mark.parametrize("label", [-1, None, 3])
+def test_a_wrong_label_is_named_by_file_and_row(tmp_path, label):
+    images = [encoded(image) for image in pixels(3)]
+    path = write(tmp_path / "shard.parquet", images, [0, label, 1])
+    with pytest.raises(DataError, match=r"shard\.parquet, row 1: label"):
+        read_table([path], num_classes=3)
+
+
+def test_an_odd_shape_is_named_by_file_and_row(tmp_path):
+    images = [encoded(pixels(1)[0]), encoded(pixels(1, 5)[0])]
+    path = write(tmp_path / "shard.parquet", images, [0, 1])
+    with pytest.raises(DataError, match=r"shard\.parquet, row 1: .*\(5, 5, 3\)"):
+        read_table([path])
+
+
+def test_missing_things_are_named(tmp_path):
+    with pytest.raises(DataError, match="nowhere: no such folder"):
+        load_source(str(tmp_path / "nowhere"))
+    with pytest.raises(DataError, match=r"no train-\*\.parquet"):
+        load_source(str(tmp_path))
+    (tmp_path / "train-0.parquet").write_bytes(b"PAR1 torn")
+    (tmp_path / "test-0.parquet").write_bytes(b"")
+    with pytest.raises(DataError, match=r"train-0\.parquet: not a readable Parquet file"):
+        load_source(str(tmp_path))
+    path = write(tmp_path / "t", [encoded(pixels(1)[0])], [0], label="kind")
+    with pytest.raises(DataError, match="need label or fine_label"):
+        read_table([path])
+
+
+def test_a_class_missing_in_one_part_is_named(tmp_path):
+    write_folder(tmp_path)
+    write(tmp_path / "test-0.parquet", [encoded(image) for image in pixels(2)], [0, 2])
+    with pytest.raises(DataError, match="held-out: no image of class 1"):
+        load_source(str(tmp_path))
+
+
+def test_embedded_is_balanced_and_has_its_names(embedded):
+    assert embedded.train.targets.bincount().tolist() == [400] * 10
+    assert embedded.heldout.targets.bincount().tolist() == [200] * 10
+    assert embedded.train.images.shape == (4000, 3, 32, 32)
+    assert embedded.classes[3] == "cat"
+    assert embedded.fingerprint == "c1b6a82d38d0b0e2"
+
+
+def test_subset_is_balanced_repeatable_and_bounded(embedded):
+    small, again = (load_source("embedded", 500) for _ in range(2))
+    assert small.train.targets.bincount().tolist() == [50] * 10
+    assert small.heldout.targets.bincount().tolist() == [25] * 10
+    assert small.fingerprint == again.fingerprint != embedded.fingerprint
+    with pytest.raises(DataError, match=r"choose 10\.\.4000"):
+        load_source("embedded", 4001)
+
+
+@pytest.mark.skipif(not CIFAR10.is_dir(), reason="needs ../shared/data/cifar10 beside the project")
+@pytest.mark.parametrize(("part", "stored"), [("train", "train"), ("heldout", "test")])
+def test_embedded_images_equal_the_originals_at_their_rows(embedded, part, stored):
+    shards = sorted(CIFAR10.glob(f"{stored}-*.parquet"))
+    whole = pa.concat_tables([pq.read_table(shard) for shard in shards])
+    rows = pq.read_table(EMBEDDED / f"{part}.parquet")["source_row"]
+    originals = whole.take(rows)
+    image_set = getattr(embedded, part)
+    assert image_set.targets.tolist() == originals["label"].to_pylist()
+    for image, original in zip(image_set.images, originals["img"].to_pylist(), strict=True):
+        reference = np.asarray(Image.open(io.BytesIO(original["bytes"])).convert("RGB"))
+        assert np.array_equal(image.permute(1, 2, 0).numpy(), reference)
+    assert len(set(rows.to_pylist())) == len(image_set)

@@ -1,0 +1,4 @@
+"""The study: Ray Tune and Optuna around `sgu`.
+
+Because this package is called tune, write `from ray.tune import ...`, not `from ray import tune`.
+"""

@@ -1,0 +1,5 @@
+"""`python -m tune` is `sgu-study`."""
+
+from tune.cli import main
+
+main()

@@ -1,0 +1,85 @@
+"""The command `sgu-study`: run, resume and look at studies."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sgu.auditor import AuditorError
+from sgu.data.sources import DataError
+from tune.spec import SpecError, load_spec
+from tune.study import Interrupted, missing, rows_of, stored_spec
+from tune.study import resume as resume_study
+from tune.study import run as run_study
+
+app = typer.Typer(
+    help="Searches the trade-off between accuracy, forgetting and time, with Ray Tune and Optuna.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Results = Annotated[Path, typer.Option(help="Folder that holds the studies.")]
+Address = Annotated[
+    str | None,
+    typer.Option(help="A Ray cluster's address, or auto; without it, this machine alone."),
+]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The study's name.")]
+
+
+@app.command()
+def run(
+    spec: Annotated[Path, typer.Argument(metavar="SPEC", help="A YAML file; see studies/.")],
+    results: Results = Path("results"),
+    address: Address = None,
+    fresh: Annotated[bool, typer.Option(help="Delete an earlier study of that name.")] = False,
+) -> None:
+    """Run the study of a specification, and write its rows to results/<name>."""
+    with _one_line_errors():
+        checked = load_spec(spec)
+        if fresh:
+            shutil.rmtree(results / checked.name, ignore_errors=True)
+        run_study(checked, results, address, typer.echo)
+
+
+@app.command()
+def resume(name: Name, results: Results = Path("results"), address: Address = None) -> None:
+    """Go on with a study that was stopped; finished trials are kept as they are."""
+    with _one_line_errors():
+        resume_study(name, results, address, typer.echo)
+
+
+@app.command()
+def status(name: Name, results: Results = Path("results")) -> None:
+    """Say how far a study is; works while it runs."""
+    with _one_line_errors():
+        folder = results / name
+        if not (folder / "spec.yaml").exists():
+            raise SpecError(f"no study in {folder}: start one with `sgu-study run SPEC`")
+        spec, rows = stored_spec(folder), rows_of(folder)
+        counts = rows["status"].value_counts()
+        kinds = ", ".join(f"{count} {status}" for status, count in counts.items()) or "no rows yet"
+        left = missing(spec, rows)
+        typer.echo(f"{name}: {spec.trials - left} of {spec.trials} trials; rows: {kinds}")
+        if left:
+            typer.echo(f"if it is not running: sgu-study resume {name}")
+
+
+def main() -> None:
+    """Entry point."""
+    app(prog_name="sgu-study")
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """Says a foreseen error in one line on stderr and ends with code 2."""
+    try:
+        yield
+    except (SpecError, DataError, AuditorError, Interrupted, OSError) as error:
+        typer.echo(f"sgu-study: {' '.join(str(error).split())}", err=True)
+        raise typer.Exit(2) from None

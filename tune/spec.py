@@ -1,0 +1,193 @@
+"""A study's specification: one YAML file, checked whole before anything starts."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+
+from analysis.pareto import check_selectable
+from sgu.experiment import Experiment
+
+SETTINGS = {field.name for field in fields(Experiment)}
+FIXED_IN_A_STUDY = {
+    "data",
+    "subset",
+    "forget_fraction",
+    "model",
+    "pretrain_epochs",
+    "seed",
+    "method",
+}
+SEARCHABLE = SETTINGS - FIXED_IN_A_STUDY
+
+
+class SpecError(ValueError):
+    """The specification cannot be used; one line that names the key and what is allowed."""
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Range(Strict):
+    """Values from low to high; log: uniform in the logarithm; step: whole numbers apart by it."""
+
+    low: float
+    high: float
+    log: bool = False
+    step: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Range:
+        if not self.low < self.high:
+            raise ValueError(f"low = {self.low} and high = {self.high}: low must be below high")
+        if self.log and not self.low > 0:
+            raise ValueError(f"low = {self.low}: must be > 0 with log")
+        return self
+
+    def ends(self) -> list[Any]:
+        return [int(v) if self.step else v for v in (self.low, self.high)]
+
+    def distribution(self) -> BaseDistribution:
+        if self.step:
+            return IntDistribution(int(self.low), int(self.high), log=self.log, step=self.step)
+        return FloatDistribution(self.low, self.high, log=self.log)
+
+
+class Choice(Strict):
+    """One of the values listed."""
+
+    values: Annotated[tuple[int | float | str, ...], Field(min_length=1)]
+
+    def ends(self) -> list[Any]:
+        return list(self.values)
+
+    def distribution(self) -> BaseDistribution:
+        return CategoricalDistribution(self.values)
+
+
+def _domain(value: Any) -> Any:
+    if isinstance(value, list):
+        return Choice.model_validate({"values": value})
+    if isinstance(value, dict):
+        return Range.model_validate(value)
+    raise ValueError("must be a list of values, or low and high (with log or step)")
+
+
+Domain = Annotated[Range | Choice, BeforeValidator(_domain)]
+
+
+class Spec(Strict):
+    """What to search, on what, by what, and how much of it.
+
+    experiment: settings that all trials share (see `sgu.experiment.Experiment`); search: the
+    domains of the others; objectives: metrics measured on val, two or more; trials: how many the
+    sampler proposes, controls apart; slots: trials at a time.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+    experiment: dict[str, Any] = {}
+    search: dict[str, Domain]
+    objectives: tuple[str, ...] = ("val_error", "val_mia_advantage")
+    trials: Annotated[int, Field(ge=1)] = 12
+    slots: Annotated[int, Field(ge=1)] = 2
+    cpus_per_trial: Annotated[float, Field(gt=0)] = 1
+    gpus_per_trial: Annotated[float, Field(ge=0)] = 0
+    sampler: Literal["tpe", "nsga2", "qmc", "random"] = "tpe"
+    sampler_seed: int = 0
+
+    @model_validator(mode="after")
+    def _meaningful(self) -> Spec:
+        _known("experiment", self.experiment, SETTINGS)
+        _known("search", self.search, SEARCHABLE - set(self.experiment))
+        if not self.search:
+            raise ValueError(f"search is empty; name one or more of {_listed(SEARCHABLE)}")
+        try:
+            _typed(self.experiment)
+        except ValueError as error:
+            raise ValueError(f"experiment.{_one_line(error)}") from error
+        if self.base().method != "sg":
+            raise ValueError("experiment.method: must be sg, whose game the study searches")
+        for key, domain in self.search.items():
+            for value in domain.ends():
+                try:
+                    _typed({**self.experiment, key: value})
+                except ValueError as error:
+                    raise ValueError(f"search.{key}: {_one_line(error)}") from error
+        try:
+            check_selectable(self.objectives)
+        except ValueError as error:
+            raise ValueError(f"objectives: {error}") from error
+        return self
+
+    def base(self) -> Experiment:
+        """The settings that all trials share; what is searched holds its default."""
+        return Experiment(**_typed(self.experiment))
+
+
+def load_spec(path: Path) -> Spec:
+    """Read and check a specification. Raises SpecError with one line."""
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SpecError(
+            f"{path}: {error.strerror}: give a YAML file such as studies/default.yaml"
+        ) from error
+    except yaml.YAMLError as error:
+        raise SpecError(f"{path}: not YAML: {_one_line(error)}") from error
+    if not isinstance(content, dict):
+        raise SpecError(f"{path}: expected keys {_listed(Spec.model_fields)}; found none")
+    try:
+        _known("", content, set(Spec.model_fields))
+        return Spec.model_validate(content)
+    except ValueError as error:
+        raise SpecError(f"{path}: {_one_line(error)}") from error
+
+
+def _typed(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings, each of its field's type, after the checks of Experiment itself."""
+    checked = TypeAdapter(Experiment).validate_python(settings)
+    return {name: getattr(checked, name) for name in settings}
+
+
+def _known(section: str, given: dict[str, Any], allowed: set[str]) -> None:
+    for key in given:
+        if key not in allowed:
+            name = f"{section}.{key}" if section else key
+            near = difflib.get_close_matches(str(key), allowed, 1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise ValueError(f"unknown key {name}: {hint}allowed: {_listed(allowed)}")
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(sorted(names))
+
+
+def _one_line(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return " ".join(str(error).split())
+    first, *more = error.errors()
+    where = ".".join(str(part) for part in first["loc"])
+    text = first["msg"].removeprefix("Value error, ")
+    given = "" if first["type"] in ("value_error", "missing") else f" = {first['input']!r}"
+    rest = f" (and {len(more)} more)" if more else ""
+    return f"{where}{given}: {text}{rest}" if where else f"{text}{rest}"

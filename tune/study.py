@@ -1,0 +1,177 @@
+"""A study from its specification to its rows: prepare, search, store; and all of it again."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import ray
+import yaml
+from ray.tune import (
+    FailureConfig,
+    RunConfig,
+    TuneConfig,
+    Tuner,
+    with_parameters,
+    with_resources,
+)
+
+from analysis import load_study
+from analysis.schema import TRIALS
+from sgu.experiment import Experiment
+from sgu.references import Kind
+from sgu.world import World
+from tune.search import StudySearch
+from tune.sink import ROW, Say, Sink, context, described
+from tune.spec import Spec, SpecError, load_spec
+from tune.store import Store
+from tune.trial import make_reference, run_trial
+
+QUIET = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # a report costs 1 ms instead of 4
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # an epoch's report holds no final metrics
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+KINDS: tuple[Kind, Kind] = ("original", "retrain")
+
+
+class Interrupted(RuntimeError):
+    """The search ended before all its trials had."""
+
+
+def run(spec: Spec, results: Path, address: str | None, say: Say) -> Path:
+    """Run a new study in results/<name>. Raises SpecError where it exists already."""
+    folder = Path(results) / spec.name
+    if folder.exists():
+        raise SpecError(
+            f"{folder} exists: `sgu-study resume {spec.name}` goes on with it, "
+            f"`sgu-study run --fresh` starts anew"
+        )
+    world = spec.base().world()  # before anything is written: bad data must leave no trace
+    folder.mkdir(parents=True)
+    text = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False)
+    (folder / "spec.yaml").write_text(text, encoding="utf-8")
+    return _search(spec, folder, world, address, say)
+
+
+def resume(name: str, results: Path, address: str | None, say: Say) -> Path:
+    """Go on with results/<name>: finished trials are kept, interrupted ones run again."""
+    folder = Path(results) / name
+    if not (folder / "spec.yaml").exists():
+        raise SpecError(f"no study in {folder}: start one with `sgu-study run SPEC`")
+    spec = stored_spec(folder)
+    return _search(spec, folder, spec.base().world(), address, say)
+
+
+def stored_spec(folder: Path) -> Spec:
+    return load_spec(folder / "spec.yaml")
+
+
+def rows_of(folder: Path) -> pd.DataFrame:
+    """The rows so far, which may be none."""
+    try:
+        return load_study(folder)
+    except FileNotFoundError:
+        return pd.DataFrame(columns=TRIALS.names)
+
+
+def missing(spec: Spec, rows: pd.DataFrame) -> int:
+    """Trials of the sampler's that have no row yet; a failed one has had its turn."""
+    return max(0, spec.trials - int(((rows["method"] == "sg") & (rows["control"] == False)).sum()))  # noqa: E712
+
+
+def _search(spec: Spec, folder: Path, world: World, address: str | None, say: Say) -> Path:
+    store, rows = Store(folder, spec.name), rows_of(folder)
+    controls = [] if (rows["method"] == "finetune").any() else [_control(spec).settings()]
+    todo, retain = missing(spec, rows) + len(controls), len(world.splits.retain)
+    if not todo and set(KINDS) <= set(rows["method"]):
+        say(f"{folder}: all {spec.trials} trials are there")
+        return folder
+    begin = time.perf_counter()
+    with _ray(spec, address):
+        say(f"Ray is up after {time.perf_counter() - begin:.0f} s")
+        world_ref = ray.put(world)
+        original, digest = _prepare(spec, world, world_ref, store, rows, say)
+        trainable = with_parameters(run_trial, world=world_ref, original=original, digest=digest)
+        needs = {"cpu": spec.cpus_per_trial, "gpu": spec.gpus_per_trial}
+        Tuner(
+            with_resources(trainable, needs),
+            tune_config=TuneConfig(
+                num_samples=todo,
+                search_alg=StudySearch(spec, folder, rows, controls),
+                max_concurrent_trials=spec.slots,
+                reuse_actors=True,
+            ),
+            run_config=RunConfig(
+                name="run",
+                storage_path=str((folder / "_tune").resolve()),
+                callbacks=[Sink(store, context(spec.base(), world), retain, todo, say)],
+                failure_config=FailureConfig(max_failures=1),
+                verbose=0,
+            ),
+        ).fit()
+    return _finish(spec, store, say)
+
+
+def _finish(spec: Spec, store: Store, say: Say) -> Path:
+    left = missing(spec, rows_of(store.folder))
+    if left:
+        raise Interrupted(
+            f"{left} of {spec.trials} trials are left: `sgu-study resume {spec.name}` goes on"
+        )
+    store.compact()
+    shutil.rmtree(store.folder / "_tune", ignore_errors=True)
+    say(f"study {spec.name} is complete: {store.folder}")
+    return store.folder
+
+
+def _control(spec: Spec) -> Experiment:
+    """The control of every study: the same fine-tuning without a game."""
+    return replace(spec.base(), method="finetune", alpha=0.0)
+
+
+def _prepare(
+    spec: Spec, world: World, world_ref: Any, store: Store, rows: pd.DataFrame, say: Say
+) -> tuple[Any, str]:
+    """Train (or load) original and retrain side by side; the original's weights and digest."""
+    base, begin = spec.base(), time.perf_counter()
+    cache = store.folder.parent / "cache"
+    say("training the original and the retrained model (or loading them from the cache)")
+    task = ray.remote(num_cpus=spec.cpus_per_trial, num_gpus=spec.gpus_per_trial)(make_reference)
+    made = ray.get([task.remote(kind, base, world_ref, cache.resolve()) for kind in KINDS])
+    store.splits(world.splits.digest, world.splits.to_table())
+    for kind, (_, row) in zip(KINDS, made, strict=True):
+        if kind not in set(rows["method"]):
+            settings = base.settings() | {"method": kind}
+            columns = described(settings, len(world.splits.retain))
+            store.trial(ROW | context(base, world) | columns | row | {"trial_id": kind})
+    say(f"both are ready after {time.perf_counter() - begin:.0f} s")
+    weights, row = made[0]
+    return ray.put(weights), row["original_digest"]
+
+
+@contextmanager
+def _ray(spec: Spec, address: str | None) -> Iterator[None]:
+    """A connection to the cluster at `address`, or a single node of our own."""
+    os.environ.update(QUIET)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a failure is a row, no traceback
+    logging.getLogger("ray._private").setLevel(logging.ERROR)
+    ray.init(
+        address=address or "local",
+        num_cpus=None if address else max(1, math.ceil(spec.slots * spec.cpus_per_trial)),
+        include_dashboard=None if address else False,
+        log_to_driver=False,
+    )
+    try:
+        yield
+    finally:
+        ray.shutdown()

@@ -1,0 +1,97 @@
+"""What runs on a worker: preparing a reference, and one trial. Imports no analysis, no Optuna."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray.tune import report
+from torch import nn
+
+from sgu.data.sources import Source
+from sgu.experiment import Experiment, unlearn
+from sgu.metrics import all_metrics
+from sgu.models import build
+from sgu.provenance import device_name, versions
+from sgu.references import Kind, recipe, reference
+from sgu.world import World
+
+Weights = dict[str, torch.Tensor]
+
+
+def make_reference(
+    kind: Kind, experiment: Experiment, world: World, cache: Path
+) -> tuple[Weights, dict[str, Any]]:
+    """Train or load a reference: its weights, and its result row."""
+    device, begin = _device(), _begin()
+    made = recipe(kind, experiment.model, world, experiment.seed, experiment.pretrain_epochs)
+    start = time.perf_counter()
+    model, cached = reference(made, world, cache, device)
+    seconds = math.nan if cached else time.perf_counter() - start
+    row = all_metrics(model, world.to(device)) | {
+        "seconds": seconds,
+        "original_digest": made.digest,
+    }
+    weights = {name: value.cpu() for name, value in model.state_dict().items()}
+    return weights, row | _provenance(begin, device)
+
+
+def run_trial(config: dict[str, Any], world: World, original: Weights, digest: str) -> None:
+    """One trial of Ray Tune: a report after each epoch, and a last one with every metric.
+
+    config: `trial_id`, `control`, and the settings of its Experiment. Whatever breaks the run is
+    reported as `failure`, so that the study goes on.
+    """
+    device, begin = _device(), _begin()
+    row: dict[str, Any] = {"original_digest": digest}
+    try:
+        experiment = Experiment(**config["settings"])
+        outcome = unlearn(
+            experiment,
+            world.to(device),
+            _load(experiment, world.source, original, device),
+            lambda epoch: report({"epoch": epoch}),
+        )
+        row |= outcome.metrics | {"unsolved": outcome.unsolved}
+        broken = [name for name, value in outcome.metrics.items() if not math.isfinite(value)]
+        if broken:
+            row["failure"] = f"not finite: {', '.join(broken)}"
+    except (RuntimeError, ValueError) as error:
+        row["failure"] = f"{type(error).__name__}: {error}"
+    report({"row": row | _provenance(begin, device)})
+
+
+def _load(
+    experiment: Experiment, source: Source, weights: Weights, device: torch.device
+) -> nn.Module:
+    channels = source.train.images.shape[1]
+    model = build(experiment.model, source.num_classes, experiment.seed, channels)
+    model.load_state_dict(weights)
+    return model.to(device)
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _begin() -> tuple[datetime, float]:
+    threads = int(os.environ.get("OMP_NUM_THREADS", "1"))  # Ray sets it to the CPUs asked for
+    torch.set_num_threads(threads)
+    return datetime.now(UTC), time.perf_counter()
+
+
+def _provenance(begin: tuple[datetime, float], device: torch.device) -> dict[str, Any]:
+    return {
+        "device": device_name(device),
+        "threads": torch.get_num_threads(),
+        "host": platform.node(),
+        "versions": versions(),
+        "started": begin[0],
+        "wall_seconds": time.perf_counter() - begin[1],
+    }
