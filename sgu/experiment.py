@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from sgu.auditor import AUDITORS
+from sgu.auditor import Auditor, CvxpyAuditor, LinearAuditor, MLPAuditor
 from sgu.checks import check
 from sgu.clock import Clock
 from sgu.game import Game, Round
@@ -53,8 +53,8 @@ class Experiment:
     solve_every: int | Literal["epoch"] = 8
     update: Literal["joint", "alternate"] = "joint"
     auditor: str = "linear"
-    loss: str = "hinge"
-    penalty: str = "l2"
+    loss: Literal["hinge", "squared_hinge", "logistic"] = "hinge"
+    penalty: Literal["l2", "l1"] = "l2"
     view: Literal["logits+loss", "loss"] = "logits+loss"
     statistics: Literal["batch", "running"] = "batch"
     folds: int = 3
@@ -93,7 +93,7 @@ class Experiment:
         """The rules of its game; None for a method without one."""
         if self.method != "sg":
             return None
-        auditor = AUDITORS[self.auditor](loss=self.loss, penalty=self.penalty, reg=self.reg)
+        auditor = AUDITORS[self.auditor](self)
         return Game(
             alpha=self.alpha,
             auditor=auditor,
@@ -109,6 +109,13 @@ class Experiment:
     def settings(self) -> dict[str, object]:
         """Everything needed to run it again, as plain values."""
         return asdict(self)
+
+
+AUDITORS: dict[str, Callable[[Experiment], Auditor]] = {
+    "linear": lambda e: LinearAuditor(loss=e.loss, penalty=e.penalty, reg=e.reg),
+    "cvxpy": lambda e: CvxpyAuditor(loss=e.loss, penalty=e.penalty, reg=e.reg),
+    "mlp": lambda e: MLPAuditor(reg=e.reg),
+}
 
 
 @dataclass(frozen=True, eq=False)

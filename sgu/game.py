@@ -59,7 +59,11 @@ class Game:
         check(
             self,
             alpha=(0 <= self.alpha < math.inf, ">= 0"),
-            solve_every=(self.solve_every == "epoch" or self.solve_every >= 1, '>= 1 or "epoch"'),
+            solve_every=(
+                self.solve_every == "epoch"
+                or (isinstance(self.solve_every, int) and self.solve_every >= 1),
+                '>= 1 or "epoch"',
+            ),
             update=(self.update in ("joint", "alternate"), "joint or alternate"),
             folds=(self.folds >= 1, ">= 1"),
             heldout_share=(0 < self.heldout_share < 1, "between 0 and 1"),

@@ -39,7 +39,7 @@ def run(
     address: Address = None,
     fresh: Annotated[bool, typer.Option(help="Delete an earlier study of that name.")] = False,
 ) -> None:
-    """Run the study of a specification, and write its rows to results/<name>."""
+    """Run the study of a specification; rows go to results/<name>. Goes on with one begun."""
     with _one_line_errors():
         checked = load_spec(spec)
         if fresh:

@@ -21,6 +21,7 @@ from pydantic import (
     Field,
     TypeAdapter,
     ValidationError,
+    model_serializer,
     model_validator,
 )
 
@@ -77,6 +78,10 @@ class Choice(Strict):
     """One of the values listed."""
 
     values: Annotated[tuple[int | float | str, ...], Field(min_length=1)]
+
+    @model_serializer
+    def _as_written(self) -> list[Any]:
+        return list(self.values)
 
     def ends(self) -> list[Any]:
         return list(self.values)

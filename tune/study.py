@@ -49,15 +49,20 @@ class Interrupted(RuntimeError):
 
 
 def run(spec: Spec, results: Path, address: str | None, say: Say) -> Path:
-    """Run a new study in results/<name>. Raises SpecError where it exists already."""
+    """Run a study in results/<name>, or go on with it where it is there already.
+
+    Raises SpecError where another study of that name is there.
+    """
     folder = Path(results) / spec.name
-    if folder.exists():
-        raise SpecError(
-            f"{folder} exists: `sgu-study resume {spec.name}` goes on with it, "
-            f"`sgu-study run --fresh` starts anew"
-        )
+    if (folder / "spec.yaml").exists():
+        if stored_spec(folder) != spec:
+            raise SpecError(
+                f"{folder} holds another study of that name: give this one its own name, "
+                "or delete the other with --fresh"
+            )
+        return resume(spec.name, results, address, say)
     world = spec.base().world()  # before anything is written: bad data must leave no trace
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False)
     (folder / "spec.yaml").write_text(text, encoding="utf-8")
     return _search(spec, folder, world, address, say)
@@ -94,7 +99,7 @@ def _search(spec: Spec, folder: Path, world: World, address: str | None, say: Sa
     controls = [] if (rows["method"] == "finetune").any() else [_control(spec).settings()]
     todo, retain = missing(spec, rows) + len(controls), len(world.splits.retain)
     if not todo and set(KINDS) <= set(rows["method"]):
-        say(f"{folder}: all {spec.trials} trials are there")
+        say(f"{folder}: all {spec.trials} trials are there (--fresh runs them anew)")
         return folder
     begin = time.perf_counter()
     with _ray(spec, address):

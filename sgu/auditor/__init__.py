@@ -1,10 +1,20 @@
 """Auditors: the follower's best response and its derivative."""
 
-from collections.abc import Callable
-
-from sgu.auditor.base import Auditor, AuditorError, Fit, LinearFit
+from sgu.auditor.base import Auditor, AuditorError, Fit, Hyperplanes, LinearFit
 from sgu.auditor.linear import LinearAuditor
+from sgu.auditor.mlp import MLPAuditor, MLPFit
+from sgu.auditor.reference import CvxpyAuditor, SolverFailed, Statement
 
-AUDITORS: dict[str, Callable[..., Auditor]] = {"linear": LinearAuditor}
-
-__all__ = ["AUDITORS", "Auditor", "AuditorError", "Fit", "LinearAuditor", "LinearFit"]
+__all__ = [
+    "Auditor",
+    "AuditorError",
+    "CvxpyAuditor",
+    "Fit",
+    "Hyperplanes",
+    "LinearAuditor",
+    "LinearFit",
+    "MLPAuditor",
+    "MLPFit",
+    "SolverFailed",
+    "Statement",
+]

@@ -74,26 +74,35 @@ def _explain(x: Tensor, labelled: bool, finite: bool) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinearFit:
+class Hyperplanes:
     """Best responses w.x - b of a batch of linear auditors; > 0 says member.
 
     w: (problems, d), b: (problems,): differentiable in the scores they were fitted on;
-    dual: (problems, n), -c_i loss'(m_i), 0 for padding; converged, void: (problems,) bool;
-    residual: (problems,) infinity norm of the stationarity condition; iterations: of the batch.
+    converged, void: (problems,) bool.
     """
 
     w: Tensor
     b: Tensor
-    dual: Tensor
     converged: Tensor
     void: Tensor
-    residual: Tensor
-    iterations: int
 
     def decision(self, scores: Tensor) -> Tensor:
         """Signed decisions (problems, k) for other scores (problems, k, d); differentiable."""
         x = scores.to(self.w.dtype)
         return torch.einsum("pkd,pd->pk", x, self.w) - self.b[:, None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearFit(Hyperplanes):
+    """Hyperplanes with the certificate of their optimality.
+
+    dual: (problems, n), -c_i loss'(m_i), 0 for padding; residual: (problems,) infinity norm of the
+    stationarity condition; iterations: of the batch.
+    """
+
+    dual: Tensor
+    residual: Tensor
+    iterations: int
 
 
 class Fit(Protocol):

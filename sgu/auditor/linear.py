@@ -30,7 +30,7 @@ from sgu.auditor.systems import Coordinates, DualSystem, Features, Kernel, Prima
 
 TO_THE_WALL = 0.995  # share of the way to the boundary that one step may go
 STIFFEST = 1e8  # of the curvatures in the gradient: kinks stay kinks, rounding stays small
-WARM_MU = 1e-3  # a warm start re-enters the path here: low enough to save steps, still central
+WARM_MU = 0.1  # a warm start re-enters the path here: any lower and it is no longer central
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +40,8 @@ class LinearAuditor:
     loss: hinge (the paper's), squared_hinge, logistic; penalty: l2 = |w|^2/2, l1 = |w|_1;
     reg: its weight, > 0; smoothing: mu, where the central path ends: the objective is within
     2 mu (1 + d reg) of its minimum, and the gradient is that of the smoothed problem;
-    route: primal ((d+1) x (d+1) systems), dual (n x n), or auto: dual where n < d with l2 (with l1
-    and hinge, a linear programme, both D and 1/E blow up and the dual matrix loses its rank).
+    route: primal ((d+1) x (d+1) systems), dual (n x n), or auto, the smaller. The larger one may lose
+    its rank with l1, and is then flagged; l1 gradients by the dual route hold 5 digits, others 6.
     A problem that misses `tolerance` within `max_iterations`, or whose Newton matrix turns
     singular, is flagged in `LinearFit.converged`; it answers w = 0, b = 0 and passes no gradient.
     """
@@ -162,7 +162,7 @@ class _Path:
         self.auditor, self.y, self.c = auditor, problem.y, problem.c
         self.l1 = auditor.penalty == "l1"
         self.primal = auditor.route == "primal" or (
-            auditor.route == "auto" and (self.l1 or z.shape[1] >= z.shape[2])
+            auditor.route == "auto" and z.shape[1] >= z.shape[2]
         )
         self.kernel = not self.primal and not self.l1
         self.features = Features(z)

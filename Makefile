@@ -1,0 +1,33 @@
+# Everything a newcomer needs: `make study`, `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup study test lint bench clean
+
+setup: .venv/ready
+
+.venv/ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	@echo "installing the pinned packages (some minutes, once)"
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+study: setup
+	$(BIN)/sgu-study run studies/default.yaml
+	$(BIN)/sgu-report front default
+	$(BIN)/sgu-report html default
+
+test: setup
+	$(BIN)/pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: setup
+	$(BIN)/python benchmarks/auditor.py
+
+clean:
+	rm -rf .venv results

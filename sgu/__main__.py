@@ -1,0 +1,5 @@
+"""`python -m sgu` is `sgu`."""
+
+from sgu.cli import main
+
+main()

@@ -1,0 +1,169 @@
+"""The command `sgu`: one unlearning run, beside the original and the retrained model."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+from typer import Option
+
+from sgu.auditor import AuditorError
+from sgu.data.sources import DataError
+from sgu.experiment import Experiment, unlearn
+from sgu.metrics import all_metrics
+from sgu.models import save_model
+from sgu.provenance import code_version, device_name
+from sgu.references import recipe, reference
+from sgu.training import Diverged
+from sgu.world import World
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+DEFAULT = Experiment()
+
+ROWS = {
+    "retain_acc": "accuracy on retain",
+    "forget_acc": "accuracy on forget; target: the retrained model's",
+    "val_acc": "accuracy on val",
+    "test_acc": "accuracy on test",
+    "forget_test_gap": "|forget - test accuracy|",
+    "val_mia_acc": "membership attack, forget vs val; .5 = a guess",
+    "mia_acc": "membership attack, forget vs test",
+    "mia_auc": "its area under the ROC curve",
+    "mia_f1": "its F1",
+    "ks": "Kolmogorov-Smirnov distance of losses, forget vs test",
+    "wasserstein": "Wasserstein distance of losses, in nats",
+    "utility_paper": "val accuracy - mia_acc",
+    "seconds": "seconds of training, or of unlearning",
+    "game_seconds": "of these, seconds in the game",
+}
+
+
+@app.callback(invoke_without_command=True)
+def main_command(
+    data: Annotated[
+        str, Option(help="Data: embedded, or a folder of Parquet image tables.")
+    ] = DEFAULT.data,
+    subset: Annotated[
+        int | None, Option(help="Use this many train images, class-balanced.")
+    ] = None,
+    forget_fraction: Annotated[
+        float, Option(help="Share of train to forget.")
+    ] = DEFAULT.forget_fraction,
+    model: Annotated[str, Option(help="Network: small_cnn or resnet18.")] = DEFAULT.model,
+    pretrain_epochs: Annotated[int | None, Option(help="Epochs of original and retrained.")] = None,
+    seed: Annotated[int, Option(help="Of splits, training, batches and game.")] = DEFAULT.seed,
+    method: Annotated[str, Option(help="sg (the game) or finetune.")] = DEFAULT.method,
+    epochs: Annotated[int, Option(help="Epochs of unlearning.")] = DEFAULT.epochs,
+    lr: Annotated[float, Option(help="Learning rate of unlearning.")] = DEFAULT.lr,
+    alpha: Annotated[float, Option(help="Weight of the game; 0 is fine-tuning.")] = DEFAULT.alpha,
+    reg: Annotated[float, Option(help="Regularisation of the auditor, > 0.")] = DEFAULT.reg,
+    solve_every: Annotated[str, Option(help="Steps between rounds, or epoch.")] = str(
+        DEFAULT.solve_every
+    ),
+    update: Annotated[str, Option(help="joint, or alternate (the authors' way).")] = DEFAULT.update,
+    auditor: Annotated[str, Option(help="Who plays the auditor.")] = DEFAULT.auditor,
+    loss: Annotated[
+        str, Option(help="Auditor's: hinge, squared_hinge or logistic.")
+    ] = DEFAULT.loss,
+    penalty: Annotated[str, Option(help="Auditor's: l2 or l1.")] = DEFAULT.penalty,
+    statistics: Annotated[
+        str, Option(help="Batch-norm while scoring: batch or running.")
+    ] = DEFAULT.statistics,
+    audit_batch: Annotated[int | None, Option(help="Most examples scored in one round.")] = None,
+    threads: Annotated[int | None, Option(help="CPU threads; a trial of a study has 1.")] = None,
+    cache: Annotated[Path, Option(help="Folder of trained originals.")] = Path("results/cache"),
+    save: Annotated[
+        Path | None, Option(help="Write the unlearned model here (safetensors).")
+    ] = None,
+    as_json: Annotated[bool, Option("--json", help="Print JSON instead.")] = False,
+) -> None:
+    """Make a trained classifier forget some of its training examples, and audit the result.
+
+    Trains the original and the retrained model where the cache has none, unlearns by the
+    Stackelberg game, and prints every metric of all three side by side. On the CPU, the same seed
+    and number of threads give the same numbers.
+    """
+    given = {name: value for name, value in locals().items() if hasattr(DEFAULT, name)}
+    given["solve_every"] = int(solve_every) if solve_every.isdigit() else solve_every
+    torch.set_num_threads(threads or torch.get_num_threads())
+    with _one_line_errors():
+        experiment = Experiment(**given)
+        found = run(experiment, cache, save, quiet=as_json)
+    if as_json:
+        settings = experiment.settings() | {"code_version": code_version()[0]}
+        typer.echo(json.dumps({"metrics": found, "settings": settings}, indent=2))
+    else:
+        Console(width=None if sys.stdout.isatty() else 100).print(_table(found))
+
+
+def run(
+    experiment: Experiment, cache: Path, save: Path | None = None, quiet: bool = False
+) -> dict[str, dict[str, float]]:
+    """Metrics of original, unlearned and retrained, by model and name."""
+    world, device = experiment.world(), torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    found: dict[str, dict[str, float]] = {}
+    console = Console(stderr=True, quiet=quiet)
+    _say(console, experiment, world, device)
+    with Progress(console=console, transient=True) as progress:
+        bar = progress.add_task("", total=None)
+        for kind in ("original", "retrain"):
+            made = recipe(
+                kind, experiment.model, world, experiment.seed, experiment.pretrain_epochs
+            )
+            progress.reset(bar, description=f"training {kind}", total=made.optimisation.epochs)
+            network, _ = reference(made, world, cache, device, lambda *_: progress.advance(bar))
+            found[kind] = all_metrics(network, world)
+            if kind == "original":
+                original = network
+        progress.reset(bar, description=experiment.method, total=experiment.epochs)
+        outcome = unlearn(experiment, world, original, lambda _: progress.advance(bar))
+    if outcome.unsolved:
+        console.print(f"{outcome.unsolved} auditor problems were left unsolved and sat out")
+    if save:
+        save_model(save, outcome.model, {"settings": json.dumps(experiment.settings())})
+    return {
+        "original": found["original"],
+        "unlearned": outcome.metrics,
+        "retrained": found["retrain"],
+    }
+
+
+def main() -> None:
+    """Entry point."""
+    app(prog_name="sgu")
+
+
+def _say(console: Console, experiment: Experiment, world: World, device: torch.device) -> None:
+    sizes = ", ".join(
+        f"{len(getattr(world.splits, name))} {name}"
+        for name in ("retain", "forget", "audit", "val", "test")
+    )
+    what = f"{world.source.name}: {sizes}; {experiment.model} on {device_name(device)}"
+    console.print(what, highlight=False)
+
+
+def _table(found: dict[str, dict[str, float]]) -> Table:
+    table = Table("metric", *found, "what it is")
+    for name, text in ROWS.items():
+        values = [metrics.get(name) for metrics in found.values()]
+        table.add_row(name, *("-" if v is None else f"{v:.3f}" for v in values), text)
+    return table
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """Says a foreseen error in one line on stderr and ends with code 2."""
+    try:
+        yield
+    except (ValueError, Diverged, AuditorError, DataError, OSError) as error:
+        typer.echo(f"sgu: {' '.join(str(error).split())}", err=True)
+        raise typer.Exit(2) from None
