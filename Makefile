@@ -1,5 +1,6 @@
 # Everything a newcomer needs: `make study`, `make test`.
 PYTHON ?= python3
+STUDY ?= default
 BIN := .venv/bin
 
 .PHONY: setup study test lint bench clean
@@ -14,9 +15,9 @@ setup: .venv/ready
 	@touch $@
 
 study: setup
-	$(BIN)/sgu-study run studies/default.yaml
-	$(BIN)/sgu-report front default
-	$(BIN)/sgu-report html default
+	$(BIN)/sgu-study run studies/$(STUDY).yaml
+	$(BIN)/sgu-report front $(STUDY)
+	$(BIN)/sgu-report html $(STUDY)
 
 test: setup
 	$(BIN)/pytest

@@ -82,7 +82,9 @@ def control_points(frame: pd.DataFrame, x: str, y: str) -> list[alt.Chart]:
     tips = [alt.Tooltip("name:N", title="control, mean over runs"), *_metric_tips([x, y])]
     halo: dict[str, Any] = {"stroke": "white", "strokeWidth": 4, "strokeJoin": "round"}
     place = {"x": axis(x, "x"), "y": axis(y, "y")}
-    text: dict[str, Any] = {"dy": -14, "fontSize": 11, "fontWeight": 600}
+    text: dict[str, Any] = {
+        "align": "left", "dx": 10, "dy": -8, "fontSize": 11, "fontWeight": 600,
+    }  # fmt: skip
     look: dict[str, Any] = {**place, **_control_look()}
     return [
         small.encode(**look),

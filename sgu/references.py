@@ -16,13 +16,14 @@ from typing import Literal
 import torch
 from torch import nn
 
+from sgu.clock import Clock
 from sgu.models import build, load_model, save_model
 from sgu.training import PRETRAIN, Optimisation, train
 from sgu.world import World
 
 Kind = Literal["original", "retrain"]
 EpochReport = Callable[[int, float], None]  # epoch from 0, mean loss
-RECIPE = 1  # raise when training changes in a way that no setting shows
+RECIPE = 2  # raise when training changes in a way that no setting shows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,22 +63,34 @@ def recipe(kind: Kind, model: str, world: World, seed: int, epochs: int | None =
     )
 
 
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """A trained model, the seconds its training took (once), and whether the cache had it."""
+
+    model: nn.Module
+    seconds: float
+    cached: bool
+
+
 def reference(
     made: Recipe,
     world: World,
     cache: Path,
     device: torch.device,
     on_epoch: EpochReport | None = None,
-) -> tuple[nn.Module, bool]:
-    """The trained reference on `device`, and whether it came from the cache."""
+) -> Reference:
+    """The reference of a recipe, on `device`: loaded from the cache, or trained and put there."""
     source, path = world.source, Path(cache) / made.filename
     model = build(made.model, source.num_classes, made.seed, source.train.images.shape[1])
     if path.is_file():
-        load_model(path, model)
-        return model.to(device), True
-    model = model.to(device)
+        info = load_model(path, model)
+        return Reference(model.to(device), float(info["seconds"]), True)
+    model, clock = model.to(device), Clock(device)
     rows = torch.arange(len(source.train)) if made.kind == "original" else world.splits.retain
-    train(model, source.train, rows, world.pipeline, made.optimisation, made.seed, on_epoch)
+    with clock.part("train"):
+        train(model, source.train, rows, world.pipeline, made.optimisation, made.seed, on_epoch)
+    seconds = clock.seconds("train")
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_model(path, model, {"recipe": json.dumps(asdict(made), sort_keys=True)})
-    return model, False
+    settings = json.dumps(asdict(made), sort_keys=True)
+    save_model(path, model, {"recipe": settings, "seconds": repr(seconds)})
+    return Reference(model, seconds, False)

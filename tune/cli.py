@@ -37,11 +37,15 @@ def run(
     spec: Annotated[Path, typer.Argument(metavar="SPEC", help="A YAML file; see studies/.")],
     results: Results = Path("results"),
     address: Address = None,
+    change: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a key, such as trials=3."),
+    ] = None,
     fresh: Annotated[bool, typer.Option(help="Delete an earlier study of that name.")] = False,
 ) -> None:
     """Run the study of a specification; rows go to results/<name>. Goes on with one begun."""
     with _one_line_errors():
-        checked = load_spec(spec)
+        checked = load_spec(spec, change or ())
         if fresh:
             shutil.rmtree(results / checked.name, ignore_errors=True)
         run_study(checked, results, address, typer.echo)

@@ -11,6 +11,7 @@ from ray.tune import Callback
 
 from sgu.experiment import Experiment
 from sgu.provenance import code_version
+from sgu.training import steps_an_epoch
 from sgu.world import World
 from tune.store import Row, Store
 
@@ -44,7 +45,7 @@ def described(settings: dict[str, Any], retain: int) -> Row:
         return row
     row |= {name: settings[name] for name in GAME}
     if row["solve_every"] == "epoch" or row["update"] == "alternate":
-        row["solve_every"] = -(-retain // settings["batch_size"])
+        row["solve_every"] = steps_an_epoch(retain, settings["batch_size"])
     return row
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -149,8 +150,12 @@ class Spec(Strict):
         return Experiment(**_typed(self.experiment))
 
 
-def load_spec(path: Path) -> Spec:
-    """Read and check a specification. Raises SpecError with one line."""
+def load_spec(path: Path, changes: Sequence[str] = ()) -> Spec:
+    """Read and check a specification. Raises SpecError with one line.
+
+    changes: settings to put in place of the file's, each "key=value", such as "trials=3" or
+    "experiment.data=some/folder"; the value is YAML.
+    """
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -162,10 +167,24 @@ def load_spec(path: Path) -> Spec:
     if not isinstance(content, dict):
         raise SpecError(f"{path}: expected keys {_listed(Spec.model_fields)}; found none")
     try:
+        for change in changes:
+            _change(content, change)
         _known("", content, set(Spec.model_fields))
         return Spec.model_validate(content)
     except ValueError as error:
         raise SpecError(f"{path}: {_one_line(error)}") from error
+
+
+def _change(content: dict[str, Any], change: str) -> None:
+    key, equals, value = change.partition("=")
+    if not (key and equals):
+        raise ValueError(f"{change!r}: expected key=value, such as trials=3")
+    *sections, name = key.split(".")
+    for section in sections:
+        content = content.setdefault(section, {})
+        if not isinstance(content, dict):
+            raise ValueError(f"{key}: {section} holds no keys")
+    content[name] = yaml.safe_load(value)
 
 
 def _typed(settings: dict[str, Any]) -> dict[str, Any]:

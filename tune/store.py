@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ class Store:
             files = sorted((self.folder / part).glob("[!_]*.parquet"))
             if len(files) > 1:
                 table = pa.concat_tables([pq.read_table(file, schema=schema) for file in files])
-                self._put(table, self.folder / part / f"packed-{os.getpid()}.parquet")
+                self._put(table, self.folder / part / f"packed-{uuid.uuid4().hex}.parquet")
                 for file in files:
                     file.unlink()
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import ray
@@ -28,20 +27,22 @@ from ray.tune import (
 from analysis import load_study
 from analysis.schema import TRIALS
 from sgu.experiment import Experiment
-from sgu.references import Kind
 from sgu.world import World
+from tune.prepare import KINDS, prepare
 from tune.search import StudySearch
-from tune.sink import ROW, Say, Sink, context, described
+from tune.sink import Say, Sink, context
 from tune.spec import Spec, SpecError, load_spec
 from tune.store import Store
-from tune.trial import make_reference, run_trial
+from tune.trial import run_trial
 
 QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # a report costs 1 ms instead of 4
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # an epoch's report holds no final metrics
     "RAY_AIR_NEW_OUTPUT": "0",
 }
-KINDS: tuple[Kind, Kind] = ("original", "retrain")
+
+
+BUDGET = {"trials", "slots", "cpus_per_trial", "gpus_per_trial"}
 
 
 class Interrupted(RuntimeError):
@@ -51,16 +52,16 @@ class Interrupted(RuntimeError):
 def run(spec: Spec, results: Path, address: str | None, say: Say) -> Path:
     """Run a study in results/<name>, or go on with it where it is there already.
 
-    Raises SpecError where another study of that name is there.
+    Trials and resources may have changed since; raises SpecError where anything else has.
     """
     folder = Path(results) / spec.name
     if (folder / "spec.yaml").exists():
-        if stored_spec(folder) != spec:
+        stored = stored_spec(folder)
+        if spec.model_copy(update=stored.model_dump(include=BUDGET)) != stored:
             raise SpecError(
                 f"{folder} holds another study of that name: give this one its own name, "
                 "or delete the other with --fresh"
             )
-        return resume(spec.name, results, address, say)
     world = spec.base().world()  # before anything is written: bad data must leave no trace
     folder.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False)
@@ -105,7 +106,7 @@ def _search(spec: Spec, folder: Path, world: World, address: str | None, say: Sa
     with _ray(spec, address):
         say(f"Ray is up after {time.perf_counter() - begin:.0f} s")
         world_ref = ray.put(world)
-        original, digest = _prepare(spec, world, world_ref, store, rows, say)
+        original, digest = prepare(spec, world, world_ref, store, rows, say)
         trainable = with_parameters(run_trial, world=world_ref, original=original, digest=digest)
         needs = {"cpu": spec.cpus_per_trial, "gpu": spec.gpus_per_trial}
         Tuner(
@@ -142,26 +143,6 @@ def _finish(spec: Spec, store: Store, say: Say) -> Path:
 def _control(spec: Spec) -> Experiment:
     """The control of every study: the same fine-tuning without a game."""
     return replace(spec.base(), method="finetune", alpha=0.0)
-
-
-def _prepare(
-    spec: Spec, world: World, world_ref: Any, store: Store, rows: pd.DataFrame, say: Say
-) -> tuple[Any, str]:
-    """Train (or load) original and retrain side by side; the original's weights and digest."""
-    base, begin = spec.base(), time.perf_counter()
-    cache = store.folder.parent / "cache"
-    say("training the original and the retrained model (or loading them from the cache)")
-    task = ray.remote(num_cpus=spec.cpus_per_trial, num_gpus=spec.gpus_per_trial)(make_reference)
-    made = ray.get([task.remote(kind, base, world_ref, cache.resolve()) for kind in KINDS])
-    store.splits(world.splits.digest, world.splits.to_table())
-    for kind, (_, row) in zip(KINDS, made, strict=True):
-        if kind not in set(rows["method"]):
-            settings = base.settings() | {"method": kind}
-            columns = described(settings, len(world.splits.retain))
-            store.trial(ROW | context(base, world) | columns | row | {"trial_id": kind})
-    say(f"both are ready after {time.perf_counter() - begin:.0f} s")
-    weights, row = made[0]
-    return ray.put(weights), row["original_digest"]
 
 
 @contextmanager

@@ -23,23 +23,28 @@ from sgu.references import Kind, recipe, reference
 from sgu.world import World
 
 Weights = dict[str, torch.Tensor]
+Row = dict[str, Any]
 
 
 def make_reference(
-    kind: Kind, experiment: Experiment, world: World, cache: Path
-) -> tuple[Weights, dict[str, Any]]:
-    """Train or load a reference: its weights, and its result row."""
+    kind: Kind, experiment: Experiment, world: World, cache: Path, progress: Any = None
+) -> tuple[Weights, Row]:
+    """Train or load a reference: its weights, and its result row.
+
+    progress: an actor whose `reached(kind, epochs)` is told how far it is.
+    """
     device, begin = _device(), _begin()
     made = recipe(kind, experiment.model, world, experiment.seed, experiment.pretrain_epochs)
-    start = time.perf_counter()
-    model, cached = reference(made, world, cache, device)
-    seconds = math.nan if cached else time.perf_counter() - start
-    row = all_metrics(model, world.to(device)) | {
-        "seconds": seconds,
-        "original_digest": made.digest,
-    }
-    weights = {name: value.cpu() for name, value in model.state_dict().items()}
-    return weights, row | _provenance(begin, device)
+    of = made.optimisation.epochs
+
+    def on_epoch(epoch: int, _: float) -> None:
+        if progress is not None:
+            progress.reached.remote(kind, f"{epoch + 1}/{of} epochs")
+
+    trained = reference(made, world, cache, device, on_epoch)
+    row = all_metrics(trained.model, world) | {"seconds": trained.seconds}
+    weights = {name: value.cpu() for name, value in trained.model.state_dict().items()}
+    return weights, row | {"original_digest": made.digest} | _provenance(begin, device)
 
 
 def run_trial(config: dict[str, Any], world: World, original: Weights, digest: str) -> None:
