@@ -40,8 +40,10 @@ class LinearAuditor:
     loss: hinge (the paper's), squared_hinge, logistic; penalty: l2 = |w|^2/2, l1 = |w|_1;
     reg: its weight, > 0; smoothing: mu, where the central path ends: the objective is within
     2 mu (1 + d reg) of its minimum, and the gradient is that of the smoothed problem;
-    route: primal ((d+1) x (d+1) systems), dual (n x n), or auto, the smaller. The larger one may lose
-    its rank with l1, and is then flagged; l1 gradients by the dual route hold 5 digits, others 6.
+    route: primal ((d+1) x (d+1) systems), dual (n x n), or auto, the smaller. The larger
+    may lose its rank with l1, and is then flagged; l1 gradients hold 5 digits by the dual route.
+    dtype: float32 needs smoothing >= 1e-6, tolerance >= 1e-5; measured at (150, 140, 11): w is then
+    3e-5 off, the gradient 1 % in the median and 17 % in one problem of twenty.
     A problem that misses `tolerance` within `max_iterations`, or whose Newton matrix turns
     singular, is flagged in `LinearFit.converged`; it answers w = 0, b = 0 and passes no gradient.
     """
@@ -68,7 +70,7 @@ class LinearAuditor:
                 "a small reg such as 1e-3"
             )
         if not self.smoothing > 0:
-            raise AuditorError(f"smoothing = {self.smoothing}: must be > 0, such as 1e-10")
+            raise AuditorError(f"smoothing = {self.smoothing}: must be > 0, such as 1e-12")
 
     def fit(
         self,

@@ -35,7 +35,7 @@ def constant_feature(x, members):
 
 
 def one_member(x, members):
-    return x, (torch.arange(x.shape[1]) == 3).expand(len(x), -1)
+    return x, (torch.arange(x.shape[1]) == 3).expand_as(members)
 
 
 def all_the_same(x, members):

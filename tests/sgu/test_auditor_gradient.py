@@ -98,8 +98,8 @@ def test_game_ends_where_the_auditor_knows_nothing(loss):
     members = (torch.arange(400) % 2).expand(1, 400)
     noise[:, 1::2] = noise[:, ::2]  # the same draws in both groups: the equilibrium is exactly 0
     delta = torch.tensor(1.5, dtype=torch.float64, requires_grad=True)
-    auditor, game = LinearAuditor(loss=loss, reg=0.1), torch.optim.SGD([delta], lr=2.0)
-    for _ in range(100):
+    auditor, game = LinearAuditor(loss=loss, reg=0.1), torch.optim.SGD([delta], lr=0.3)
+    for _ in range(60):
         scores = noise + delta * members[..., None]
         fitted, held_out = scores[:, :200], scores[:, 200:]
         decision = auditor.fit(fitted, members[:, :200]).decision(held_out)
