@@ -17,6 +17,7 @@ one more solve with the last factorisation (game.md, section 3):
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -28,7 +29,8 @@ from sgu.auditor.base import AuditorError, LinearFit, Problem, pose
 from sgu.auditor.rows import LOSSES, Change, HingeRows, Rows
 from sgu.auditor.systems import Coordinates, DualSystem, Features, Kernel, PrimalSystem, System
 
-TO_THE_WALL = 0.995  # share of the way to the boundary that one step may go
+TO_THE_WALL = 0.995  # share of the way to the boundary that one step may go, at the least
+LONELY = 0.75  # problems under way go on alone once they are fewer than this share
 STIFFEST = 1e8  # of the curvatures in the gradient: kinks stay kinks, rounding stays small
 WARM_MU = 0.1  # a warm start re-enters the path here: any lower and it is no longer central
 
@@ -71,6 +73,10 @@ class LinearAuditor:
             )
         if not self.smoothing > 0:
             raise AuditorError(f"smoothing = {self.smoothing}: must be > 0, such as 1e-12")
+
+    def is_dual(self, z: Tensor) -> bool:
+        """Whether problems z (problems, n, d) are solved in n rather than d dimensions."""
+        return self.route == "dual" or (self.route == "auto" and z.shape[1] < z.shape[2])
 
     def fit(
         self,
@@ -155,33 +161,52 @@ def _standardise(problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
 
 
 class _Path:
-    """All problems of the batch, somewhere near their central paths.
+    """Problems somewhere near their central paths.
 
     theta = (u, b); u = w, or with the kernel's coordinates w = z'u.
     """
 
-    def __init__(self, auditor: LinearAuditor, z: Tensor, problem: Problem, scale: Tensor):
-        self.auditor, self.y, self.c = auditor, problem.y, problem.c
+    def __init__(
+        self,
+        auditor: LinearAuditor,
+        route: Callable[[Any, Tensor, Tensor, Tensor], System],
+        at: Coordinates,
+        y: Tensor,
+        c: Tensor,
+        reg: Tensor,
+    ) -> None:
+        self.auditor, self.route, self.at = auditor, route, at
+        self.y, self.c, self.reg = y, c, reg
+        self.per_c = torch.where(c > 0, 1 / c, 0)
         self.l1 = auditor.penalty == "l1"
-        self.primal = auditor.route == "primal" or (
-            auditor.route == "auto" and z.shape[1] >= z.shape[2]
-        )
-        self.kernel = not self.primal and not self.l1
-        self.features = Features(z)
-        self.at: Coordinates = Kernel(z) if self.kernel else self.features
-        self.reg = auditor.reg / (scale if self.l1 else scale.square())
+
+    def take(self, some: Tensor) -> _Path:
+        """The problems numbered `some`, to go on with alone."""
+        sides = self.y[some], self.c[some], self.reg[some]
+        part = _Path(self.auditor, self.route, self.at.take(some), *sides)
+        part.resume(self.theta[some], [rows.take(some) for rows in self.rows], self.stuck[some])
+        return part
+
+    def put(self, some: Tensor, part: _Path) -> None:
+        """What has become of the problems numbered `some`."""
+        if part is self:
+            return
+        self.theta[some], self.stuck[some] = part.theta, part.stuck
+        for rows, new in zip(self.rows, part.rows, strict=True):
+            rows.put(some, new)
 
     def margin(self, theta: Tensor) -> Tensor:
         return self.y * (self.at.forward(theta[:, :-1]) - theta[:, -1:])
 
     def enter(self, theta: Tensor, mu: float) -> None:
         """Take the path's own point (exact pairs) for theta at mu."""
-        self.theta, w, mu = theta, theta[:, :-1], max(mu, self.auditor.smoothing)
-        self.loss = LOSSES[self.auditor.loss](self.margin(theta), mu)
-        self.rows: list[Rows] = [self.loss]
-        if self.l1:
-            self.rows.append(HingeRows(1 - 2 * w, mu))
-        self.stuck = torch.zeros_like(theta[:, 0], dtype=torch.bool)
+        w, mu = theta[:, :-1], max(mu, self.auditor.smoothing)
+        loss = LOSSES[self.auditor.loss](self.margin(theta), mu)
+        kinks = [HingeRows(1 - 2 * w, mu)] if self.l1 else []
+        self.resume(theta, [loss, *kinks], torch.zeros_like(theta[:, 0], dtype=torch.bool))
+
+    def resume(self, theta: Tensor, rows: list[Rows], stuck: Tensor) -> None:
+        self.theta, self.rows, self.loss, self.stuck = theta, rows, rows[0], stuck
         self.look()
 
     def look(self) -> None:
@@ -197,11 +222,7 @@ class _Path:
         D, E = self.c * self.loss.curvature().clamp(max=stiffest), self.reg
         if self.l1:
             E = 4 * self.reg * self.rows[1].curvature().clamp(min=1 / stiffest)
-        self.system: System = (
-            PrimalSystem(self.features, self.y, D, E)
-            if self.primal
-            else DualSystem(self.at, self.y, D, E)
-        )
+        self.system: System = self.route(self.at, self.y, D, E)
         self.stuck = self.stuck | self.system.singular
 
     def _on_target(self) -> Tensor:
@@ -218,21 +239,22 @@ class _Path:
             D, rho = kinks.curvature(), kinks.rho(targets[1])
             g = torch.cat([g[:, :-1] - 2 * self.reg * D * rho, g[:, -1:]], -1)
         dtheta, ddual = self.system.solve(g, self.loss.rho(targets[0]))
-        changes = [self.loss.direction(targets[0], ddual / torch.where(self.c > 0, self.c, 1))]
+        changes = [self.loss.direction(targets[0], ddual * self.per_c)]
         if self.l1:
             changes.append(kinks.direction(targets[1], D * (rho + 2 * dtheta[:, :-1])))
         reach = [rows.reach(change) for rows, change in zip(self.rows, changes, strict=True)]
-        return dtheta, changes, (TO_THE_WALL * torch.stack(reach).amin(0)).clamp(max=1)
+        return dtheta, changes, torch.stack(reach).amin(0)
 
     def advance(self) -> None:
         """One predictor-corrector step of every problem that is still on its way."""
         self.factor()
         mu, end = self.mean_product(), self.theta.new_tensor(self.auditor.smoothing)
         _, changes, reach = self.newton([end for _ in self.rows])
-        centring = (self.mean_product(changes, reach) / mu).clamp(0, 1) ** 4
+        short = (1 - mu).clamp(min=TO_THE_WALL)  # at the end nearly all the way: superlinear
+        centring = (self.mean_product(changes, (short * reach).clamp(max=1)) / mu).clamp(0, 1) ** 4
         aim = torch.maximum(centring * mu, end)[:, None]
         dtheta, changes, reach = self.newton([aim - dm * ds for dm, ds in changes])
-        step = torch.where(self.arrived | self.stuck, 0, reach)
+        step = torch.where(self.arrived | self.stuck, 0, (short * reach).clamp(max=1))
         self.theta = self.theta + step[:, None] * dtheta
         for rows, change in zip(self.rows, changes, strict=True):
             rows.move(change, step)
@@ -254,26 +276,50 @@ def _solve(
     auditor: LinearAuditor, problem: Problem, start: LinearFit | None, out: _Solution
 ) -> None:
     z, out.mean, out.scale = _standardise(problem)
-    path = _Path(auditor, z, problem, out.scale)
-    out.features = path.features
+    out.features = Features(z)
+    l1 = auditor.penalty == "l1"
+    route = DualSystem if auditor.is_dual(z) else PrimalSystem
+    kernel = route is DualSystem and not l1
+    at: Coordinates = Kernel.of(z) if kernel else out.features
+    reg = auditor.reg / (out.scale if l1 else out.scale.square())
+    path = _Path(auditor, route, at, problem.y, problem.c, reg)
     if start is None:
-        path.enter(z.new_zeros(len(z), z.shape[1 if path.kernel else 2] + 1), 1.0)
+        path.enter(z.new_zeros(len(z), z.shape[1 if kernel else 2] + 1), 1.0)
     else:
-        path.enter(_warm(path, start, out), WARM_MU)
-    for out.iterations in range(auditor.max_iterations + 1):
-        if out.iterations == auditor.max_iterations or bool((path.arrived | path.stuck).all()):
-            break
-        path.advance()
+        path.enter(_warm(path, start, out, kernel), WARM_MU)
+    out.iterations = _follow(path, auditor.max_iterations)
+    path.look()
     path.factor(STIFFEST)
     out.residual, out.converged = path.residual, path.arrived & ~path.stuck
     theta = torch.where(out.converged[:, None], path.theta, 0)
-    out.w = out.features.adjoint(theta[:, :-1]) if path.kernel else theta[:, :-1]
+    out.w = out.features.adjoint(theta[:, :-1]) if kernel else theta[:, :-1]
     out.b, out.dual, out.system = theta[:, -1], path.c * path.loss.p, path.system
 
 
-def _warm(path: _Path, start: LinearFit, out: _Solution) -> Tensor:
+def _follow(path: _Path, most: int) -> int:
+    """Take every problem to its path's end; returns the iterations of the slowest.
+
+    Problems arrive at different times: once a quarter of those under way has, the rest go on alone.
+    """
+    numbers, part, iterations = torch.arange(len(path.theta), device=path.theta.device), path, 0
+    while iterations < most:
+        going = ~(part.arrived | part.stuck)
+        count = int(going.sum())
+        if count == 0:
+            break
+        if count < LONELY * len(going):
+            path.put(numbers, part)
+            numbers = numbers[going]
+            part = path.take(numbers)
+        part.advance()
+        iterations += 1
+    path.put(numbers, part)
+    return iterations
+
+
+def _warm(path: _Path, start: LinearFit, out: _Solution, kernel: bool) -> Tensor:
     """The earlier fit in this path's coordinates; void problems start from 0."""
     w, dual = start.w.detach(), start.dual
-    u = path.y * dual / path.reg if path.kernel else w * out.scale
+    u = path.y * dual / path.reg if kernel else w * out.scale
     b = start.b.detach() - (w * out.mean).sum(1)
     return torch.where(start.void[:, None], 0, torch.cat([u, b[:, None]], -1))

@@ -20,6 +20,7 @@ Source of the path-following scheme: Mehrotra 1992; Nocedal & Wright, section 16
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 
 import torch
 from torch import Tensor
@@ -68,6 +69,15 @@ class Rows:
         rate = torch.maximum(-d_multiplier / self.multiplier, -d_slack / self.slack).amax((0, 2))
         return 1 / rate.clamp_min(1e-3)
 
+    def take(self, some: Tensor) -> Rows:
+        """The rows of the problems numbered `some`."""
+        part = copy(self)
+        part.multiplier, part.slack = self.multiplier[:, some], self.slack[:, some]
+        return part
+
+    def put(self, some: Tensor, part: Rows) -> None:
+        self.multiplier[:, some], self.slack[:, some] = part.multiplier, part.slack
+
     def products(self) -> Tensor:
         """multiplier * slack, (k, problems, rows): mu everywhere on the path."""
         return self.multiplier * self.slack
@@ -108,9 +118,12 @@ class LogisticRows(Rows):
 
     def __init__(self, margin: Tensor, mu: float):
         del mu
-        empty = margin.new_empty((0, *margin.shape))
-        super().__init__(empty, empty, ())
-        self.margin = margin
+        super().__init__(margin.new_empty((0, *margin.shape)), margin[None], ())
+
+    @property
+    def margin(self) -> Tensor:
+        """Kept in the slack's place, so that both move and split alike."""
+        return self.slack[0]
 
     @property
     def p(self) -> Tensor:
@@ -120,16 +133,12 @@ class LogisticRows(Rows):
         return 2 + 2 * torch.cosh(self.margin)  # 1 / (p (1 - p))
 
     def direction(self, target: Target, dp: Tensor) -> Change:
-        """No multipliers; in the slack's place, the margin's change."""
         del target
-        return self.multiplier, -self.give() * dp
+        return self.multiplier, -(self.give() * dp)[None]
 
     def reach(self, change: Change) -> Tensor:
-        radius = change[1].abs().amax(1)
+        radius = change[1].abs().amax((0, 2))
         return torch.where(radius > 1e-8, torch.log1p(radius) / radius, torch.inf)
-
-    def move(self, change: Change, step: Tensor) -> None:
-        self.margin = self.margin + step[:, None] * change[1]
 
 
 LOSSES: dict[str, Callable[[Tensor, float], Rows]] = {

@@ -19,7 +19,7 @@ from torch import Tensor
 
 class Coordinates(Protocol):
     """Where the weights live: `forward` gives z.w of each example, `adjoint` its transpose,
-    `gram` is diag(r) (Z E^-1 Z' + stiff) diag(r), with stiff = max 1/E."""
+    `gram` is diag(r) (Z E^-1 Z' + stiff) diag(r), with stiff = max 1/E; `take` some problems."""
 
     def forward(self, u: Tensor) -> Tensor: ...
 
@@ -27,12 +27,17 @@ class Coordinates(Protocol):
 
     def gram(self, r: Tensor, E: Tensor) -> Tensor: ...
 
+    def take(self, some: Tensor) -> Coordinates: ...
+
 
 class Features:
     """u = w: the examples z (problems, n, d) themselves."""
 
     def __init__(self, z: Tensor):
         self.z = z
+
+    def take(self, some: Tensor) -> Features:
+        return Features(self.z[some])
 
     @cached_property
     def A(self) -> Tensor:
@@ -54,9 +59,15 @@ class Features:
 class Kernel:
     """u = a with w = z'a (representer theorem, l2 only): no operation is longer than n."""
 
-    def __init__(self, z: Tensor):
-        self.K = z @ z.mT
-        self.stiff_K = self.K + 1
+    def __init__(self, K: Tensor):
+        self.K, self.stiff_K = K, K + 1
+
+    @classmethod
+    def of(cls, z: Tensor) -> Kernel:
+        return cls(z @ z.mT)
+
+    def take(self, some: Tensor) -> Kernel:
+        return Kernel(self.K[some])
 
     def forward(self, u: Tensor) -> Tensor:
         return torch.bmm(self.K, u[..., None])[..., 0]
