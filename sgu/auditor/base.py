@@ -41,6 +41,7 @@ def pose(scores: Tensor, members: Tensor, weight: Tensor | None, dtype: torch.dt
             f"expected scores (problems, n, d) and members (problems, n); "
             f"got {tuple(scores.shape)} and {tuple(members.shape)}"
         )
+    padded = weight is not None
     weight = torch.ones_like(scores[..., 0]) if weight is None else weight
     if weight.shape != members.shape:
         raise AuditorError(
@@ -49,7 +50,9 @@ def pose(scores: Tensor, members: Tensor, weight: Tensor | None, dtype: torch.dt
         )
     weight, y = weight.to(dtype), 2 * members.to(dtype) - 1
     used = weight > 0
-    x = torch.where(used[..., None], scores.to(dtype), 0)
+    x = scores.to(dtype)
+    if padded:
+        x = torch.where(used[..., None], x, 0)
     labelled = ((members == 0) | (members == 1)).all()
     finite, positive = x.sum().isfinite(), (weight >= 0).all()  # a sum is one quick pass
     if not torch.stack([labelled, finite, positive]).all():  # one synchronisation for all three
