@@ -69,6 +69,10 @@ class Experiment:
             auditor=(self.auditor in AUDITORS, f"one of {', '.join(AUDITORS)}"),
             forget_fraction=(0 < self.forget_fraction < 1, "between 0 and 1"),
             subset=(self.subset is None or self.subset > 0, "> 0, or none"),
+            pretrain_epochs=(
+                self.pretrain_epochs is None or self.pretrain_epochs >= 1,
+                ">= 1, or none for the model's own number",
+            ),
         )
         self.optimisation()
         self.game()

@@ -103,8 +103,8 @@ class Match:
         self.sides = [forget, audit]
         self.groups = _groups(forget, audit, source.train.targets[splits.retain])
         smaller = torch.tensor([min(map(len, group)) for group in self.groups])
-        most = (game.audit_batch or 2 * int(smaller.sum())) // (2 * len(smaller))
-        self.counts = smaller if game.audit_batch is None else smaller.clamp(max=max(most, 2))
+        most = _most(game.audit_batch, len(smaller))
+        self.counts = smaller if most is None else smaller.clamp(max=most)
         self.batches = -(-int(smaller.max()) // int(self.counts.max()))
         self.generator = torch.Generator().manual_seed(seed)
         self.turn = 0
@@ -182,6 +182,18 @@ def _groups(forget: ImageSet, audit: ImageSet, retain: Tensor) -> list[tuple[Ten
     if not all(len(rows) for _, rows in groups):
         raise ValueError("a class of forget has no audit examples: give audit a larger share")
     return groups
+
+
+def _most(audit_batch: int | None, auditors: int) -> int | None:
+    """Most examples a side for each auditor; None: no bound."""
+    if audit_batch is None:
+        return None
+    if audit_batch < 4 * auditors:
+        raise ValueError(
+            f"audit_batch = {audit_batch}: must be >= {4 * auditors}, "
+            f"two examples a side for each of {auditors} auditors"
+        )
+    return audit_batch // (2 * auditors)
 
 
 def _rows(mask: Tensor) -> Tensor:

@@ -114,6 +114,11 @@ def batches(rows: int | Tensor, batch_size: int, generator: torch.Generator) -> 
             yield batch
 
 
+def steps_an_epoch(rows: int, batch_size: int) -> int:
+    """How many `batches` there are: a last one of one row is left out."""
+    return rows // batch_size + (rows % batch_size > 1)
+
+
 def make_optimiser(
     model: nn.Module, optimisation: Optimisation, steps: int
 ) -> tuple[torch.optim.SGD, LambdaLR]:
@@ -151,7 +156,7 @@ def train(
     image_set, indices = image_set.to(device), indices.to(device)
     generator = torch.Generator().manual_seed(seed)
     augmentation = generator if optimisation.augment else None
-    steps = sum(1 for _ in batches(len(indices), optimisation.batch_size, torch.Generator()))
+    steps = steps_an_epoch(len(indices), optimisation.batch_size)
     if steps == 0:
         raise ValueError(f"training on {len(indices)} images; need >= 2: choose more indices")
     optimiser, schedule = make_optimiser(model, optimisation, steps * optimisation.epochs)

@@ -113,11 +113,14 @@ def _replayed(row: dict[str, Any], spec: Spec, space: dict[str, Any]) -> optuna.
 
 
 def _in_flight(spec: Spec, journal: Path, rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """Settings that Optuna had handed out and that no row answers."""
+    """Settings that Optuna had handed out, or was to hand out again, and that no row answers."""
     if not journal.exists():
         return []
     storage = JournalStorage(JournalFileBackend(str(journal)))
-    study = optuna.load_study(study_name=spec.name, storage=storage)
+    if spec.name not in optuna.get_all_study_names(storage):
+        return []  # the driver died before it was created
+    trials = optuna.load_study(study_name=spec.name, storage=storage).trials
+    handed = [trial.system_attrs.get("fixed_params", {}) | trial.params for trial in trials]
     answered = [json.loads(row["config"]) for row in _proposed(rows)]
     seen = [{name: settings[name] for name in spec.search} for settings in answered]
-    return [t.params for t in study.trials if t.params and t.params not in seen]
+    return [params for params in handed if params and params not in seen]

@@ -20,6 +20,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    FiniteFloat,
     TypeAdapter,
     ValidationError,
     model_serializer,
@@ -53,8 +54,8 @@ class Strict(BaseModel):
 class Range(Strict):
     """Values from low to high; log: uniform in the logarithm; step: whole numbers apart by it."""
 
-    low: float
-    high: float
+    low: FiniteFloat
+    high: FiniteFloat
     log: bool = False
     step: Annotated[int, Field(ge=1)] | None = None
 
@@ -64,6 +65,10 @@ class Range(Strict):
             raise ValueError(f"low = {self.low} and high = {self.high}: low must be below high")
         if self.log and not self.low > 0:
             raise ValueError(f"low = {self.low}: must be > 0 with log")
+        if self.step and not (self.low.is_integer() and self.high.is_integer()):
+            raise ValueError(f"low = {self.low} and high = {self.high}: must be whole with step")
+        if self.log and self.step and self.step > 1:
+            raise ValueError(f"step = {self.step}: must be 1 with log")
         return self
 
     def ends(self) -> list[Any]:
@@ -116,13 +121,17 @@ class Spec(Strict):
     objectives: tuple[str, ...] = ("val_error", "val_mia_advantage")
     trials: Annotated[int, Field(ge=1)] = 12
     slots: Annotated[int, Field(ge=1)] = 2
-    cpus_per_trial: Annotated[float, Field(gt=0)] = 1
-    gpus_per_trial: Annotated[float, Field(ge=0)] = 0
+    cpus_per_trial: Annotated[FiniteFloat, Field(gt=0)] = 1
+    gpus_per_trial: Annotated[FiniteFloat, Field(ge=0)] = 0
     sampler: Literal["tpe", "nsga2", "qmc", "random"] = "tpe"
     sampler_seed: int = 0
 
     @model_validator(mode="after")
     def _meaningful(self) -> Spec:
+        if self.name == "cache":
+            raise ValueError(
+                "name = 'cache': is the folder of the trained originals; choose another"
+            )
         _known("experiment", self.experiment, SETTINGS)
         _known("search", self.search, SEARCHABLE - set(self.experiment))
         if not self.search:
@@ -136,7 +145,7 @@ class Spec(Strict):
         for key, domain in self.search.items():
             for value in domain.ends():
                 try:
-                    _typed({**self.experiment, key: value})
+                    _suits(value, _typed({**self.experiment, key: value})[key])
                 except ValueError as error:
                     raise ValueError(f"search.{key}: {_one_line(error)}") from error
         try:
@@ -162,7 +171,7 @@ def load_spec(path: Path, changes: Sequence[str] = ()) -> Spec:
         raise SpecError(
             f"{path}: {error.strerror}: give a YAML file such as studies/default.yaml"
         ) from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SpecError(f"{path}: not YAML: {_one_line(error)}") from error
     if not isinstance(content, dict):
         raise SpecError(f"{path}: expected keys {_listed(Spec.model_fields)}; found none")
@@ -191,6 +200,14 @@ def _typed(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings, each of its field's type, after the checks of Experiment itself."""
     checked = TypeAdapter(Experiment).validate_python(settings)
     return {name: getattr(checked, name) for name in settings}
+
+
+def _suits(value: Any, typed: Any) -> None:
+    """A sampler's value reaches Experiment as it is, so it must be of its field's type."""
+    if isinstance(value, str) and not isinstance(typed, str):
+        raise ValueError(f"{value!r} must be a number: write it without quotes")
+    if isinstance(value, float) and isinstance(typed, int):
+        raise ValueError(f"{value!r} must be a whole number; low and high need a step for that")
 
 
 def _known(section: str, given: dict[str, Any], allowed: set[str]) -> None:

@@ -10,7 +10,7 @@ import torch
 from sgu.game import Match, Round
 from sgu.methods.base import Run
 from sgu.methods.finetune import finetune
-from sgu.training import train
+from sgu.training import steps_an_epoch, train
 
 
 def sg(run: Run) -> None:
@@ -20,7 +20,7 @@ def sg(run: Run) -> None:
     splits = world.splits
     match = Match(game, world.source, splits, world.pipeline, run.seed, run.clock)
     rounds: list[Round] = []
-    per_epoch = -(-len(splits.retain) // run.optimisation.batch_size)
+    per_epoch = steps_an_epoch(len(splits.retain), run.optimisation.batch_size)
     every = per_epoch if game.solve_every == "epoch" else game.solve_every
     apart = torch.optim.SGD(run.model.parameters(), lr=game.lr)
 

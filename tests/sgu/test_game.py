@@ -305,9 +305,7 @@ class TestBatches:
 def test_a_class_without_audit_examples_is_refused(toy):
     splits = toy().splits
     targets = toy().source.heldout.targets[splits.audit]
-    fewer = Splits(
-        splits.retain, splits.forget, splits.audit[targets != 2], splits.val, splits.test
-    )
+    fewer = replace(splits, audit=splits.audit[targets != 2])
     with pytest.raises(ValueError, match="no audit examples: give audit a larger share"):
         match_of(toy(fewer))
 

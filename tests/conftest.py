@@ -1,0 +1,78 @@
+"""Small worlds that several tests share; one thread, since nets this small make threads wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from sgu.data.sources import ImageSet, Source, make_source
+from sgu.data.splits import Splits, random_splits
+from sgu.models import build
+from sgu.references import recipe
+from sgu.training import train
+from sgu.world import World
+
+torch.set_num_threads(1)
+
+Bits = dict[str, torch.Tensor]
+
+
+def _noise(count: int, side: int, classes: int, generator: torch.Generator) -> ImageSet:
+    """Random images, a little brighter with every class; no two are alike."""
+    targets = torch.arange(count) % classes
+    images = torch.randint(0, 200, (count, 1, side, side), generator=generator)
+    return ImageSet((images + 10 * targets[:, None, None, None]).to(torch.uint8), targets)
+
+
+@pytest.fixture(scope="session")
+def toy_source() -> Source:
+    """Three classes of 4x4 noise: 150 train and 150 held-out images."""
+    generator = torch.Generator().manual_seed(0)
+    return make_source("toy", *(_noise(150, 4, 3, generator) for _ in range(2)))
+
+
+@pytest.fixture(scope="session")
+def toy(toy_source: Source) -> Callable[..., World]:
+    """A world on the toy source; without splits: a random fifth is forgotten."""
+
+    def make(splits: Splits | None = None) -> World:
+        return World.of(toy_source, splits or random_splits(toy_source, 0.2))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def world() -> World:
+    """The embedded data, 400 train images, a tenth forgotten."""
+    return World.load("embedded", subset=400)
+
+
+@pytest.fixture(scope="session")
+def original(world: World) -> nn.Module:
+    """A network trained on the world's train images for three epochs."""
+    made = recipe("original", "small_cnn", world, 0, 3)
+    model = build("small_cnn", world.source.num_classes, 0)
+    rows = torch.arange(len(world.source.train))
+    train(model, world.source.train, rows, world.pipeline, made.optimisation, 0)
+    return model
+
+
+@pytest.fixture(scope="session")
+def bits() -> Callable[[nn.Module], Bits]:
+    """A copy of weights and buffers."""
+    return lambda model: {name: value.clone() for name, value in model.state_dict().items()}
+
+
+@pytest.fixture(scope="session")
+def same() -> Callable[[Bits, Bits], bool]:
+    """Whether two such copies agree bit for bit."""
+
+    def compare(left: Bits, right: Bits) -> bool:
+        return left.keys() == right.keys() and all(
+            torch.equal(left[name], right[name]) for name in left
+        )
+
+    return compare

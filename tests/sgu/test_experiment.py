@@ -1,0 +1,133 @@
+"""One run: repeatable, finite, timed, and refused by name where it cannot be."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+
+import pytest
+
+from analysis.schema import METRICS
+from sgu.auditor import AuditorError
+from sgu.experiment import Experiment, unlearn
+from sgu.training import Diverged
+
+SHORT = {"epochs": 2, "lr": 0.02, "solve_every": 1, "subset": 400}
+
+
+@pytest.fixture(scope="module")
+def outcome(world, original):
+    return unlearn(Experiment(**SHORT), world, original)
+
+
+def untimed(metrics: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if "seconds" not in name}
+
+
+def test_a_seed_gives_the_same_metrics(world, original, outcome):
+    again = unlearn(Experiment(**SHORT), world, original)
+    other = unlearn(Experiment(**SHORT, seed=1), world, original)
+    assert untimed(again.metrics) == untimed(outcome.metrics)
+    assert untimed(other.metrics) != untimed(outcome.metrics)
+
+
+def test_metrics_are_those_of_the_schema_and_finite(outcome):
+    assert set(outcome.metrics) == set(METRICS)
+    assert all(math.isfinite(value) for value in outcome.metrics.values())
+    assert outcome.unsolved >= 0
+
+
+def test_the_game_is_part_of_the_time_and_the_solve_part_of_the_game(outcome):
+    times = [outcome.metrics[name] for name in ("seconds", "game_seconds", "solve_seconds")]
+    assert times == sorted(times, reverse=True)
+    assert times[2] > 0
+
+
+def test_finetuning_has_no_game(world, original):
+    found = unlearn(Experiment(**SHORT, method="finetune"), world, original).metrics
+    assert found["seconds"] > 0
+    assert found["game_seconds"] == found["solve_seconds"] == 0
+
+
+def test_reports_change_nothing_and_their_time_is_left_out(world, original, outcome):
+    reports: list[dict[str, float]] = []
+
+    def slow(report: dict[str, float]) -> None:
+        reports.append(report)
+        time.sleep(0.5)
+
+    begin = time.perf_counter()
+    found = unlearn(Experiment(**SHORT), world, original, slow)
+    assert found.metrics["seconds"] < time.perf_counter() - begin - 1
+    assert untimed(found.metrics) == untimed(outcome.metrics)
+    assert [report["epoch"] for report in reports] == [0, 1]
+    assert [report["solves"] for report in reports] == [3, 3]
+    assert found.metrics["val_acc"] == reports[-1]["val_acc"]
+
+
+@pytest.mark.parametrize("settings", [{"method": "finetune"}, {"alpha": 1.0}, {"alpha": 1e30}])
+def test_a_run_that_breaks_down_is_named(world, original, settings):
+    lr = 1e4 if settings.get("alpha") != 1e30 else 0.02
+    with pytest.raises((Diverged, AuditorError), match="lower"):
+        unlearn(Experiment(**(SHORT | {"lr": lr, "epochs": 5} | settings)), world, original)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"data": "x", "subset": 7, "audit_batch": 80, "solve_every": "epoch"},
+        {"method": "finetune"},
+    ],
+    ids=str,
+)
+def test_settings_make_the_same_experiment_again(settings):
+    experiment = Experiment(**settings)
+    assert Experiment(**json.loads(json.dumps(experiment.settings()))) == experiment
+    assert experiment.settings().items() >= settings.items()
+
+
+@pytest.mark.parametrize("auditor", ["linear", "cvxpy", "mlp"])
+def test_settings_reach_game_and_auditor(auditor):
+    experiment = Experiment(alpha=0.3, reg=0.7, auditor=auditor, game_lr=0.2, epochs=9, folds=2)
+    game, optimisation = experiment.game(), experiment.optimisation()
+    assert (game.alpha, game.auditor.reg, game.lr, game.folds) == (0.3, 0.7, 0.2, 2)
+    assert optimisation.epochs == 9
+    assert Experiment(update="alternate", solve_every=3).game().solve_every == "epoch"
+    assert Experiment(method="finetune").game() is None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"model": "large_cnn"},
+        {"method": "forget"},
+        {"auditor": "oracle"},
+        {"forget_fraction": 0.0},
+        {"forget_fraction": 1.0},
+        {"subset": 0},
+        {"pretrain_epochs": 0},
+        {"epochs": 0},
+        {"lr": -1.0},
+        {"momentum": 1.0},
+        {"weight_decay": -1.0},
+        {"batch_size": 1},
+        {"schedule": "none"},
+        {"alpha": -1.0},
+        {"reg": 0.0},
+        {"solve_every": 0},
+        {"update": "both"},
+        {"loss": "zero_one"},
+        {"penalty": "l0"},
+        {"view": "images"},
+        {"statistics": "none"},
+        {"folds": 0},
+        {"audit_batch": 1},
+    ],
+    ids=str,
+)
+def test_an_impossible_experiment_is_refused_by_name(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))) as caught:
+        Experiment(**wrong)
+    assert "\n" not in str(caught.value)

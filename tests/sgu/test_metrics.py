@@ -1,0 +1,135 @@
+"""Metrics against closed forms, scipy and rank statistics; what selects never reads test."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import binom, norm
+from torch.nn import functional as F
+
+from analysis.schema import METRICS, SELECTABLE
+from sgu.data.sources import ImageSet, Source
+from sgu.metrics import all_metrics, loss_attack, selection_metrics
+from sgu.world import World
+
+TIMED = {"seconds", "game_seconds", "solve_seconds"}
+
+
+@pytest.fixture(scope="module")
+def measured(world, original) -> dict[str, float]:
+    return all_metrics(original, world)
+
+
+class TestAttack:
+    def test_alike_is_a_guess(self):
+        """Each of ten splits judges a tenth; together no more certain than all of it at once."""
+        rng = np.random.default_rng(0)
+        for _ in range(5):
+            found = loss_attack(*(rng.exponential(size=500) for _ in range(2)))
+            low, high = binom.interval(0.9999, 100, 0.5)
+            assert low / 100 <= found.acc <= high / 100
+            assert abs(found.auc - 0.5) < 0.2
+
+    def test_apart_is_certain(self):
+        found = loss_attack(np.linspace(0, 1, 50), np.linspace(5, 6, 50))
+        assert (found.acc, found.auc, found.f1, found.advantage) == (1, 1, 1, 1)
+
+    def test_normal_losses_give_the_normal_area(self):
+        """N(0, 1) against N(delta, 1): AUC = Phi(delta / sqrt 2), best accuracy Phi(delta / 2)."""
+        rng, delta = np.random.default_rng(0), 1.5
+        found = loss_attack(rng.normal(0, 1, 20_000), rng.normal(delta, 1, 20_000))
+        assert found.auc == pytest.approx(norm.cdf(delta / math.sqrt(2)), abs=0.01)
+        assert found.acc == pytest.approx(norm.cdf(delta / 2), abs=0.01)
+        assert found.f1 == pytest.approx(norm.cdf(delta / 2), abs=0.01)  # errors are balanced
+        assert found.advantage == pytest.approx(abs(2 * found.acc - 1))
+
+    def test_it_does_not_matter_who_has_the_higher_losses(self):
+        rng = np.random.default_rng(1)
+        low, high = rng.normal(0, 1, 300), rng.normal(2, 1, 300)
+        there, back = loss_attack(low, high), loss_attack(high, low)
+        assert there.auc > 0.85
+        assert back.auc > 0.85
+        assert abs(there.acc - back.acc) < 0.05
+
+    def test_sides_are_thinned_to_one_size(self):
+        """Without it, always answering "held out" would be right nine times in ten."""
+        rng = np.random.default_rng(0)
+        found = loss_attack(rng.normal(size=200), rng.normal(size=1800))
+        assert abs(found.acc - 0.5) < 0.15
+
+    def test_a_seed_decides(self):
+        rng = np.random.default_rng(0)
+        sides = rng.normal(0, 1, 100), rng.normal(0.5, 1, 150)
+        assert loss_attack(*sides) == loss_attack(*sides)
+        assert loss_attack(*sides) != loss_attack(*sides, seed=1)
+
+    def test_losses_that_are_no_numbers_are_refused(self):
+        with pytest.raises(ValueError, match="NaN"):
+            loss_attack(np.full(20, np.nan), np.zeros(20))
+
+
+def losses(model, world: World, split: str) -> np.ndarray:
+    images = world.images(split)
+    with torch.no_grad():
+        logits = model.eval()(world.pipeline.prepare(images.images))
+    return F.cross_entropy(logits, images.targets, reduction="none").numpy()
+
+
+def test_names_are_those_of_the_schema(measured):
+    assert set(measured) == set(METRICS) - TIMED
+    assert all(math.isfinite(value) for value in measured.values())
+
+
+def test_accuracies_are_shares_of_right_answers(world, original, measured):
+    for split in ("retain", "forget", "val", "test"):
+        images = world.images(split)
+        with torch.no_grad():
+            answers = original.eval()(world.pipeline.prepare(images.images)).argmax(1)
+        right = sum(int(a == t) for a, t in zip(answers, images.targets, strict=True))
+        assert measured[f"{split}_acc"] == pytest.approx(right / len(images))
+    assert measured["val_error"] == pytest.approx(1 - measured["val_acc"])
+    gap = abs(measured["forget_acc"] - measured["test_acc"])
+    assert measured["forget_test_gap"] == pytest.approx(gap)
+    assert measured["utility_paper"] == pytest.approx(measured["val_acc"] - measured["mia_acc"])
+
+
+def test_distances_are_those_of_the_empirical_distributions(world, original, measured):
+    """KS = max |F - G| and W1 = integral |F - G|, on the merged losses."""
+    forget, test = (losses(original, world, split) for split in ("forget", "test"))
+    points = np.sort(np.concatenate([forget, test]))
+    gaps = np.array([abs((forget <= x).mean() - (test <= x).mean()) for x in points])
+    assert measured["ks"] == pytest.approx(gaps.max(), abs=1e-6)
+    assert measured["wasserstein"] == pytest.approx((gaps[:-1] * np.diff(points)).sum(), rel=1e-4)
+    assert 0 <= measured["ks_p"] <= 1
+
+
+def blackened(world: World, split: str) -> World:
+    source = world.source
+    parts = {"train": source.train, "heldout": source.heldout}
+    name = "train" if split in ("retain", "forget") else "heldout"
+    images = parts[name].images.clone()
+    images[getattr(world.splits, split)] = 0
+    parts[name] = ImageSet(images, parts[name].targets)
+    other = Source(
+        source.name, parts["train"], parts["heldout"], source.classes, source.fingerprint
+    )
+    return World(other, world.splits, world.pipeline)
+
+
+def test_selection_reads_neither_test_nor_retain_nor_audit(world, original, measured):
+    selected = selection_metrics(original, world)
+    assert set(selected) <= set(SELECTABLE)
+    for split in ("test", "retain", "audit"):
+        assert selection_metrics(original, blackened(world, split)) == selected
+    for split in ("val", "forget"):
+        assert selection_metrics(original, blackened(world, split)) != selected
+    assert selected.items() <= measured.items()
+
+
+def test_each_metric_reads_test_where_the_schema_says_so(world, original, measured):
+    found = all_metrics(original, blackened(world, "test"))
+    changed = {name for name in measured if found[name] != measured[name]}
+    assert changed == {name for name in measured if METRICS[name].reads_test}

@@ -1,0 +1,77 @@
+"""Who may import whom, read from the source files; and that no file is unpickled."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("sgu", "tune", "analysis")
+FORBIDDEN = {
+    "sgu": {"ray", "optuna", "tune", "analysis"},
+    "analysis": {"torch", "ray", "optuna", "sgu", "tune"},
+    "tune/trial.py": {"analysis", "optuna"},
+}
+UNPICKLING = {"pickle", "cloudpickle", "dill", "shelve", "joblib"}
+
+
+def sources(part: str) -> list[Path]:
+    path = ROOT / part
+    return [path] if path.suffix else sorted(path.rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    """Full names of the modules that a file imports anywhere, also inside functions."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("part", FORBIDDEN)
+def test_arrows_point_one_way(part):
+    files = sources(part)
+    assert files
+    for path in files:
+        roots = {name.split(".")[0] for name in imported(path)}
+        assert not roots & FORBIDDEN[part], path
+
+
+def test_of_tune_only_the_driver_knows_the_schema_and_the_readers():
+    """What a worker loads stays small: no charts, no samplers."""
+    reached, todo = set(), {"tune.trial"}
+    while todo:
+        name = todo.pop()
+        path = ROOT / f"{name.replace('.', '/')}.py"
+        if name in reached or not path.is_file():
+            continue
+        reached.add(name)
+        todo |= {name for name in imported(path) if name.split(".")[0] in PACKAGES}
+    assert "sgu.experiment" in reached
+    assert not {name.split(".")[0] for name in reached} & {"analysis"}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_nothing_is_unpickled(package):
+    for path in sources(package):
+        assert not {name.split(".")[0] for name in imported(path)} & UNPICKLING, path
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                assert (node.value.id, node.attr) not in {("torch", "load"), ("np", "load")}, path
+
+
+def test_ray_tune_is_never_taken_for_our_own():
+    """A name `tune` from ray would hide this project's package."""
+    for path in sources("tune"):
+        assert "ray.tune" not in {
+            f"{node.module}.{alias.name}"
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        }, path

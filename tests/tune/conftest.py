@@ -1,0 +1,42 @@
+"""Rows as the sink hands them to the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from analysis.schema import METRICS
+from sgu.experiment import Experiment
+from tune.sink import ROW, described
+
+SHARED = {
+    "dataset": "embedded",
+    "model": "small_cnn",
+    "code_version": "abc",
+    "code_dirty": None,
+    "data_fingerprint": "0" * 16,
+    "split_digest": "1" * 16,
+    "original_digest": "2" * 16,
+    "device": "cpu",
+    "threads": 1,
+    "host": "here",
+    "versions": {"python": "3.11"},
+    "started": datetime(2026, 1, 2, tzinfo=UTC),
+    "wall_seconds": 1.5,
+    "unsolved": 0,
+}
+
+
+@pytest.fixture(scope="session")
+def trial_row() -> Callable[..., dict[str, Any]]:
+    """A complete trial's row; settings: what differs from the defaults of Experiment."""
+
+    def make(trial_id: str, columns: dict[str, Any] | None = None, **settings: Any):
+        row = ROW | SHARED | described(Experiment(**settings).settings(), retain=360)
+        row |= dict.fromkeys(METRICS, 0.25) | {"trial_id": trial_id, "control": False}
+        return row | (columns or {})
+
+    return make

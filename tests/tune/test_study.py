@@ -1,0 +1,323 @@
+"""A whole study by its command line: run, killed half-way, resumed, looked at.
+
+Two small studies share a results folder, and so the cached original and retrained models. Every
+driver leads a session of its own, in which all processes that Ray starts for it stay.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from typer.testing import CliRunner
+
+from analysis import load_epochs, load_study
+from analysis.schema import METRICS
+from sgu.data.splits import Splits
+from sgu.experiment import Experiment
+from tune.cli import app
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds processes in /proc"),
+]
+
+ROOT = Path(__file__).parents[2]
+EPOCHS, TRIALS = 2, 3
+SPEC = {
+    "experiment": {"data": "embedded", "subset": 400, "pretrain_epochs": 2, "epochs": EPOCHS},
+    "search": {"alpha": {"low": 0.1, "high": 1.0}, "lr": [0.01, 1e6]},  # the last one diverges
+    "trials": TRIALS,
+    "slots": 2,
+    "sampler": "random",
+}
+PROVENANCE = [
+    "config", "code_version", "data_fingerprint", "split_digest", "original_digest", "device",
+    "threads", "host", "versions", "started", "wall_seconds",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Said:
+    code: int
+    text: str
+
+
+def driver(results: Path, *words: str) -> subprocess.Popen[bytes]:
+    log = (results / "driver.log").open("ab")
+    command = [sys.executable, "-m", "tune", *words, "--results", str(results)]
+    env = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    return subprocess.Popen(
+        command, cwd=ROOT, env=env, stdout=log, stderr=log, start_new_session=True
+    )
+
+
+def command(results: Path, *words: str, limit: float = 180) -> Said:
+    """Run to its end; nothing it started may outlive it."""
+    log = results / "driver.log"
+    begin = log.stat().st_size if log.exists() else 0
+    process = driver(results, *words)
+    try:
+        code = process.wait(limit)
+        wait_for(lambda: not session(process.pid), 20, "Ray to be gone")
+    finally:
+        end_session(process)
+    return Said(code, log.read_bytes()[begin:].decode())
+
+
+def session(leader: int) -> list[int]:
+    """Processes of a session, from the sixth field of their /proc/<pid>/stat; no zombies."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # ended while we looked
+            if int(fields[3]) == leader and fields[0] != "Z":
+                found.append(int(entry.name))
+    return found
+
+
+def end_session(process: subprocess.Popen[bytes]) -> None:
+    """SIGKILL to the driver's group, and to whatever of its session has a group of its own."""
+    for pid in (-process.pid, *session(process.pid)):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    process.wait(20)
+    wait_for(lambda: not session(process.pid), 20, "killed processes to be gone")
+
+
+def wait_for(holds, limit: float, what: str) -> None:
+    end = time.monotonic() + limit
+    while not holds():
+        assert time.monotonic() < end, f"waited {limit} s for {what}"
+        time.sleep(0.05)
+
+
+def write_spec(results: Path, name: str, **changes: object) -> Path:
+    path = results / f"{name}.yaml"
+    path.write_text(yaml.safe_dump({"name": name} | SPEC | changes))
+    return path
+
+
+def sampled(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame[(frame["method"] == "sg") & ~frame["control"].astype(bool)]
+
+
+def proposals(folder: Path) -> list[optuna.trial.FrozenTrial]:
+    storage = JournalStorage(JournalFileBackend(str(folder / "optuna.journal")))
+    return optuna.load_study(study_name=folder.name, storage=storage).trials
+
+
+def states(folder: Path) -> list[str]:
+    return [trial.state.name for trial in proposals(folder)]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("results")
+
+
+@pytest.fixture(scope="module")
+def small(results: Path) -> Path:
+    """A study that ran without a break."""
+    said = command(results, "run", str(write_spec(results, "small")))
+    assert said.code == 0, said.text
+    return results / "small"
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    folder: Path
+    before: pd.DataFrame  # the rows at the kill
+    in_flight: list[dict]  # what the sampler had proposed and no row answers
+    status: Said  # after it
+    resumed: Said
+
+
+@pytest.fixture(scope="module")
+def killed(small: Path) -> Interrupted:
+    """A study whose driver, with all of Ray, was killed after its first sampled trial."""
+    results, folder = small.parent, small.parent / "killed"
+    log, trials = results / "driver.log", folder / "trials"
+    spec = write_spec(results, "killed", trials=TRIALS + 2)
+    process = driver(results, "run", str(spec))
+    try:
+        wait_for(
+            lambda: (
+                any(int(p.name[:4]) > 0 for p in trials.glob("0*.parquet"))
+                or process.poll() is not None
+            ),
+            200,
+            f"a sampled trial; see {log}",
+        )
+    finally:
+        end_session(process)
+    before, status = load_study(folder), command(results, "status", "killed")
+    in_flight = [trial.params for trial in proposals(folder) if trial.state.name == "RUNNING"]
+    resumed = command(results, "resume", "killed")
+    return Interrupted(folder, before, in_flight, status, resumed)
+
+
+def test_the_study_has_all_its_rows(small):
+    frame = load_study(small).set_index("trial_id")
+    assert list(frame.index) == ["0000", "0001", "0002", "0003", "original", "retrain"]
+    assert list(frame["method"]) == ["finetune", "sg", "sg", "sg", "original", "retrain"]
+    assert list(frame["control"]) == [True, False, False, False, True, True]
+    assert set(frame["study"]) == {"small"}
+    for part in ("trials", "epochs"):
+        assert len(list((small / part).iterdir())) == 1  # packed, nothing left over
+    assert not (small / "_tune").exists()
+
+
+def test_metrics_are_finite_and_failures_have_their_reason(small):
+    frame = load_study(small)
+    complete = frame["status"] == "complete"
+    assert complete.sum() >= 4
+    timed = {"game_seconds", "solve_seconds"}
+    for _, row in frame[complete].iterrows():
+        known = set(METRICS) - (timed if row["method"] in ("original", "retrain") else set())
+        assert all(math.isfinite(row[name]) for name in known), row["trial_id"]
+    failed = frame[~complete]
+    assert len(failed) >= 1
+    assert set(failed["status"]) == {"failed"}
+    for _, row in failed.iterrows():
+        assert json.loads(row["config"])["lr"] == 1e6
+        assert row["reason"].split(":")[0] in ("Diverged", "AuditorError", "ValueError")
+    assert states(small).count("FAIL") == len(failed)
+    assert states(small).count("COMPLETE") == TRIALS - len(failed)
+
+
+def test_every_row_says_where_it_comes_from(small):
+    frame = load_study(small)
+    assert not frame[PROVENANCE].isna().any(axis=None)
+    for column in ("data_fingerprint", "split_digest", "code_version"):
+        assert frame[column].nunique() == 1
+    trials = frame[~frame["method"].isin(["original", "retrain"])]
+    original = frame.set_index("trial_id").loc["original"]
+    assert set(trials["original_digest"]) == {original["original_digest"]}
+    assert set(frame["threads"]) == {1}
+    for text in trials["config"]:
+        experiment = Experiment(**json.loads(text))
+        assert experiment.settings() == json.loads(text)
+    (stored,) = (small / "splits").iterdir()
+    assert Splits.from_table(pq.read_table(stored)).digest == frame["split_digest"][0]
+
+
+def test_every_epoch_of_every_complete_trial_is_there(small):
+    frame, epochs = load_study(small), load_epochs(small)
+    counts = epochs.groupby("trial_id")["epoch"].apply(list).to_dict()
+    complete = frame[(frame["status"] == "complete") & frame["method"].isin(["sg", "finetune"])]
+    for trial_id in complete["trial_id"]:
+        assert counts[trial_id] == list(range(EPOCHS))
+    last = epochs[epochs["epoch"] == EPOCHS - 1].set_index("trial_id")["val_acc"]
+    for _, row in complete.iterrows():
+        assert row["val_acc"] == last[row["trial_id"]]
+    assert epochs[epochs["trial_id"] == "0000"]["utility"].isna().all()
+
+
+def test_a_killed_study_says_how_to_go_on(killed):
+    done = len(sampled(killed.before))
+    assert 1 <= done < TRIALS + 2, "the kill came too late to mean anything"
+    assert killed.status.code == 0
+    assert f"killed: {done} of {TRIALS + 2} trials" in killed.status.text
+    assert "sgu-study resume killed" in killed.status.text
+
+
+def test_a_resumed_study_keeps_what_was_finished(killed):
+    assert killed.resumed.code == 0, killed.resumed.text
+    after = load_study(killed.folder)
+    kept = after[after["trial_id"].isin(killed.before["trial_id"])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(kept, killed.before)
+
+
+def test_a_resumed_study_has_each_trial_once(killed):
+    after = load_study(killed.folder)
+    assert len(sampled(after)) == TRIALS + 2
+    assert sampled(after)["config"].is_unique
+    assert after["trial_id"].is_unique
+    counts = after["method"].value_counts().to_dict()
+    assert counts == {"sg": TRIALS + 2, "finetune": 1, "original": 1, "retrain": 1}
+    assert set(states(killed.folder)) <= {"COMPLETE", "FAIL"}
+    assert len(states(killed.folder)) == TRIALS + 2
+
+
+def test_what_was_in_flight_ran_with_the_same_settings(killed):
+    ran = [json.loads(text) for text in sampled(load_study(killed.folder))["config"]]
+    for params in killed.in_flight:
+        assert any(settings.items() >= params.items() for settings in ran)
+
+
+def test_no_file_is_torn(killed):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_study(killed.folder)
+        load_epochs(killed.folder)
+    for path in killed.folder.rglob("[!_]*.parquet"):
+        assert pq.read_table(path).num_rows > 0
+
+
+def test_one_seed_gives_one_control_in_every_study(small, killed):
+    """One original was just trained, the other came from the cache."""
+    rows = [load_study(folder).set_index("method") for folder in (small, killed.folder)]
+    for method in ("finetune", "original", "retrain"):
+        for name in METRICS:
+            if "seconds" not in name:
+                assert rows[0].loc[method, name] == rows[1].loc[method, name], (method, name)
+
+
+def test_a_finished_study_is_left_alone(small):
+    results, before = small.parent, load_study(small)
+    again = command(results, "run", str(write_spec(results, "small")))
+    assert again.code == 0
+    assert "all 3 trials are there" in again.text
+    assert "--fresh" in again.text
+    assert f"small: {TRIALS} of {TRIALS} trials" in command(results, "status", "small").text
+    pd.testing.assert_frame_equal(load_study(small), before)
+
+
+def refused(*words: str) -> str:
+    """What the command says, in one line, as it ends with code 2."""
+    found = CliRunner().invoke(app, words)
+    assert found.exit_code == 2, found.output
+    assert found.output.startswith("sgu-study: ")
+    assert found.output.count("\n") == 1
+    return found.output
+
+
+def test_another_study_of_that_name_is_refused(small):
+    changed = write_spec(small.parent, "small", sampler_seed=7)
+    stored = (small / "spec.yaml").read_text()
+    said = refused("run", str(changed), "--results", str(small.parent))
+    assert "another study of that name" in said
+    assert "--fresh" in said
+    assert (small / "spec.yaml").read_text() == stored
+
+
+@pytest.mark.parametrize("word", ["resume", "status"])
+def test_an_unknown_study_is_named(tmp_path, word):
+    assert "no study in " in refused(word, "nowhere", "--results", str(tmp_path))
+
+
+def test_bad_data_leave_no_trace(tmp_path):
+    spec = write_spec(tmp_path, "bad", experiment={"data": str(tmp_path / "missing")})
+    assert "no such folder" in refused("run", str(spec), "--results", str(tmp_path))
+    assert not (tmp_path / "bad").exists()
