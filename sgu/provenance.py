@@ -15,13 +15,14 @@ LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "ray", "optuna", "pyarro
 
 @lru_cache
 def code_version() -> tuple[str, bool | None]:
-    """The commit and whether the tree was dirty; (package version, None) outside a checkout."""
+    """The commit and whether the tree was dirty; outside a checkout the package's version, None."""
     root = Path(__file__).resolve().parents[1]
     try:
         commit = _git(root, "rev-parse", "--short=12", "HEAD")
         return commit, bool(_git(root, "status", "--porcelain", "--untracked-files=no"))
     except (OSError, subprocess.CalledProcessError):
-        return metadata.version("sg-unlearn-study"), None
+        installed = metadata.distributions(name="sg-unlearn-study")
+        return next((found.version for found in installed), "unknown"), None
 
 
 @lru_cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,9 +45,7 @@ def run(
     """Run the study of a specification; rows go to results/<name>. Goes on with one begun."""
     with _one_line_errors():
         checked = load_spec(spec, change or ())
-        if fresh:
-            shutil.rmtree(results / checked.name, ignore_errors=True)
-        run_study(checked, results, address, typer.echo)
+        run_study(checked, results, address, typer.echo, fresh)
 
 
 @app.command()

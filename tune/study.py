@@ -49,20 +49,23 @@ class Interrupted(RuntimeError):
     """The search ended before all its trials had."""
 
 
-def run(spec: Spec, results: Path, address: str | None, say: Say) -> Path:
+def run(spec: Spec, results: Path, address: str | None, say: Say, fresh: bool = False) -> Path:
     """Run a study in results/<name>, or go on with it where it is there already.
 
     Trials and resources may have changed since; raises SpecError where anything else has.
+    fresh: delete what is there, and begin anew.
     """
     folder = Path(results) / spec.name
-    if (folder / "spec.yaml").exists():
+    if not fresh and (folder / "spec.yaml").exists():
         stored = stored_spec(folder)
         if spec.model_copy(update=stored.model_dump(include=BUDGET)) != stored:
             raise SpecError(
                 f"{folder} holds another study of that name: give this one its own name, "
                 "or delete the other with --fresh"
             )
-    world = spec.base().world()  # before anything is written: bad data must leave no trace
+    world = spec.base().world()  # before anything is touched: bad data must leave no trace
+    if fresh:
+        shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False)
     (folder / "spec.yaml").write_text(text, encoding="utf-8")

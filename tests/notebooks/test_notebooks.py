@@ -23,7 +23,9 @@ SMALL = [
 def test_notebook_runs_and_defines_no_functions(path: Path, tmp_path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert not any(line.startswith(("def ", "class ")) for c in code for line in c.source.split("\n"))
+    assert not any(
+        line.startswith(("def ", "class ")) for c in code for line in c.source.split("\n")
+    )
     (parameters,) = [cell for cell in code if "parameters" in cell.metadata.get("tags", [])]
     parameters.source += f"\nRESULTS = Path({str(tmp_path)!r})\nCHANGES = {SMALL!r}"
     resources = {"metadata": {"path": str(path.parent)}}

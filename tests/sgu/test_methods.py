@@ -17,7 +17,7 @@ from sgu.training import train
 from sgu.world import World
 
 CPU = torch.device("cpu")
-SHORT = {"epochs": 2, "lr": 0.02, "batch_size": 64, "solve_every": 2, "audit_batch": 40}
+SHORT = {"epochs": 1, "lr": 0.02, "batch_size": 64, "solve_every": 2, "audit_batch": 40}
 
 
 def run(world, original, **settings):
@@ -26,7 +26,7 @@ def run(world, original, **settings):
 
 def curve(world, original, **settings) -> list[dict[str, float]]:
     reports: list[dict[str, float]] = []
-    unlearn(Experiment(**(SHORT | settings)), world, original, reports.append)
+    unlearn(Experiment(**(SHORT | {"epochs": 2} | settings)), world, original, reports.append)
     return reports
 
 
