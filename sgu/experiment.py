@@ -30,7 +30,8 @@ class Experiment:
     Data: data (a source's name or a folder), subset (train images, None = all), forget_fraction.
     Model: model, pretrain_epochs (None = the model's own recipe). Unlearning: method, epochs, lr,
     momentum, weight_decay, batch_size, schedule, augment. Game (method sg): alpha, reg,
-    solve_every, update, auditor, loss, penalty, view, statistics, folds, audit_batch, game_lr.
+    solve_every, update, auditor, loss, penalty, view, statistics, folds, audit_batch, warm_start,
+    game_lr.
     seed: of the splits, the references, the batches and the game.
     """
 
@@ -59,6 +60,7 @@ class Experiment:
     statistics: Literal["batch", "running"] = "batch"
     folds: int = 3
     audit_batch: int | None = None
+    warm_start: bool = False
     game_lr: float = 0.01
 
     def __post_init__(self) -> None:
@@ -107,6 +109,7 @@ class Experiment:
             view=self.view,
             statistics=self.statistics,
             audit_batch=self.audit_batch,
+            warm_start=self.warm_start,
             lr=self.game_lr,
         )
 

@@ -41,7 +41,9 @@ class Game:
     view: what the auditor sees, the logits and the loss (d = C + 1) or the loss alone (d = 1).
     statistics: batch-norm while scoring, from the batch or the running ones (what an attacker
     sees); neither writes a buffer. audit_batch: most examples of both sides in one round, which
-    bounds its memory; None takes all of forget.
+    bounds its memory; None takes all of forget, or as much as audit has examples to face it.
+    warm_start: from the round before; the linear auditor is faster without (other folds each round:
+    17 iterations instead of 13 on the embedded data), the mlp auditor with.
     """
 
     alpha: float = 1.0
@@ -53,6 +55,7 @@ class Game:
     view: Literal["logits+loss", "loss"] = "logits+loss"
     statistics: Literal["batch", "running"] = "batch"
     audit_batch: int | None = None
+    warm_start: bool = False
     lr: float = 0.01
 
     def __post_init__(self) -> None:
@@ -161,7 +164,10 @@ class Match:
         folds = Folds(*(getattr(drawn, f.name).to(scores.device) for f in fields(drawn)))
         half = len(scores) // 2
         fit = self.game.auditor.fit(
-            scores[folds.fitted], folds.fitted < half, weight=folds.fitted_used, start=self.last
+            scores[folds.fitted],
+            folds.fitted < half,
+            weight=folds.fitted_used,
+            start=self.last if self.game.warm_start else None,
         )
         self.last = fit
         y = torch.where(folds.judged < half, 1.0, -1.0)

@@ -31,6 +31,8 @@ from sgu.auditor.systems import Coordinates, DualSystem, Features, Kernel, Prima
 
 TO_THE_WALL = 0.995  # share of the way to the boundary that one step may go, at the least
 LONELY = 0.75  # problems under way go on alone once they are fewer than this share
+PATIENCE = 20  # iterations after which a problem (one of 1,000 to 10,000) starts again, carefully
+CAREFUL = 0.2, 0.9  # then: share of the products to aim at, and of the way to the boundary
 STIFFEST = 1e8  # of the curvatures in the gradient: kinks stay kinks, rounding stays small
 WARM_MU = 0.1  # a warm start re-enters the path here: any lower and it is no longer central
 
@@ -55,7 +57,7 @@ class LinearAuditor:
     reg: float = 1e-2
     smoothing: float = 1e-12
     tolerance: float = 1e-9
-    max_iterations: int = 60
+    max_iterations: int = 80
     route: Literal["auto", "primal", "dual"] = "auto"
     dtype: torch.dtype = torch.float64
 
@@ -245,16 +247,25 @@ class _Path:
         reach = [rows.reach(change) for rows, change in zip(self.rows, changes, strict=True)]
         return dtheta, changes, torch.stack(reach).amin(0)
 
-    def advance(self) -> None:
-        """One predictor-corrector step of every problem that is still on its way."""
+    def advance(self, careful: bool = False) -> None:
+        """One Newton step of every problem that is still on its way.
+
+        Mehrotra's predictor and corrector; or, carefully, a short step towards a fifth of the
+        products: it never jams at the boundary, and takes twice as many iterations.
+        """
         self.factor()
         mu, end = self.mean_product(), self.theta.new_tensor(self.auditor.smoothing)
-        _, changes, reach = self.newton([end for _ in self.rows])
-        short = (1 - mu).clamp(min=TO_THE_WALL)  # at the end nearly all the way: superlinear
-        centring = (self.mean_product(changes, (short * reach).clamp(max=1)) / mu).clamp(0, 1) ** 4
-        aim = torch.maximum(centring * mu, end)[:, None]
-        dtheta, changes, reach = self.newton([aim - dm * ds for dm, ds in changes])
-        step = torch.where(self.arrived | self.stuck, 0, (short * reach).clamp(max=1))
+        if careful:
+            share, wall = CAREFUL[0], torch.full_like(mu, CAREFUL[1])
+            targets = [torch.maximum(share * mu, end)[:, None] for _ in self.rows]
+        else:
+            wall = (1 - mu).clamp(min=TO_THE_WALL)  # at the end nearly all the way: superlinear
+            _, changes, reach = self.newton([end for _ in self.rows])
+            after = self.mean_product(changes, (wall * reach).clamp(max=1))
+            aim = torch.maximum((after / mu).clamp(0, 1) ** 4 * mu, end)[:, None]
+            targets = [aim - dm * ds for dm, ds in changes]
+        dtheta, changes, reach = self.newton(targets)
+        step = torch.where(self.arrived | self.stuck, 0, (wall * reach).clamp(max=1))
         self.theta = self.theta + step[:, None] * dtheta
         for rows, change in zip(self.rows, changes, strict=True):
             rows.move(change, step)
@@ -307,11 +318,13 @@ def _follow(path: _Path, most: int) -> int:
         count = int(going.sum())
         if count == 0:
             break
-        if count < LONELY * len(going):
+        if count < LONELY * len(going) or iterations == PATIENCE:
             path.put(numbers, part)
             numbers = numbers[going]
             part = path.take(numbers)
-        part.advance()
+        if iterations == PATIENCE:
+            part.enter(torch.zeros_like(part.theta), 1.0)
+        part.advance(careful=iterations >= PATIENCE)
         iterations += 1
     path.put(numbers, part)
     return iterations

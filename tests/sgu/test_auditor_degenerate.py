@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from sgu.auditor import AuditorError, LinearAuditor
+from sgu.auditor.linear import PATIENCE
 
 LOSSES, PENALTIES = ("hinge", "squared_hinge", "logistic"), ("l2", "l1")
 every_auditor = pytest.mark.parametrize(
@@ -190,3 +191,16 @@ def test_malformed_input_is_refused():
         LinearAuditor().fit(x, members, torch.ones(10))
     with pytest.raises(AuditorError, match="weights must be >= 0"):
         LinearAuditor().fit(x, members, -torch.ones(2, 10))
+
+
+def test_a_jammed_problem_starts_again_carefully() -> None:
+    """At reg .003 some of these 2,000 problems jam at the boundary without the restart."""
+    generator = torch.Generator().manual_seed(0)
+    members = (torch.arange(56) % 2).expand(2000, -1)
+    spread = torch.tensor([1, 0.5, 2] + [1.0] * 8, dtype=torch.float64)
+    scores = torch.randn(2000, 56, 11, generator=generator, dtype=torch.float64) * spread
+    scores = scores + 0.2 * members[..., None]
+    scores[..., -1] = scores[..., -1].exp()
+    fit = LinearAuditor(reg=0.003).fit(scores, members)
+    assert fit.converged.all()
+    assert fit.iterations > PATIENCE, "none jammed: the test has lost its subject"
