@@ -127,7 +127,7 @@ AUDITORS: dict[str, Callable[[Experiment], Auditor]] = {
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """An unlearned model, its metrics by the names of evaluation.md, and unsolved problems."""
+    """An unlearned model, its metrics by the names of `analysis.schema`, and unsolved problems."""
 
     model: nn.Module
     metrics: dict[str, float]

@@ -6,7 +6,7 @@ game
     1. the network scores forget (members) and audit (non-members) examples, in equal numbers,
     2. one auditor a class and fold is fitted on a stratified part of them (its best response),
     3. U = - mean hinge(m_j) over the part held out, m_j = y_j (w.x_j - b),
-    4. dU/dscores (direct term and implicit term, game.md section 3) goes through the network in
+    4. dU/dscores (direct term and implicit term, see `auditor.linear`) goes through the network in
        one backward pass and lands, times alpha, in the parameters' gradients.
 
 Source: "Adversarial Machine Unlearning", arXiv 2406.07687, sections 3-4.

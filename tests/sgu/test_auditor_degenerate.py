@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sgu.auditor import AuditorError, LinearAuditor
-from sgu.auditor.linear import PATIENCE
+from sgu.auditor.path import PATIENCE
 
 LOSSES, PENALTIES = ("hinge", "squared_hinge", "logistic"), ("l2", "l1")
 every_auditor = pytest.mark.parametrize(
