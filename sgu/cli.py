@@ -79,7 +79,9 @@ def main_command(
     statistics: Annotated[
         str, Option(help="Batch-norm while scoring: batch or running.")
     ] = DEFAULT.statistics,
-    audit_batch: Annotated[int | None, Option(help="Most examples scored in one round.")] = None,
+    audit_batch: Annotated[
+        int | None, Option(help="Most examples scored in one round.")
+    ] = DEFAULT.audit_batch,
     threads: Annotated[int | None, Option(help="CPU threads; a trial of a study has 1.")] = None,
     cache: Annotated[Path, Option(help="Folder of trained originals.")] = Path("results/cache"),
     save: Annotated[

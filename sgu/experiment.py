@@ -30,8 +30,8 @@ class Experiment:
     Data: data (a source's name or a folder), subset (train images, None = all), forget_fraction.
     Model: model, pretrain_epochs (None = the model's own recipe). Unlearning: method, epochs, lr,
     momentum, weight_decay, batch_size, schedule, augment. Game (method sg): alpha, reg,
-    solve_every, update, auditor, loss, penalty, view, statistics, folds, audit_batch, warm_start,
-    game_lr.
+    solve_every, update, auditor, loss, penalty, view, statistics, folds, audit_batch (examples of
+    both sides in a round; the 800 of the embedded data all fit), warm_start, game_lr.
     seed: of the splits, the references, the batches and the game.
     """
 
@@ -59,7 +59,7 @@ class Experiment:
     view: Literal["logits+loss", "loss"] = "logits+loss"
     statistics: Literal["batch", "running"] = "batch"
     folds: int = 3
-    audit_batch: int | None = None
+    audit_batch: int | None = 1000
     warm_start: bool = False
     game_lr: float = 0.01
 
