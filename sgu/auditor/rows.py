@@ -66,8 +66,8 @@ class Rows:
     def reach(self, change: Change) -> Tensor:
         """Longest step (problems,) that keeps every multiplier and slack >= 0."""
         d_multiplier, d_slack = change
-        rate = torch.maximum(-d_multiplier / self.multiplier, -d_slack / self.slack).amax((0, 2))
-        return 1 / rate.clamp_min(1e-3)
+        rate = torch.minimum(d_multiplier / self.multiplier, d_slack / self.slack).amin((0, 2))
+        return -1 / rate.clamp_max(-1e-3)
 
     def take(self, some: Tensor) -> Rows:
         """The rows of the problems numbered `some`."""

@@ -99,8 +99,8 @@ class PrimalSystem:
     def __init__(self, at: Features, y: Tensor, D: Tensor, E: Tensor):
         A = at.whole.z
         void = D.sum(1, keepdim=True) == 0  # no used example: b is held still
-        diagonal = torch.cat([E.expand(-1, A.shape[2] - 1), void.to(E)], -1)
-        H = (D[..., None] * A).mT @ A + torch.diag_embed(diagonal)  # y_i^2 = 1
+        H = (D[..., None] * A).mT @ A  # y_i^2 = 1
+        H.diagonal(dim1=1, dim2=2).add_(torch.cat([E.expand(-1, A.shape[2] - 1), void.to(E)], -1))
         self.A, self.y, self.D = at.whole, y, D
         self.factor, self.singular = _factor(H)
 
