@@ -56,7 +56,7 @@ class LinearAuditor:
     reg: float = 1e-2
     smoothing: float = 1e-12
     tolerance: float = 1e-9
-    max_iterations: int = 80
+    max_iterations: int = 90
     route: Literal["auto", "primal", "dual"] = "auto"
     dtype: torch.dtype = torch.float64
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 TO_THE_WALL = 0.995  # share of the way to the boundary that one step may go, at the least
 LONELY = 0.75  # problems under way go on alone once they are fewer than this share
-PATIENCE = 20  # iterations after which a problem (one of 1,000 to 10,000) starts again, carefully
+PATIENCE = 30  # iterations after which a problem (one of 1,000 to 10,000) starts again, carefully
 CAREFUL = 0.2, 0.9  # then: share of the products to aim at, and of the way to the boundary
 
 
