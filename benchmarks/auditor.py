@@ -311,7 +311,7 @@ def draw_growth(rows: list[Row], out: Path) -> None:
         x=alt.X("size:Q", scale=alt.Scale(type="log"), title="size (log)"),
         y=alt.Y("seconds:Q", scale=alt.Scale(type="log"), title="solve and gradient, s (log)"),
         color=alt.Color("axis:N", title="growing in"),
-    ).properties(width=480, height=320, title="The auditor's time grows at most linearly in n")
+    ).properties(width=480, height=320, title="Time of one audit pass, solve and gradient")
     for suffix in ("png", "svg"):
         chart.save(out / f"auditor_growth.{suffix}")
 
