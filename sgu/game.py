@@ -42,8 +42,8 @@ class Game:
     statistics: batch-norm while scoring, from the batch or the running ones (what an attacker
     sees); neither writes a buffer. audit_batch: most examples of both sides in one round, which
     bounds its memory; None takes all of forget, or as much as audit has examples to face it.
-    warm_start: from the round before; off, since each round draws other folds and the linear auditor
-    then took 17 iterations instead of 13 (embedded data, alpha 1, reg .1).
+    warm_start: from the round before; off, since each round draws other folds and the linear
+    auditor then took 17 iterations instead of 13 (embedded data, alpha 1, reg .1).
     """
 
     alpha: float = 1.0
