@@ -19,6 +19,7 @@ import torch
 
 from sgu.experiment import Experiment, unlearn
 from sgu.references import recipe, reference
+from sgu.training import default_device
 
 BASE = Experiment()
 # audit batch (None = all of forget and as many audit examples, here 800), steps between rounds
@@ -66,7 +67,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = default_device()
     begin = time.perf_counter()
     rows = measure(given.seeds, given.cache, device)
     given.out.mkdir(parents=True, exist_ok=True)

@@ -16,14 +16,12 @@ from rich.progress import Progress
 from rich.table import Table
 from typer import Option
 
-from sgu.auditor import AuditorError
-from sgu.data.sources import DataError
 from sgu.experiment import Experiment, unlearn
 from sgu.metrics import all_metrics
 from sgu.models import save_model
 from sgu.provenance import code_version, device_name
 from sgu.references import recipe, reference
-from sgu.training import Diverged
+from sgu.training import Diverged, default_device
 from sgu.world import World
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -98,7 +96,7 @@ def main_command(
     given = {name: value for name, value in locals().items() if hasattr(DEFAULT, name)}
     given["solve_every"] = int(solve_every) if solve_every.isdigit() else solve_every
     torch.set_num_threads(threads or torch.get_num_threads())
-    with _one_line_errors():
+    with one_line_errors("sgu", ValueError, Diverged, OSError):
         experiment = Experiment(**given)
         found = run(experiment, cache, save, quiet=as_json)
     if as_json:
@@ -112,7 +110,7 @@ def run(
     experiment: Experiment, cache: Path, save: Path | None = None, quiet: bool = False
 ) -> dict[str, dict[str, float]]:
     """Metrics of original, unlearned and retrained, by model and name."""
-    world, device = experiment.world(), torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    world, device = experiment.world(), default_device()
     found: dict[str, dict[str, float]] = {}
     console = Console(stderr=True, quiet=quiet)
     _say(console, experiment, world, device)
@@ -163,10 +161,10 @@ def _table(found: dict[str, dict[str, float]]) -> Table:
 
 
 @contextmanager
-def _one_line_errors() -> Iterator[None]:
+def one_line_errors(command: str, *foreseen: type[Exception]) -> Iterator[None]:
     """Says a foreseen error in one line on stderr and ends with code 2."""
     try:
         yield
-    except (ValueError, Diverged, AuditorError, DataError, OSError) as error:
-        typer.echo(f"sgu: {' '.join(str(error).split())}", err=True)
+    except foreseen as error:
+        typer.echo(f"{command}: {' '.join(str(error).split())}", err=True)
         raise typer.Exit(2) from None

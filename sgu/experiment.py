@@ -139,8 +139,8 @@ def unlearn(
 ) -> Outcome:
     """Run the experiment from `original`, which is left as it is, on its device.
 
-    report: called after every epoch with epoch, retain_loss, utility, solves, unsolved, seconds
-    so far and `selection_metrics`. Seconds are the method's own with its game, evaluation apart.
+    report: called after every epoch with epoch, retain_loss, utility, solves, unsolved and
+    `selection_metrics`. Seconds are the method's own with its game, evaluation apart.
     Raises Diverged or AuditorError where the run breaks down.
     """
     model = copy.deepcopy(original)

@@ -187,6 +187,11 @@ def train(
                 on_epoch(epoch, mean_loss)
 
 
+def default_device() -> torch.device:
+    """The GPU where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def device_of(model: nn.Module) -> torch.device:
     return next(model.parameters()).device
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sgu.auditor import AuditorError
+from sgu.cli import one_line_errors
 from sgu.data.sources import DataError
 from tune.spec import SpecError, load_spec
 from tune.study import Interrupted, missing, rows_of, stored_spec
@@ -22,6 +21,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+FORESEEN = (SpecError, DataError, AuditorError, Interrupted, OSError)
 
 Results = Annotated[Path, typer.Option(help="Folder that holds the studies.")]
 Address = Annotated[
@@ -43,7 +44,7 @@ def run(
     fresh: Annotated[bool, typer.Option(help="Delete an earlier study of that name.")] = False,
 ) -> None:
     """Run the study of a specification; rows go to results/<name>. Goes on with one begun."""
-    with _one_line_errors():
+    with one_line_errors("sgu-study", *FORESEEN):
         checked = load_spec(spec, change or ())
         run_study(checked, results, address, typer.echo, fresh)
 
@@ -51,14 +52,14 @@ def run(
 @app.command()
 def resume(name: Name, results: Results = Path("results"), address: Address = None) -> None:
     """Go on with a study that was stopped; finished trials are kept as they are."""
-    with _one_line_errors():
+    with one_line_errors("sgu-study", *FORESEEN):
         resume_study(name, results, address, typer.echo)
 
 
 @app.command()
 def status(name: Name, results: Results = Path("results")) -> None:
     """Say how far a study is; works while it runs."""
-    with _one_line_errors():
+    with one_line_errors("sgu-study", *FORESEEN):
         folder = results / name
         if not (folder / "spec.yaml").exists():
             raise SpecError(f"no study in {folder}: start one with `sgu-study run SPEC`")
@@ -74,13 +75,3 @@ def status(name: Name, results: Results = Path("results")) -> None:
 def main() -> None:
     """Entry point."""
     app(prog_name="sgu-study")
-
-
-@contextmanager
-def _one_line_errors() -> Iterator[None]:
-    """Says a foreseen error in one line on stderr and ends with code 2."""
-    try:
-        yield
-    except (SpecError, DataError, AuditorError, Interrupted, OSError) as error:
-        typer.echo(f"sgu-study: {' '.join(str(error).split())}", err=True)
-        raise typer.Exit(2) from None

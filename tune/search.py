@@ -45,7 +45,7 @@ class StudySearch(OptunaSearch):
             study_name=spec.name,
             directions=["minimize" if mode == "min" else "maximize" for mode in modes],
         )
-        study.add_trials([_replayed(row, spec, space) for row in _proposed(rows)])
+        study.add_trials([_replayed(row, spec, space) for row in proposed(rows)])
         super().__init__(
             space=space,
             metric=list(spec.objectives),
@@ -93,7 +93,7 @@ def _first_free(rows: pd.DataFrame) -> int:
     return max(numbers, default=-1) + 1
 
 
-def _proposed(rows: pd.DataFrame) -> list[dict[str, Any]]:
+def proposed(rows: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows whose settings the sampler chose, oldest first."""
     chosen = rows[(rows["method"] == "sg") & (rows["control"] == False)]  # noqa: E712
     records = chosen.sort_values("trial_id").to_dict("records")
@@ -121,6 +121,6 @@ def _in_flight(spec: Spec, journal: Path, rows: pd.DataFrame) -> list[dict[str, 
         return []  # the driver died before it was created
     trials = optuna.load_study(study_name=spec.name, storage=storage).trials
     handed = [trial.system_attrs.get("fixed_params", {}) | trial.params for trial in trials]
-    answered = [json.loads(row["config"]) for row in _proposed(rows)]
+    answered = [json.loads(row["config"]) for row in proposed(rows)]
     seen = [{name: settings[name] for name in spec.search} for settings in answered]
     return [params for params in handed if params and params not in seen]

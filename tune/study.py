@@ -29,7 +29,7 @@ from analysis.schema import TRIALS
 from sgu.experiment import Experiment
 from sgu.world import World
 from tune.prepare import KINDS, prepare
-from tune.search import StudySearch
+from tune.search import StudySearch, proposed
 from tune.sink import Say, Sink, context
 from tune.spec import Spec, SpecError, load_spec
 from tune.store import Store
@@ -95,7 +95,7 @@ def rows_of(folder: Path) -> pd.DataFrame:
 
 def missing(spec: Spec, rows: pd.DataFrame) -> int:
     """Trials of the sampler's that have no row yet; a failed one has had its turn."""
-    return max(0, spec.trials - int(((rows["method"] == "sg") & (rows["control"] == False)).sum()))  # noqa: E712
+    return max(0, spec.trials - len(proposed(rows)))
 
 
 def _search(spec: Spec, folder: Path, world: World, address: str | None, say: Say) -> Path:

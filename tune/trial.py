@@ -20,6 +20,7 @@ from sgu.metrics import all_metrics
 from sgu.models import build
 from sgu.provenance import device_name, versions
 from sgu.references import Kind, recipe, reference
+from sgu.training import default_device
 from sgu.world import World
 
 Weights = dict[str, torch.Tensor]
@@ -33,7 +34,7 @@ def make_reference(
 
     progress: an actor whose `reached(kind, epochs)` is told how far it is.
     """
-    device, begin = _device(), _begin()
+    device, begin = default_device(), _begin()
     made = recipe(kind, experiment.model, world, experiment.seed, experiment.pretrain_epochs)
     of = made.optimisation.epochs
 
@@ -53,7 +54,7 @@ def run_trial(config: dict[str, Any], world: World, original: Weights, digest: s
     config: `trial_id`, `control`, and the settings of its Experiment. Whatever breaks the run is
     reported as `failure`, so that the study goes on.
     """
-    device, begin = _device(), _begin()
+    device, begin = default_device(), _begin()
     row: dict[str, Any] = {"original_digest": digest}
     try:
         experiment = Experiment(**config["settings"])
@@ -79,10 +80,6 @@ def _load(
     model = build(experiment.model, source.num_classes, experiment.seed, channels)
     model.load_state_dict(weights)
     return model.to(device)
-
-
-def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _begin() -> tuple[datetime, float]:

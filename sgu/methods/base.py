@@ -9,7 +9,7 @@ from torch import nn
 
 from sgu.clock import Clock
 from sgu.game import Game, Round
-from sgu.training import Optimisation
+from sgu.training import Optimisation, train
 from sgu.world import World
 
 
@@ -28,6 +28,21 @@ class Run:
     seed: int
     clock: Clock
     on_epoch: Callable[[int, float, list[Round]], None]
+
+    def train(
+        self, on_epoch: Callable[[int, float], None], adjust: Callable[[int], None] | None = None
+    ) -> None:
+        """Go on training the model on retain, as `sgu.training.train`."""
+        train(
+            self.model,
+            self.world.source.train,
+            self.world.splits.retain,
+            self.world.pipeline,
+            self.optimisation,
+            self.seed,
+            on_epoch=on_epoch,
+            adjust=adjust,
+        )
 
 
 Method = Callable[[Run], None]

@@ -10,7 +10,7 @@ import torch
 from sgu.game import Match, Round
 from sgu.methods.base import Run
 from sgu.methods.finetune import finetune
-from sgu.training import steps_an_epoch, train
+from sgu.training import steps_an_epoch
 
 
 def sg(run: Run) -> None:
@@ -36,13 +36,4 @@ def sg(run: Run) -> None:
         run.on_epoch(epoch, loss, list(rounds))
         rounds.clear()
 
-    return train(
-        run.model,
-        world.source.train,
-        splits.retain,
-        world.pipeline,
-        run.optimisation,
-        run.seed,
-        on_epoch=on_epoch,
-        adjust=adjust,
-    )
+    return run.train(on_epoch, adjust)

@@ -37,7 +37,10 @@ def score(model: nn.Module, world: World, split: str) -> Scored:
 
 def selection_metrics(model: nn.Module, world: World) -> dict[str, float]:
     """What a search may look at: forget and val. The test split is not touched."""
-    forget, val = (score(model, world, split) for split in ("forget", "val"))
+    return _selection(*(score(model, world, split) for split in ("forget", "val")))
+
+
+def _selection(forget: Scored, val: Scored) -> dict[str, float]:
     attack = loss_attack(forget.losses, val.losses)
     return {
         "forget_acc": forget.acc,
@@ -52,12 +55,14 @@ def selection_metrics(model: nn.Module, world: World) -> dict[str, float]:
 
 def all_metrics(model: nn.Module, world: World) -> dict[str, float]:
     """`selection_metrics`, and what is only ever reported: retain, and everything with test."""
-    forget, test = (score(model, world, split) for split in ("forget", "test"))
-    selected = selection_metrics(model, world)
+    forget, val, test, retain = (
+        score(model, world, split) for split in ("forget", "val", "test", "retain")
+    )
+    selected = _selection(forget, val)
     attack = loss_attack(forget.losses, test.losses)
     ks = stats.ks_2samp(forget.losses, test.losses)
     return selected | {
-        "retain_acc": score(model, world, "retain").acc,
+        "retain_acc": retain.acc,
         "test_acc": test.acc,
         "forget_test_gap": abs(forget.acc - test.acc),
         "mia_acc": attack.acc,
