@@ -228,9 +228,10 @@ def gradient_error(auditor: Any, x: Tensor, members: Tensor, step: float = 1e-5)
 
 def share_of_epoch(images: int = 45_000, batch: int = 500) -> list[Row]:
     """The engine's share of a ResNet-18 epoch over CIFAR-10's `retain`, bfloat16, random images."""
+    from sgu.data.examples import Shape
     from sgu.models import build
 
-    model = build("resnet18", 10, seed=0).cuda()
+    model = build("resnet18", Shape(10), seed=0).cuda()
     x = torch.randn(batch, 3, 32, 32, device="cuda").to(memory_format=torch.channels_last)
     targets = torch.randint(10, (batch,), device="cuda")
 

@@ -17,7 +17,8 @@ from sgu.clock import Clock
 from sgu.game import Game, Round
 from sgu.methods import METHODS, Run
 from sgu.metrics import all_metrics, selection_metrics
-from sgu.training import PRETRAIN, Optimisation
+from sgu.models import PRETRAIN
+from sgu.training import Optimisation
 from sgu.world import World
 
 Report = Callable[[dict[str, float]], None]

@@ -26,7 +26,7 @@ from sgu.auditor import Auditor, LinearAuditor
 from sgu.auditor.folds import Folds, draw_folds
 from sgu.checks import check
 from sgu.clock import Clock
-from sgu.data.sources import ImageSet, Source
+from sgu.data.sources import Examples, Source
 from sgu.data.splits import Splits
 from sgu.training import Pipeline, batch_statistics, device_of, evaluating, precision
 
@@ -150,7 +150,7 @@ class Match:
         parts = [
             side.take(rows.to(device)) for side, rows in zip(self.sides, self._draw(), strict=True)
         ]
-        images = self.pipeline.prepare(torch.cat([part.images for part in parts]))
+        images = self.pipeline.prepare(torch.cat([part.inputs for part in parts]))
         scoring = batch_statistics if self.game.statistics == "batch" else evaluating
         with scoring(model), precision(device):
             logits = model(images).float()
@@ -177,7 +177,7 @@ class Match:
         return utility, (~fit.converged).sum()
 
 
-def _groups(forget: ImageSet, audit: ImageSet, retain: Tensor) -> list[tuple[Tensor, Tensor]]:
+def _groups(forget: Examples, audit: Examples, retain: Tensor) -> list[tuple[Tensor, Tensor]]:
     """Rows of forget and of audit that face each other, one pair an auditor."""
     if not torch.isin(forget.targets, retain).any():  # whole classes are forgotten
         return [(torch.arange(len(forget)), torch.arange(len(audit)))]

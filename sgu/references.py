@@ -17,8 +17,8 @@ import torch
 from torch import nn
 
 from sgu.clock import Clock
-from sgu.models import build, load_model, save_model
-from sgu.training import PRETRAIN, Optimisation, train
+from sgu.models import PRETRAIN, build, load_model, save_model
+from sgu.training import Optimisation, train
 from sgu.world import World
 
 Kind = Literal["original", "retrain"]
@@ -81,7 +81,7 @@ def reference(
 ) -> Reference:
     """The reference of a recipe, on `device`: loaded from the cache, or trained and put there."""
     source, path = world.source, Path(cache) / made.filename
-    model = build(made.model, source.num_classes, made.seed, source.train.images.shape[1])
+    model = build(made.model, source.shape, made.seed)
     if path.is_file():
         info = load_model(path, model)
         return Reference(model.to(device), float(info["seconds"]), True)

@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from sgu.checks import check
 from sgu.data.pipeline import Pipeline
-from sgu.data.tables import ImageSet
+from sgu.data.tables import Examples
 
 
 class Diverged(RuntimeError):
@@ -57,14 +57,6 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
     "constant": lambda _: 1.0,
     "cosine": lambda progress: (1 + math.cos(math.pi * progress)) / 2,
     "one_cycle": _one_cycle,
-}
-
-# small_cnn, measured on the embedded set: test accuracy .64 where weight_decay 5e-4 gives .61
-PRETRAIN: dict[str, Optimisation] = {
-    "small_cnn": Optimisation(
-        epochs=11, lr=0.1, weight_decay=6e-3, batch_size=64, schedule="one_cycle"
-    ),
-    "resnet18": Optimisation(epochs=60, lr=0.1, schedule="one_cycle", augment=True),
 }
 
 
@@ -137,7 +129,7 @@ def make_optimiser(
 
 def train(
     model: nn.Module,
-    image_set: ImageSet,
+    examples: Examples,
     indices: Tensor,
     pipeline: Pipeline,
     optimisation: Optimisation,
@@ -145,7 +137,7 @@ def train(
     on_epoch: Callable[[int, float], None] | None = None,
     adjust: Callable[[int], None] | None = None,
 ) -> None:
-    """Train `model` in place on the rows `indices` (n,) of image_set, by cross-entropy.
+    """Train `model` in place on the rows `indices` (n,) of examples, by cross-entropy.
 
     seed: of the order and the augmentation; on the CPU the same seed gives the same bits.
     on_epoch: called with the epoch, from 0, and its mean training loss.
@@ -153,7 +145,7 @@ def train(
     Raises Diverged where an epoch's loss is not finite.
     """
     device = device_of(model)
-    image_set, indices = image_set.to(device), indices.to(device)
+    examples, indices = examples.to(device), indices.to(device)
     generator = torch.Generator().manual_seed(seed)
     augmentation = generator if optimisation.augment else None
     steps = steps_an_epoch(len(indices), optimisation.batch_size)
@@ -168,9 +160,9 @@ def train(
             for step, batch in enumerate(
                 batches(indices, optimisation.batch_size, generator), first
             ):
-                images = pipeline.prepare(image_set.images[batch], augmentation)
+                images = pipeline.prepare(examples.inputs[batch], augmentation)
                 with precision(device):
-                    loss = F.cross_entropy(model(images), image_set.targets[batch])
+                    loss = F.cross_entropy(model(images), examples.targets[batch])
                 optimiser.zero_grad()
                 loss.backward()
                 if adjust:

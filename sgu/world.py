@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from sgu.data.sources import ImageSet, Source, load_source
+from sgu.data.sources import Examples, Source, load_source
 from sgu.data.splits import Splits, random_splits
 from sgu.training import Pipeline
 
@@ -23,7 +23,7 @@ class World:
 
     @classmethod
     def of(cls, source: Source, splits: Splits) -> World:
-        return cls(source, splits, Pipeline.of(source.train.images))
+        return cls(source, splits, Pipeline.of(source.train.inputs))
 
     @classmethod
     def load(
@@ -33,7 +33,7 @@ class World:
         source = load_source(data, subset)
         return cls.of(source, random_splits(source, fraction=forget_fraction, seed=seed))
 
-    def images(self, split: str) -> ImageSet:
+    def examples(self, split: str) -> Examples:
         """The images of a split, on the source's device."""
         part = self.source.train if split in FROM_TRAIN else self.source.heldout
         return part.take(getattr(self.splits, split).to(part.targets.device))

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from sgu.data.sources import ImageSet, Source, make_source
+from sgu.data.sources import Examples, Source, make_source
 from sgu.data.splits import Splits, random_splits
 from sgu.models import build
 from sgu.references import recipe
@@ -20,11 +20,11 @@ torch.set_num_threads(1)
 Bits = dict[str, torch.Tensor]
 
 
-def _noise(count: int, side: int, classes: int, generator: torch.Generator) -> ImageSet:
+def _noise(count: int, side: int, classes: int, generator: torch.Generator) -> Examples:
     """Random images, a little brighter with every class; no two are alike."""
     targets = torch.arange(count) % classes
     images = torch.randint(0, 200, (count, 1, side, side), generator=generator)
-    return ImageSet((images + 10 * targets[:, None, None, None]).to(torch.uint8), targets)
+    return Examples((images + 10 * targets[:, None, None, None]).to(torch.uint8), targets)
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +54,7 @@ def world() -> World:
 def original(world: World) -> nn.Module:
     """A network trained on the world's train images for three epochs."""
     made = recipe("original", "small_cnn", world, 0, 3)
-    model = build("small_cnn", world.source.num_classes, 0)
+    model = build("small_cnn", world.source.shape, 0)
     rows = torch.arange(len(world.source.train))
     train(model, world.source.train, rows, world.pipeline, made.optimisation, 0)
     return model

@@ -76,8 +76,7 @@ def run_trial(config: dict[str, Any], world: World, original: Weights, digest: s
 def _load(
     experiment: Experiment, source: Source, weights: Weights, device: torch.device
 ) -> nn.Module:
-    channels = source.train.images.shape[1]
-    model = build(experiment.model, source.num_classes, experiment.seed, channels)
+    model = build(experiment.model, source.shape, experiment.seed)
     model.load_state_dict(weights)
     return model.to(device)
 

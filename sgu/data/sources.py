@@ -8,9 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sgu.data.tables import DataError, ImageSet, class_names, read_table
+from sgu.data.examples import DataError, Examples, Shape
+from sgu.data.tables import class_names, read_table
 
-__all__ = ["SOURCES", "DataError", "ImageSet", "Source", "balanced", "load_source", "make_source"]
+__all__ = ["SOURCES", "DataError", "Examples", "Source", "balanced", "load_source", "make_source"]
 
 EMBEDDED = Path(__file__).parent / "embedded"
 SUBSET_SEED = 0
@@ -21,14 +22,20 @@ class Source:
     """A data set. fingerprint: 16 hex digits over all pixels and targets of both parts."""
 
     name: str
-    train: ImageSet
-    heldout: ImageSet
+    train: Examples
+    heldout: Examples
     classes: tuple[str, ...]
     fingerprint: str
 
     @property
     def num_classes(self) -> int:
         return len(self.classes)
+
+    @property
+    def shape(self) -> Shape:
+        """What a network for this source is built for."""
+        _, channels, side, _ = self.train.inputs.shape
+        return Shape(self.num_classes, channels, side)
 
 
 def load_source(data: str, subset: int | None = None) -> Source:
@@ -44,20 +51,20 @@ def load_source(data: str, subset: int | None = None) -> Source:
 
 
 def make_source(
-    name: str, train: ImageSet, heldout: ImageSet, classes: tuple[str, ...] | None = None
+    name: str, train: Examples, heldout: Examples, classes: tuple[str, ...] | None = None
 ) -> Source:
     """A checked source: all classes in both parts, no label beyond them, one image shape.
 
     classes: names; without them "0".."C-1", C from the largest label.
     """
-    if train.images.shape[1:] != heldout.images.shape[1:]:
-        shapes = [tuple(part.images.shape[1:]) for part in (train, heldout)]
+    if train.inputs.shape[1:] != heldout.inputs.shape[1:]:
+        shapes = [tuple(part.inputs.shape[1:]) for part in (train, heldout)]
         raise DataError(f"{name}: train images are {shapes[0]}, held-out ones {shapes[1]}: resize")
     if classes is None:
         highest = int(torch.cat([train.targets, heldout.targets]).max())
         classes = tuple(map(str, range(highest + 1)))
-    for part, image_set in (("train", train), ("held-out", heldout)):
-        _check_classes(f"{name}, {part}", image_set.targets, classes)
+    for part, examples in (("train", train), ("held-out", heldout)):
+        _check_classes(f"{name}, {part}", examples.targets, classes)
     return Source(name, train, heldout, classes, _fingerprint(train, heldout))
 
 
@@ -93,11 +100,11 @@ def _check_classes(where: str, targets: Tensor, classes: tuple[str, ...]) -> Non
             )
 
 
-def _fingerprint(*parts: ImageSet) -> str:
+def _fingerprint(*parts: Examples) -> str:
     digest = hashlib.sha256()
     for part in parts:
-        digest.update(repr(tuple(part.images.shape)).encode())
-        digest.update(part.images.contiguous().numpy().data)
+        digest.update(repr(tuple(part.inputs.shape)).encode())
+        digest.update(part.inputs.contiguous().numpy().data)
         digest.update(part.targets.contiguous().numpy().data)
     return digest.hexdigest()[:16]
 

@@ -8,7 +8,6 @@ import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,48 +16,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 from PIL import Image
-from torch import Tensor
+
+from sgu.data.examples import DataError, Examples
 
 IMAGE_COLUMNS = ("img", "image")
 LABEL_COLUMNS = ("label", "fine_label")
 DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
 
-class DataError(ValueError):
-    """The data cannot be used as they are; the message names the file, the row and what to do."""
-
-
-@dataclass(frozen=True, eq=False)
-class ImageSet:
-    """Labelled images. images: uint8 (N, C, H, W); targets: int64 (N,)."""
-
-    images: Tensor
-    targets: Tensor
-
-    def __post_init__(self) -> None:
-        if self.images.dtype != torch.uint8 or self.images.ndim != 4:
-            raise DataError(
-                f"images are {self.images.dtype} {tuple(self.images.shape)}; "
-                "need uint8 (N, C, H, W)"
-            )
-        if self.targets.dtype != torch.int64 or self.targets.shape != self.images.shape[:1]:
-            raise DataError(
-                f"targets are {self.targets.dtype} {tuple(self.targets.shape)}; "
-                f"need int64 ({len(self.images)},)"
-            )
-
-    def __len__(self) -> int:
-        return len(self.targets)
-
-    def to(self, device: torch.device | str) -> "ImageSet":
-        return ImageSet(self.images.to(device), self.targets.to(device))
-
-    def take(self, indices: Tensor) -> "ImageSet":
-        """The rows `indices` (n,), in that order."""
-        return ImageSet(self.images[indices], self.targets[indices])
-
-
-def read_table(paths: list[Path], num_classes: int | None = None) -> ImageSet:
+def read_table(paths: list[Path], num_classes: int | None = None) -> Examples:
     """All rows of the files, in the order given.
 
     num_classes: bounds the labels, where it is known.
@@ -79,7 +45,7 @@ def read_table(paths: list[Path], num_classes: int | None = None) -> ImageSet:
     if not images:
         raise DataError(f"{paths[0]}: no rows; need at least one image a class")
     pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
-    return ImageSet(pixels, torch.tensor(targets, dtype=torch.int64))
+    return Examples(pixels, torch.tensor(targets, dtype=torch.int64))
 
 
 def class_names(path: Path) -> tuple[str, ...] | None:

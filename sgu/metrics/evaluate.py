@@ -28,8 +28,8 @@ class Scored:
 
 def score(model: nn.Module, world: World, split: str) -> Scored:
     """The model's answers on a split, in evaluation mode."""
-    images = world.images(split)
-    logits = predict(model, images.images, world.pipeline).double().cpu()
+    images = world.examples(split)
+    logits = predict(model, images.inputs, world.pipeline).double().cpu()
     targets = images.targets.cpu()
     losses = F.cross_entropy(logits, targets, reduction="none")
     return Scored((logits.argmax(1) == targets).numpy(), losses.numpy())

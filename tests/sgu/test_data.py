@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sgu.data.sources import EMBEDDED, DataError, ImageSet, Source, load_source, make_source
+from sgu.data.sources import EMBEDDED, DataError, Examples, Source, load_source, make_source
 from sgu.data.tables import read_table
 
 CIFAR10 = Path(__file__).parents[2].parent / "shared" / "data" / "cifar10"
@@ -48,7 +48,7 @@ def write_folder(folder: Path, count: int = 12, classes: int = 3) -> Path:
 
 def test_a_folder_gives_the_pixels_and_labels_that_were_stored(tmp_path):
     source = load_source(str(write_folder(tmp_path)))
-    assert torch.equal(source.train.images.permute(0, 2, 3, 1), torch.from_numpy(pixels(12)))
+    assert torch.equal(source.train.inputs.permute(0, 2, 3, 1), torch.from_numpy(pixels(12)))
     assert source.train.targets.tolist() == [0, 1, 2] * 4
     assert source.classes == ("0", "1", "2")
 
@@ -58,7 +58,7 @@ def test_shards_follow_each_other_in_name_order(tmp_path):
     paths = [write(tmp_path / f"{i}", images[i : i + 2], [i, i]) for i in (0, 2)]
     table = read_table(paths)
     assert table.targets.tolist() == [0, 0, 2, 2]
-    assert torch.equal(table.images.permute(0, 2, 3, 1), torch.from_numpy(pixels(4)))
+    assert torch.equal(table.inputs.permute(0, 2, 3, 1), torch.from_numpy(pixels(4)))
 
 
 def test_other_column_names_and_grey_images_are_read(tmp_path):
@@ -66,16 +66,16 @@ def test_other_column_names_and_grey_images_are_read(tmp_path):
     path = write(
         tmp_path / "t", [encoded(g) for g in grey], [0, 1], image="image", label="fine_label"
     )
-    assert torch.equal(read_table([path]).images[:, 0], torch.from_numpy(grey))
+    assert torch.equal(read_table([path]).inputs[:, 0], torch.from_numpy(grey))
 
 
 def test_fingerprint_sees_one_pixel_and_one_label():
     images, targets = torch.zeros(4, 3, 2, 2, dtype=torch.uint8), torch.tensor([0, 1, 0, 1])
-    heldout = ImageSet(images, targets)
+    heldout = Examples(images, targets)
     changed = images.clone()
     changed[3, 2, 1, 1] = 1
     variants = [(images, targets), (changed, targets), (images, targets.flip(0))]
-    prints = {make_source("t", ImageSet(*v), heldout).fingerprint for v in variants}
+    prints = {make_source("t", Examples(*v), heldout).fingerprint for v in variants}
     assert len(prints) == 3
     assert make_source("t", heldout, heldout).fingerprint in prints
 
@@ -127,7 +127,7 @@ def test_a_class_missing_in_one_part_is_named(tmp_path):
 def test_embedded_is_balanced_and_has_its_names(embedded):
     assert embedded.train.targets.bincount().tolist() == [400] * 10
     assert embedded.heldout.targets.bincount().tolist() == [200] * 10
-    assert embedded.train.images.shape == (4000, 3, 32, 32)
+    assert embedded.train.inputs.shape == (4000, 3, 32, 32)
     assert embedded.classes[3] == "cat"
     assert embedded.fingerprint == "c1b6a82d38d0b0e2"
 
@@ -148,9 +148,9 @@ def test_embedded_images_equal_the_originals_at_their_rows(embedded, part, store
     whole = pa.concat_tables([pq.read_table(shard) for shard in shards])
     rows = pq.read_table(EMBEDDED / f"{part}.parquet")["source_row"]
     originals = whole.take(rows)
-    image_set = getattr(embedded, part)
-    assert image_set.targets.tolist() == originals["label"].to_pylist()
-    for image, original in zip(image_set.images, originals["img"].to_pylist(), strict=True):
+    examples = getattr(embedded, part)
+    assert examples.targets.tolist() == originals["label"].to_pylist()
+    for image, original in zip(examples.inputs, originals["img"].to_pylist(), strict=True):
         reference = np.asarray(Image.open(io.BytesIO(original["bytes"])).convert("RGB"))
         assert np.array_equal(image.permute(1, 2, 0).numpy(), reference)
-    assert len(set(rows.to_pylist())) == len(image_set)
+    assert len(set(rows.to_pylist())) == len(examples)

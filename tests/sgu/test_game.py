@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from sgu.auditor import LinearAuditor
 from sgu.auditor.folds import draw_folds
 from sgu.clock import Clock
-from sgu.data.sources import ImageSet, make_source
+from sgu.data.sources import Examples, make_source
 from sgu.data.splits import class_splits, random_splits
 from sgu.game import Game, Match
 from sgu.training import predict
@@ -127,7 +127,7 @@ class TestGradient:
             "auditor": LinearAuditor(loss=loss, reg=0.1),
         }
         world, model = toy(), normed()
-        model(world.pipeline.prepare(world.images("retain").images))  # running statistics of use
+        model(world.pipeline.prepare(world.examples("retain").inputs))  # running statistics of use
         found = first_round(world, model, **rules)
         generator, eps = torch.Generator().manual_seed(1), 1e-2
         for _ in range(3):
@@ -175,8 +175,8 @@ class TestGradient:
         images = torch.where(forgotten, 255, 0).expand(-1, 1, 4, 4).to(torch.uint8)
         source = make_source(
             "two shades",
-            ImageSet(images.contiguous(), source.train.targets),
-            ImageSet(torch.zeros_like(source.heldout.images), source.heldout.targets),
+            Examples(images.contiguous(), source.train.targets),
+            Examples(torch.zeros_like(source.heldout.inputs), source.heldout.targets),
         )
         match = match_of(World.of(source, splits), auditor=LinearAuditor(reg=1e-4))
         assert float(match.play(linear()).utility) == pytest.approx(0, abs=0.02)
@@ -202,13 +202,13 @@ def test_each_auditor_sees_one_class_and_true_members(toy, view):
     assert scores.shape[::2] == (3 * 3, 4 if view == "logits+loss" else 1)
     losses = {
         split: [
-            F.cross_entropy(logits, world.images(split).targets, reduction="none")[
-                world.images(split).targets == kind
+            F.cross_entropy(logits, world.examples(split).targets, reduction="none")[
+                world.examples(split).targets == kind
             ]
             for kind in range(3)
         ]
         for split in ("forget", "audit")
-        for logits in [predict(model, world.images(split).images, world.pipeline)]
+        for logits in [predict(model, world.examples(split).inputs, world.pipeline)]
     }
     for problem in range(9):
         assert int(members[problem].sum()) == len(members[problem]) / 2
@@ -222,7 +222,7 @@ def test_each_auditor_sees_one_class_and_true_members(toy, view):
 @pytest.mark.parametrize("statistics", ["batch", "running"])
 def test_scores_are_those_of_the_statistics_asked_for(toy, statistics):
     world, model, auditor, inputs = toy(), normed(), Watched(), []
-    model(world.pipeline.prepare(world.images("retain").images) * 2 + 1)
+    model(world.pipeline.prepare(world.examples("retain").inputs) * 2 + 1)
     model[0].register_forward_pre_hook(lambda _, given: inputs.append(given[0].detach()))
     match_of(world, auditor=auditor, statistics=statistics).play(model)
     (images,), ((scores, _, weight),) = inputs, auditor.seen
@@ -253,7 +253,7 @@ class TestBatches:
 
     def numbers(self, world, split: str, images: Tensor) -> list[int]:
         """Which rows of the split the images are."""
-        known = world.pipeline.prepare(world.images(split).images).flatten(1)
+        known = world.pipeline.prepare(world.examples(split).inputs).flatten(1)
         gaps = (images.flatten(1)[:, None] - known).abs().amax(2)
         assert gaps.amin(1).max() < 1e-3, f"not all from {split}"
         return gaps.argmin(1).tolist()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sgu.data.sources import ImageSet, Source
+from sgu.data.sources import Examples, Source
 from sgu.experiment import Experiment, unlearn
 from sgu.models import build
 from sgu.references import recipe, reference
@@ -87,8 +87,8 @@ def test_retrained_has_never_seen_forget(world, bits, same, tmp_path: Path):
     """Training on a data set that holds nothing else, and with forget's images painted over."""
     made = recipe("retrain", "small_cnn", world, 0, 2)
     found = bits(reference(made, world, tmp_path, CPU).model)
-    retain = world.images("retain")
-    by_hand = build("small_cnn", world.source.num_classes, 0)
+    retain = world.examples("retain")
+    by_hand = build("small_cnn", world.source.shape, 0)
     train(by_hand, retain, torch.arange(len(retain)), world.pipeline, made.optimisation, 0)
     assert same(found, bits(by_hand))
     painted = _painted(world)
@@ -99,9 +99,9 @@ def test_retrained_has_never_seen_forget(world, bits, same, tmp_path: Path):
 
 
 def _painted(world: World) -> World:
-    source, images = world.source, world.source.train.images.clone()
+    source, images = world.source, world.source.train.inputs.clone()
     images[world.splits.forget] = 255
-    train_set = ImageSet(images, source.train.targets)
+    train_set = Examples(images, source.train.targets)
     other = Source(source.name, train_set, source.heldout, source.classes, source.fingerprint)
     return World(other, world.splits, world.pipeline)
 

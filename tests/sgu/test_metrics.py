@@ -11,7 +11,7 @@ from scipy.stats import binom, norm
 from torch.nn import functional as F
 
 from analysis.schema import METRICS, SELECTABLE
-from sgu.data.sources import ImageSet, Source
+from sgu.data.sources import Examples, Source
 from sgu.metrics import all_metrics, loss_attack, selection_metrics
 from sgu.world import World
 
@@ -72,9 +72,9 @@ class TestAttack:
 
 
 def losses(model, world: World, split: str) -> np.ndarray:
-    images = world.images(split)
+    images = world.examples(split)
     with torch.no_grad():
-        logits = model.eval()(world.pipeline.prepare(images.images))
+        logits = model.eval()(world.pipeline.prepare(images.inputs))
     return F.cross_entropy(logits, images.targets, reduction="none").numpy()
 
 
@@ -85,9 +85,9 @@ def test_names_are_those_of_the_schema(measured):
 
 def test_accuracies_are_shares_of_right_answers(world, original, measured):
     for split in ("retain", "forget", "val", "test"):
-        images = world.images(split)
+        images = world.examples(split)
         with torch.no_grad():
-            answers = original.eval()(world.pipeline.prepare(images.images)).argmax(1)
+            answers = original.eval()(world.pipeline.prepare(images.inputs)).argmax(1)
         right = sum(int(a == t) for a, t in zip(answers, images.targets, strict=True))
         assert measured[f"{split}_acc"] == pytest.approx(right / len(images))
     assert measured["val_error"] == pytest.approx(1 - measured["val_acc"])
@@ -110,9 +110,9 @@ def blackened(world: World, split: str) -> World:
     source = world.source
     parts = {"train": source.train, "heldout": source.heldout}
     name = "train" if split in ("retain", "forget") else "heldout"
-    images = parts[name].images.clone()
+    images = parts[name].inputs.clone()
     images[getattr(world.splits, split)] = 0
-    parts[name] = ImageSet(images, parts[name].targets)
+    parts[name] = Examples(images, parts[name].targets)
     other = Source(
         source.name, parts["train"], parts["heldout"], source.classes, source.fingerprint
     )

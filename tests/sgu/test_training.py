@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from sgu.data.sources import ImageSet
-from sgu.models import build
+from sgu.data.examples import Shape
+from sgu.data.sources import Examples
+from sgu.models import PRETRAIN, build
 from sgu.training import (
-    PRETRAIN,
     SCHEDULES,
     Diverged,
     Optimisation,
@@ -33,10 +33,10 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def random_images(count: int, side: int = 8) -> ImageSet:
+def random_images(count: int, side: int = 8) -> Examples:
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (count, 3, side, side), generator=generator, dtype=torch.uint8)
-    return ImageSet(images, torch.arange(count) % 4)
+    return Examples(images, torch.arange(count) % 4)
 
 
 def tiny_net() -> nn.Sequential:
@@ -66,10 +66,10 @@ def odd_modes(model: nn.Sequential) -> list[bool]:
     return [module.training for module in model.modules()]
 
 
-def fit(model: nn.Module, image_set: ImageSet, seed: int = 0, **options) -> None:
+def fit(model: nn.Module, examples: Examples, seed: int = 0, **options) -> None:
     settings = {"epochs": 2, "lr": 0.05, "batch_size": 16} | options
-    pipeline = Pipeline.of(image_set.images)
-    train(model, image_set, torch.arange(len(image_set)), pipeline, Optimisation(**settings), seed)
+    pipeline = Pipeline.of(examples.inputs)
+    train(model, examples, torch.arange(len(examples)), pipeline, Optimisation(**settings), seed)
 
 
 @pytest.mark.parametrize("augment", [False, True])
@@ -91,28 +91,26 @@ def test_training_leaves_global_state_and_modes_alone():
 
 
 def test_a_tiny_net_overfits_64_images():
-    image_set, losses = random_images(64), []
-    model, pipeline = tiny_net(), Pipeline.of(image_set.images)
+    examples, losses = random_images(64), []
+    model, pipeline = tiny_net(), Pipeline.of(examples.inputs)
     optimisation = Optimisation(epochs=30, lr=0.05, batch_size=16)
     rows = torch.arange(64)
-    train(model, image_set, rows, pipeline, optimisation, 0, lambda _, loss: losses.append(loss))
-    logits = predict(model, image_set.images, pipeline)
-    assert torch.equal(logits.argmax(1), image_set.targets)
+    train(model, examples, rows, pipeline, optimisation, 0, lambda _, loss: losses.append(loss))
+    logits = predict(model, examples.inputs, pipeline)
+    assert torch.equal(logits.argmax(1), examples.targets)
     assert len(losses) == 30
     assert losses[-1] < 0.05 < losses[0]
 
 
 def test_a_step_is_that_of_the_textbook():
     """One step of plain descent: w - lr (gradient + weight_decay w)."""
-    image_set, model = random_images(16), tiny_net()
-    pipeline = Pipeline.of(image_set.images)
+    examples, model = random_images(16), tiny_net()
+    pipeline = Pipeline.of(examples.inputs)
     by_hand = copy.deepcopy(model).train()
-    loss = nn.functional.cross_entropy(
-        by_hand(pipeline.prepare(image_set.images)), image_set.targets
-    )
+    loss = nn.functional.cross_entropy(by_hand(pipeline.prepare(examples.inputs)), examples.targets)
     loss.backward()
     wanted = [w - 0.05 * (w.grad + 0.01 * w) for w in by_hand.parameters()]
-    fit(model, image_set, epochs=1, momentum=0.0, weight_decay=0.01, schedule="constant")
+    fit(model, examples, epochs=1, momentum=0.0, weight_decay=0.01, schedule="constant")
     torch.testing.assert_close(list(model.parameters()), wanted, rtol=1e-4, atol=1e-6)
 
 
@@ -152,10 +150,10 @@ def test_batch_statistics_normalise_by_the_batch_and_write_nothing():
 
 
 def test_predict_is_independent_of_the_batch_size_and_can_be_differentiated_through():
-    image_set, model = random_images(10), tiny_net().train()
-    pipeline = Pipeline.of(image_set.images)
-    logits = predict(model, image_set.images, pipeline)
-    pieces = predict(model, image_set.images, pipeline, batch_size=3)
+    examples, model = random_images(10), tiny_net().train()
+    pipeline = Pipeline.of(examples.inputs)
+    logits = predict(model, examples.inputs, pipeline)
+    pieces = predict(model, examples.inputs, pipeline, batch_size=3)
     torch.testing.assert_close(logits, pieces)
     assert model.training
     weight = torch.ones(4, requires_grad=True)
@@ -164,7 +162,7 @@ def test_predict_is_independent_of_the_batch_size_and_can_be_differentiated_thro
 
 
 def test_the_pipeline_standardises_its_own_images():
-    images = random_images(200).images // 3 + 20
+    images = random_images(200).inputs // 3 + 20
     prepared = Pipeline.of(images).prepare(images).double()
     assert prepared.mean((0, 2, 3)).abs().max() < 1e-5
     torch.testing.assert_close(
@@ -174,7 +172,7 @@ def test_the_pipeline_standardises_its_own_images():
 
 def test_augmentation_flips_and_shifts_whole_images():
     """Every output is one of the 50 flipped and shifted, mirror-padded forms of its image."""
-    images = random_images(300, 6).images
+    images = random_images(300, 6).inputs
     pipeline = Pipeline(torch.zeros(3), torch.ones(3))
     moved = pipeline.prepare(images, torch.Generator().manual_seed(0))
     padded = nn.functional.pad(images.float(), (2, 2, 2, 2), mode="reflect")
@@ -228,6 +226,6 @@ def test_an_impossible_optimisation_is_refused_by_name(wrong):
 def test_every_default_trains_its_model_one_step():
     images = random_images(8, 32)
     for name, optimisation in PRETRAIN.items():
-        model = build(name, 4, 0)
+        model = build(name, Shape(4), 0)
         fit(model, images, batch_size=8, epochs=1, lr=optimisation.lr)
-        assert predict(model, images.images, Pipeline.of(images.images)).isfinite().all()
+        assert predict(model, images.inputs, Pipeline.of(images.inputs)).isfinite().all()
