@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -14,42 +15,45 @@ from torch import nn
 from sgu.auditor import Auditor, CvxpyAuditor, LinearAuditor, MLPAuditor
 from sgu.checks import check
 from sgu.clock import Clock
+from sgu.data.scenarios import Name, Scenario
 from sgu.game import Game, Round
-from sgu.methods import METHODS, Run
+from sgu.inference import device_of
+from sgu.memorisation import Progress, memorisation
+from sgu.methods import GAME, OVER, Method, Run, method_class, plays
 from sgu.metrics import all_metrics, selection_metrics
-from sgu.models import PRETRAIN
-from sgu.training import Optimisation
+from sgu.models import pretraining
+from sgu.training import Diverged
 from sgu.world import World
 
 Report = Callable[[dict[str, float]], None]
+EpochReport = Callable[[int, float, list[Round]], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
     """The settings of one run, checked on construction; each is a column or in `config`.
 
-    Data: data (a source's name or a folder), subset (train images, None = all), forget_fraction.
-    Model: model, pretrain_epochs (None = the model's own recipe). Unlearning: method, epochs, lr,
-    momentum, weight_decay, batch_size, schedule, augment. Game (method sg): alpha, reg,
-    solve_every, update, auditor, loss, penalty, view, statistics, folds, audit_batch (examples of
-    both sides in a round; the 800 of the embedded data all fit), warm_start, game_lr.
+    Data: data (a source's name or a folder), subset (train examples, None = all), and who is
+    forgotten: scenario, forget_fraction, forget_classes (one or several), requests; see Scenario.
+    Model: model, pretrain_epochs (None = the model's own recipe). Unlearning: method (a name of
+    METHODS, or sg+NAME), options (the method's own settings, of its optimisation too; what is left
+    out is as published). Game (methods sg, sg+NAME): alpha, reg, solve_every, update, auditor,
+    loss, penalty, view, statistics, folds, audit_batch (examples of both sides in a round; the 800
+    of the embedded data all fit), warm_start, game_lr.
     seed: of the splits, the references, the batches and the game.
     """
 
     data: str = "embedded"
     subset: int | None = None
+    scenario: Name = "random"
     forget_fraction: float = 0.1
+    forget_classes: tuple[int, ...] | int = ()
+    requests: int = 1
     model: str = "small_cnn"
     pretrain_epochs: int | None = None
     seed: int = 0
     method: str = "sg"
-    epochs: int = 5
-    lr: float = 0.05
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    batch_size: int = 128
-    schedule: str = "cosine"
-    augment: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
     alpha: float = 1.0
     reg: float = 0.1
     solve_every: int | Literal["epoch"] = 8
@@ -67,44 +71,77 @@ class Experiment:
     def __post_init__(self) -> None:
         check(
             self,
-            model=(self.model in PRETRAIN, f"one of {', '.join(PRETRAIN)}"),
-            method=(self.method in METHODS, f"one of {', '.join(METHODS)}"),
             auditor=(self.auditor in AUDITORS, f"one of {', '.join(AUDITORS)}"),
-            forget_fraction=(0 < self.forget_fraction < 1, "between 0 and 1"),
             subset=(self.subset is None or self.subset > 0, "> 0, or none"),
             pretrain_epochs=(
                 self.pretrain_epochs is None or self.pretrain_epochs >= 1,
                 ">= 1, or none for the model's own number",
             ),
         )
-        self.optimisation()
-        self.game()
+        object.__setattr__(self, "forget_classes", self.asked().forget_classes)
+        pretraining(self.model)
+        unlearner, game = self.unlearner(), self.game()
+        object.__setattr__(self, "options", asdict(unlearner))  # those left out, too
+        if game and game.alpha > 0 and unlearner.epochs == 0:
+            raise ValueError("epochs = 0: the game needs an epoch or more to be played in")
 
-    def world(self) -> World:
+    @classmethod
+    def of(cls, **settings: Any) -> Experiment:
+        """From settings of its own and of its method, side by side; the inverse of `settings`."""
+        own = {name: settings[name] for name in settings if name in SETTINGS}
+        options = {name: settings[name] for name in settings if name not in SETTINGS}
+        return cls(**own, options=options)
+
+    def settings(self) -> dict[str, Any]:
+        """Everything needed to run it again, as plain values: `Experiment.of(**settings)`."""
+        own = asdict(self)
+        return own | own.pop("options")
+
+    def unlearner(self) -> Method:
+        """Its method with its settings. Raises ValueError for one that the method has not."""
+        made = method_class(self.method)
+        known = [field.name for field in fields(made)]
+        for name in self.options:
+            if name not in known:
+                raise ValueError(
+                    f"{self.method} has no setting {name!r}: it has {', '.join(known)}"
+                )
+        return made(**self.options)
+
+    def asked(self) -> Scenario:
+        """Who is to be forgotten. Raises ValueError where its settings do not go together."""
+        return Scenario(**{each.name: getattr(self, each.name) for each in fields(Scenario)})
+
+    def world(self, cache: Path = Path("results/cache"), on_epoch: Progress | None = None) -> World:
+        """Its data, and who is forgotten.
+
+        cache: where memorisation is kept, which the scenarios that ask for it train networks for;
+        on_epoch: called with the epochs of that training, so far and in all.
+        """
         return World.load(
-            self.data, subset=self.subset, forget_fraction=self.forget_fraction, seed=self.seed
+            self.data,
+            subset=self.subset,
+            seed=self.seed,
+            memorisation=lambda source: memorisation(
+                source, self.model, self.seed, cache, self.pretrain_epochs, on_epoch=on_epoch
+            ),
+            **asdict(self.asked()),
         )
 
-    def optimisation(self) -> Optimisation:
-        return Optimisation(
-            epochs=self.epochs,
-            lr=self.lr,
-            momentum=self.momentum,
-            weight_decay=self.weight_decay,
-            batch_size=self.batch_size,
-            schedule=self.schedule,
-            augment=self.augment,
-        )
+    def control(self) -> Experiment:
+        """The same without a game: what carries it, alone; for `sg`, fine-tuning."""
+        base = "finetune" if self.method == GAME else self.method.removeprefix(OVER)
+        return replace(self, method=base, alpha=0.0)
 
     def game(self) -> Game | None:
         """The rules of its game; None for a method without one."""
-        if self.method != "sg":
+        if not plays(self.method):
             return None
         auditor = AUDITORS[self.auditor](self)
         return Game(
             alpha=self.alpha,
             auditor=auditor,
-            solve_every="epoch" if self.update == "alternate" else self.solve_every,
+            solve_every=self.solve_every,
             update=self.update,
             folds=self.folds,
             view=self.view,
@@ -114,10 +151,10 @@ class Experiment:
             lr=self.game_lr,
         )
 
-    def settings(self) -> dict[str, object]:
-        """Everything needed to run it again, as plain values."""
-        return asdict(self)
 
+SETTINGS = frozenset(field.name for field in fields(Experiment)) - {"options"}
+DATA_SETTINGS = {"data", "subset", "scenario", "forget_fraction", "forget_classes", "requests"}
+GAME_SETTINGS = SETTINGS - DATA_SETTINGS - {"model", "pretrain_epochs", "seed", "method"}
 
 AUDITORS: dict[str, Callable[[Experiment], Auditor]] = {
     "linear": lambda e: LinearAuditor(loss=e.loss, penalty=e.penalty, reg=e.reg),
@@ -128,11 +165,13 @@ AUDITORS: dict[str, Callable[[Experiment], Auditor]] = {
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """An unlearned model, its metrics by the names of `analysis.schema`, and unsolved problems."""
+    """An unlearned model, its metrics by the names of `analysis.schema`, the auditor's unsolved
+    problems, and the optimiser steps of an epoch (None where there was none)."""
 
     model: nn.Module
     metrics: dict[str, float]
     unsolved: int
+    epoch_steps: int | None
 
 
 def unlearn(
@@ -140,43 +179,59 @@ def unlearn(
 ) -> Outcome:
     """Run the experiment from `original`, which is left as it is, on its device.
 
-    report: called after every epoch with epoch, retain_loss, utility, solves, unsolved and
+    report: called after every epoch with epoch, train_loss, utility, solves, unsolved and
     `selection_metrics`. Seconds are the method's own with its game, evaluation apart.
     Raises Diverged or AuditorError where the run breaks down.
     """
-    model = copy.deepcopy(original)
-    clock = Clock(next(model.parameters()).device)
-    unsolved = 0
-
-    def on_epoch(epoch: int, loss: float, rounds: list[Round]) -> None:
-        nonlocal unsolved
-        with clock.part("report"):
-            missed = int(sum(int(played.unsolved) for played in rounds))
-            unsolved += missed
-            if report is None:
-                return
-            utility = torch.stack([r.utility for r in rounds]).mean() if rounds else math.nan
-            report(
-                {"epoch": epoch, "retain_loss": loss, "utility": float(utility)}
-                | {"solves": len(rounds), "unsolved": missed}
-                | selection_metrics(model, world)
+    model, unlearner = copy.deepcopy(original), experiment.unlearner()
+    clock, tally = Clock(device_of(model)), Tally(report)
+    steps: list[int] = []
+    for request in world.requests():
+        with clock.part("all"):
+            unlearner.unlearn(
+                Run(
+                    model=model,
+                    original=copy.deepcopy(model),
+                    world=request.world,
+                    game=experiment.game(),
+                    seed=experiment.seed,
+                    clock=clock,
+                    on_epoch=tally.of(model, request.so_far, clock),
+                    epoch_steps=steps,
+                )
             )
-
-    with clock.part("all"):
-        METHODS[experiment.method](
-            Run(
-                model=model,
-                world=world,
-                optimisation=experiment.optimisation(),
-                game=experiment.game(),
-                seed=experiment.seed,
-                clock=clock,
-                on_epoch=on_epoch,
-            )
-        )
+    if not all(weights.isfinite().all() for weights in model.parameters()):
+        raise Diverged(f"weights are not finite after {experiment.method}: lower lr")
     seconds = {
         "seconds": clock.seconds("all") - clock.seconds("report"),
         "game_seconds": clock.seconds("game"),
         "solve_seconds": clock.seconds("solve"),
     }
-    return Outcome(model, all_metrics(model, world) | seconds, unsolved)
+    metrics = all_metrics(model, world) | seconds
+    return Outcome(model, metrics, tally.unsolved, steps[0] if steps else None)
+
+
+class Tally:
+    """What a run reports of its epochs, which count through all its requests."""
+
+    def __init__(self, report: Report | None):
+        self.report, self.unsolved, self.epochs = report, 0, 0
+
+    def of(self, model: nn.Module, so_far: World, clock: Clock) -> EpochReport:
+        """The `on_epoch` of a request's run."""
+
+        def on_epoch(_: int, loss: float, rounds: list[Round]) -> None:
+            with clock.part("report"):
+                missed = int(sum(int(played.unsolved) for played in rounds))
+                self.unsolved += missed
+                epoch, self.epochs = self.epochs, self.epochs + 1
+                if self.report is None:
+                    return
+                utility = torch.stack([r.utility for r in rounds]).mean() if rounds else math.nan
+                self.report(
+                    {"epoch": epoch, "train_loss": loss, "utility": float(utility)}
+                    | {"solves": len(rounds), "unsolved": missed}
+                    | selection_metrics(model, so_far)
+                )
+
+        return on_epoch

@@ -26,9 +26,10 @@ from sgu.auditor import Auditor, LinearAuditor
 from sgu.auditor.folds import Folds, draw_folds
 from sgu.checks import check
 from sgu.clock import Clock
-from sgu.data.sources import Examples, Source
+from sgu.data.pipeline import Pipeline
+from sgu.data.sources import Source
 from sgu.data.splits import Splits
-from sgu.training import Pipeline, batch_statistics, device_of, evaluating, precision
+from sgu.inference import batch_statistics, device_of, evaluating, precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +77,17 @@ class Game:
             lr=(self.lr > 0, "> 0"),
         )
 
+    @property
+    def by_the_epoch(self) -> bool:
+        """Whether it is played once an epoch, or every so many steps."""
+        return self.update == "alternate" or self.solve_every == "epoch"
+
+    def due(self, step: int, last: bool) -> bool:
+        """Whether a joint round belongs to a step, counted from 1, or the last of its epoch."""
+        if isinstance(self.solve_every, int):
+            return self.update == "joint" and step % self.solve_every == 0
+        return self.update == "joint" and last
+
 
 @dataclass(frozen=True, eq=False)
 class Round:
@@ -102,9 +114,11 @@ class Match:
         clock: Clock,
     ):
         self.game, self.pipeline, self.clock = game, pipeline, clock
-        forget, audit = source.train.take(splits.forget), source.heldout.take(splits.audit)
-        self.sides = [forget, audit]
-        self.groups = _groups(forget, audit, source.train.targets[splits.retain])
+        self.sides = [(source.train, splits.forget), (source.heldout, splits.audit)]
+        targets = [examples.targets.cpu() for examples in (source.train, source.heldout)]
+        self.groups = _groups(
+            targets[0][splits.forget], targets[1][splits.audit], targets[0][splits.retain]
+        )
         smaller = torch.tensor([min(map(len, group)) for group in self.groups])
         most = _most(game.audit_batch, len(smaller))
         self.counts = smaller if most is None else smaller.clamp(max=most)
@@ -146,15 +160,16 @@ class Match:
     def _scores(self, model: nn.Module) -> Tensor:
         """What the auditor sees of forget, then of audit examples: float32 (2 k, d), in a graph."""
         device = device_of(model)
-        self.sides = [side.to(device) for side in self.sides]  # moves them once
+        self.sides = [(examples.to(device), rows) for examples, rows in self.sides]  # moves once
         parts = [
-            side.take(rows.to(device)) for side, rows in zip(self.sides, self._draw(), strict=True)
+            examples.at(rows[chosen], device)
+            for (examples, rows), chosen in zip(self.sides, self._draw(), strict=True)
         ]
-        images = self.pipeline.prepare(torch.cat([part.inputs for part in parts]))
+        inputs, targets = (torch.cat(both) for both in zip(*parts, strict=True))
+        prepared = self.pipeline.prepare(inputs)
         scoring = batch_statistics if self.game.statistics == "batch" else evaluating
         with scoring(model), precision(device):
-            logits = model(images).float()
-        targets = torch.cat([part.targets for part in parts])
+            logits = model(prepared).float()
         loss = F.cross_entropy(logits, targets, reduction="none")[:, None]
         return loss if self.game.view == "loss" else torch.cat([logits, loss], 1)
 
@@ -177,14 +192,11 @@ class Match:
         return utility, (~fit.converged).sum()
 
 
-def _groups(forget: Examples, audit: Examples, retain: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Rows of forget and of audit that face each other, one pair an auditor."""
-    if not torch.isin(forget.targets, retain).any():  # whole classes are forgotten
+def _groups(forget: Tensor, audit: Tensor, retain: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Rows of forget and of audit that face each other, one pair an auditor; from targets (n,)."""
+    if not torch.isin(forget, retain).any():  # whole classes are forgotten
         return [(torch.arange(len(forget)), torch.arange(len(audit)))]
-    groups = [
-        (_rows(forget.targets == kind), _rows(audit.targets == kind))
-        for kind in forget.targets.unique()
-    ]
+    groups = [(_rows(forget == kind), _rows(audit == kind)) for kind in forget.unique()]
     if not all(len(rows) for _, rows in groups):
         raise ValueError("a class of forget has no audit examples: give audit a larger share")
     return groups

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from sgu.clock import Clock
-from sgu.models import PRETRAIN, build, load_model, save_model
+from sgu.models import build, load_model, pretraining, save_model
 from sgu.training import Optimisation, train
 from sgu.world import World
 
@@ -50,16 +50,14 @@ class Recipe:
 
 def recipe(kind: Kind, model: str, world: World, seed: int, epochs: int | None = None) -> Recipe:
     """The recipe of a reference; epochs: instead of the model's own number."""
-    if model not in PRETRAIN:
-        raise ValueError(f"no training recipe for {model!r}: choose one of {', '.join(PRETRAIN)}")
-    settings = asdict(PRETRAIN[model])
+    made = pretraining(model)
     return Recipe(
         kind=kind,
         model=model,
         seed=seed,
         data_fingerprint=world.source.fingerprint,
         forgotten=world.splits.digest if kind == "retrain" else "",
-        optimisation=Optimisation(**settings | ({"epochs": epochs} if epochs else {})),
+        optimisation=replace(made, epochs=epochs) if epochs else made,
     )
 
 

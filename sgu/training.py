@@ -5,19 +5,19 @@ thread count give the same bits.
 """
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.lr_scheduler import LambdaLR
 
 from sgu.checks import check
+from sgu.data.examples import Examples
 from sgu.data.pipeline import Pipeline
-from sgu.data.tables import Examples
+from sgu.inference import device_of, precision, restoring_modes
 
 
 class Diverged(RuntimeError):
@@ -26,10 +26,14 @@ class Diverged(RuntimeError):
 
 @dataclass(frozen=True, kw_only=True)
 class Optimisation:
-    """Stochastic gradient descent with Nesterov momentum. lr: the schedule's highest."""
+    """How weights are updated. lr: the schedule's highest; momentum: Nesterov's, of sgd alone.
+
+    epochs = 0 trains nothing.
+    """
 
     epochs: int
     lr: float
+    optimiser: Literal["sgd", "adamw"] = "sgd"
     momentum: float = 0.9
     weight_decay: float = 5e-4
     batch_size: int = 128
@@ -39,8 +43,9 @@ class Optimisation:
     def __post_init__(self) -> None:
         check(
             self,
-            epochs=(self.epochs >= 1, ">= 1"),
+            epochs=(self.epochs >= 0, ">= 0"),
             lr=(0 < self.lr < math.inf, "> 0"),
+            optimiser=(self.optimiser in ("sgd", "adamw"), "sgd or adamw"),
             momentum=(0 <= self.momentum < 1, "at least 0 and below 1"),
             weight_decay=(0 <= self.weight_decay < math.inf, ">= 0"),
             batch_size=(self.batch_size >= 2, ">= 2"),
@@ -60,68 +65,64 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 }
 
 
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[nn.Module]:
-    """Evaluation mode inside; each submodule's own mode restored after."""
-    with _restoring_modes(model):
-        yield model.eval()
-
-
-@contextmanager
-def batch_statistics(model: nn.Module) -> Iterator[nn.Module]:
-    """Batch-norm normalises by the batch inside, all else evaluates; no buffer is written."""
-    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
-    tracked = [norm.track_running_stats for norm in norms]
-    with _restoring_modes(model):
-        model.eval()
-        try:
-            for norm in norms:
-                norm.train()
-                norm.track_running_stats = False  # in train mode: batch statistics, none kept
-            yield model
-        finally:
-            for norm, track in zip(norms, tracked, strict=True):
-                norm.track_running_stats = track
-
-
-def predict(model: nn.Module, images: Tensor, pipeline: Pipeline, batch_size: int = 1000) -> Tensor:
-    """Logits, float32 (n, classes), of images, uint8 (n, C, H, W), on the model's device."""
-    device = device_of(model)
-    logits = []
-    with evaluating(model), torch.inference_mode(), precision(device):
-        for batch in images.split(batch_size):
-            logits.append(model(pipeline.prepare(batch.to(device))))
-    return torch.cat(logits).float()  # outside inference mode: a tensor that autograd accepts
-
-
-def batches(rows: int | Tensor, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Index tensors (<= batch_size,) over range(rows) or over rows (n,), in random order.
+def batches(rows: Tensor, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Parts (<= batch_size,) of rows (n,), in random order.
 
     A last batch of one is left out: batch-norm cannot normalise it.
     """
-    rows = torch.arange(rows) if isinstance(rows, int) else rows
     order = torch.randperm(len(rows), generator=generator).to(rows.device)
     for batch in rows[order].split(batch_size):
         if len(batch) > 1:
             yield batch
 
 
-def steps_an_epoch(rows: int, batch_size: int) -> int:
-    """How many `batches` there are: a last one of one row is left out."""
+def steps_of(rows: int, batch_size: int) -> int:
+    """How many `batches` of so many rows there are."""
     return rows // batch_size + (rows % batch_size > 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """A step's rows (n,) into the examples, their prepared inputs (n, ...) and targets (n,)."""
+
+    rows: Tensor
+    inputs: Tensor
+    targets: Tensor
+
+
+Objective = Callable[[nn.Module, Batch], Tensor]  # a scalar to be minimised
+
+
+def classification(model: nn.Module, batch: Batch) -> Tensor:
+    """Mean cross-entropy."""
+    return F.cross_entropy(model(batch.inputs), batch.targets)
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """One pass, in random order, over rows (n,) of the examples, minimising an objective."""
+
+    rows: Tensor
+    objective: Objective = classification
+
+
+Plan = Callable[[int], Sequence[Pass]]  # the passes of an epoch, counted from 0
 
 
 def make_optimiser(
     model: nn.Module, optimisation: Optimisation, steps: int
-) -> tuple[torch.optim.SGD, LambdaLR]:
+) -> tuple[torch.optim.Optimizer, LambdaLR]:
     """The optimiser and its schedule over `steps` updates; step the schedule after each."""
-    optimiser = torch.optim.SGD(
-        model.parameters(),
-        lr=optimisation.lr,
-        momentum=optimisation.momentum,
-        weight_decay=optimisation.weight_decay,
-        nesterov=optimisation.momentum > 0,
-        fused=device_of(model).type in ("cpu", "cuda"),
+    shared: dict[str, Any] = {
+        "lr": optimisation.lr,
+        "weight_decay": optimisation.weight_decay,
+        "fused": device_of(model).type in ("cpu", "cuda"),
+    }
+    momentum = optimisation.momentum
+    optimiser: torch.optim.Optimizer = (
+        torch.optim.AdamW(model.parameters(), **shared)
+        if optimisation.optimiser == "adamw"
+        else torch.optim.SGD(model.parameters(), momentum=momentum, nesterov=momentum > 0, **shared)
     )
     share = SCHEDULES[optimisation.schedule]
     return optimiser, LambdaLR(optimiser, lambda step: share(min((step + 0.5) / steps, 1.0)))
@@ -130,47 +131,52 @@ def make_optimiser(
 def train(
     model: nn.Module,
     examples: Examples,
-    indices: Tensor,
+    plan: Tensor | Plan,
     pipeline: Pipeline,
     optimisation: Optimisation,
     seed: int,
     on_epoch: Callable[[int, float], None] | None = None,
-    adjust: Callable[[int], None] | None = None,
+    adjust: Callable[[int, bool], None] | None = None,
 ) -> None:
-    """Train `model` in place on the rows `indices` (n,) of examples, by cross-entropy.
+    """Train `model` in place.
 
+    plan: rows (n,) of the examples to classify, or the passes of each epoch.
     seed: of the order and the augmentation; on the CPU the same seed gives the same bits.
-    on_epoch: called with the epoch, from 0, and its mean training loss.
-    adjust: called with the step, from 0, once its gradients are there and before they are used.
+    on_epoch: called with the epoch, from 0, and its mean loss over the batches.
+    adjust: called with the step, from 1, and whether it is its epoch's last, once the gradients
+        are there and before they are used.
     Raises Diverged where an epoch's loss is not finite.
     """
+    passes = (lambda _: [Pass(plan)]) if isinstance(plan, Tensor) else plan
+    epochs, size = [passes(epoch) for epoch in range(optimisation.epochs)], optimisation.batch_size
+    lengths = [sum(steps_of(len(part.rows), size) for part in parts) for parts in epochs]
+    if 0 in lengths:
+        raise ValueError("an epoch of training has < 2 examples: choose more of them")
     device = device_of(model)
-    examples, indices = examples.to(device), indices.to(device)
+    examples = examples.to(device)
     generator = torch.Generator().manual_seed(seed)
     augmentation = generator if optimisation.augment else None
-    steps = steps_an_epoch(len(indices), optimisation.batch_size)
-    if steps == 0:
-        raise ValueError(f"training on {len(indices)} images; need >= 2: choose more indices")
-    optimiser, schedule = make_optimiser(model, optimisation, steps * optimisation.epochs)
-    with _restoring_modes(model):
+    optimiser, schedule = make_optimiser(model, optimisation, sum(lengths))
+
+    def loss_of(rows: Tensor, objective: Objective) -> Tensor:
+        inputs, targets = examples.at(rows, device)
+        with precision(device):
+            return objective(model, Batch(rows, pipeline.prepare(inputs, augmentation), targets))
+
+    with restoring_modes(model):
         model.train()
-        for epoch in range(optimisation.epochs):
-            total = torch.zeros((), device=device)
-            first = epoch * steps
-            for step, batch in enumerate(
-                batches(indices, optimisation.batch_size, generator), first
-            ):
-                images = pipeline.prepare(examples.inputs[batch], augmentation)
-                with precision(device):
-                    loss = F.cross_entropy(model(images), examples.targets[batch])
+        for epoch, (parts, length) in enumerate(zip(epochs, lengths, strict=True)):
+            total, first = torch.zeros((), device=device), sum(lengths[:epoch])
+            for step, (rows, objective) in enumerate(_batches_of(parts, size, generator), 1):
+                loss = loss_of(rows, objective)
                 optimiser.zero_grad()
                 loss.backward()
                 if adjust:
-                    adjust(step)
+                    adjust(first + step, step == length)
                 optimiser.step()
                 schedule.step()
                 total += loss.detach()
-            mean_loss = float(total) / steps
+            mean_loss = float(total) / length
             if not math.isfinite(mean_loss):
                 raise Diverged(
                     f"loss is {mean_loss} in epoch {epoch}: lower lr (now {optimisation.lr})"
@@ -179,25 +185,9 @@ def train(
                 on_epoch(epoch, mean_loss)
 
 
-def default_device() -> torch.device:
-    """The GPU where there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def device_of(model: nn.Module) -> torch.device:
-    return next(model.parameters()).device
-
-
-def precision(device: torch.device) -> torch.autocast:
-    """The precision of forward passes: bfloat16 on CUDA, float32 elsewhere."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
-
-
-@contextmanager
-def _restoring_modes(model: nn.Module) -> Iterator[None]:
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
+def _batches_of(
+    passes: Sequence[Pass], batch_size: int, generator: torch.Generator
+) -> Iterator[tuple[Tensor, Objective]]:
+    for part in passes:
+        for rows in batches(part.rows, batch_size, generator):
+            yield rows, part.objective

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
+from torch import Tensor
 
-from sgu.data.sources import Examples, Source, load_source
-from sgu.data.splits import Splits, random_splits
-from sgu.training import Pipeline
+from sgu.data.examples import Examples
+from sgu.data.pipeline import Pipeline
+from sgu.data.scenarios import Memorisation, Scenario
+from sgu.data.sources import Source, load_source
+from sgu.data.splits import Splits
 
 FROM_TRAIN = ("retain", "forget")
 
@@ -27,24 +31,50 @@ class World:
 
     @classmethod
     def load(
-        cls, data: str, *, subset: int | None = None, forget_fraction: float = 0.1, seed: int = 0
+        cls,
+        data: str,
+        *,
+        subset: int | None = None,
+        seed: int = 0,
+        memorisation: Memorisation | None = None,
+        **asked: Any,
     ) -> World:
-        """Random forgetting on a named source or folder; a pure function of its arguments."""
-        source = load_source(data, subset)
-        return cls.of(source, random_splits(source, fraction=forget_fraction, seed=seed))
+        """A named source or folder, and who is forgotten; a pure function of its arguments.
+
+        asked: the settings of a Scenario, such as forget_fraction; without them a random tenth.
+        """
+        scenario, source = Scenario(**asked), load_source(data, subset)
+        return cls.of(source, scenario.splits(source, seed, memorisation))
+
+    def part(self, split: str) -> tuple[Examples, Tensor]:
+        """Where a split lies: the examples of train or held-out, and its rows (n,) in them."""
+        part = self.source.train if split in FROM_TRAIN else self.source.heldout
+        return part, getattr(self.splits, split)
 
     def examples(self, split: str) -> Examples:
-        """The images of a split, on the source's device."""
-        part = self.source.train if split in FROM_TRAIN else self.source.heldout
-        return part.take(getattr(self.splits, split).to(part.targets.device))
+        """A copy of a split's examples."""
+        part, rows = self.part(split)
+        return part.take(rows.to(part.targets.device))
 
     def to(self, device: torch.device) -> World:
         source = self.source
-        moved = Source(
-            source.name,
-            source.train.to(device),
-            source.heldout.to(device),
-            source.classes,
-            source.fingerprint,
-        )
-        return World(moved, self.splits, self.pipeline)
+        moved = replace(source, train=source.train.to(device), heldout=source.heldout.to(device))
+        return replace(self, source=moved)
+
+    def requests(self) -> list[Request]:
+        """What is asked to be forgotten, one request after the other.
+
+        Until a later request asks for them, its examples are retained.
+        """
+        if len(self.splits.requests) == 1:
+            return [Request(self, self)]
+        steps = self.splits.steps()
+        return [Request(*(replace(self, splits=each) for each in step)) for step in steps]
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """One request to forget, `world`, and all that is forgotten once it is met, `so_far`."""
+
+    world: World
+    so_far: World

@@ -1,4 +1,4 @@
-"""From stored to network images, on the device, batch by batch; there are no worker processes."""
+"""From stored to network inputs, on the device, batch by batch; there are no worker processes."""
 
 from dataclasses import dataclass
 
@@ -6,53 +6,84 @@ import torch
 from torch import Tensor
 
 SHIFT = 2  # augmentation: a crop moves by up to this many pixels each way
+COUNTED = 1 << 22  # pixels whose statistics are taken at a time
 
 
 @dataclass(frozen=True, eq=False)
 class Pipeline:
-    """From stored to network images. mean, std: float32 (C,), in units of a pixel's 0..255."""
+    """From stored to network inputs.
+
+    mean, std: of images, float32 (C,), in units of a pixel's 0..255; empty for tokens.
+    """
 
     mean: Tensor
     std: Tensor
 
     @classmethod
-    def of(cls, images: Tensor) -> "Pipeline":
-        """With the channel statistics of images, uint8 (N, C, H, W)."""
-        counts = torch.stack(
-            [channel.flatten().bincount(minlength=256) for channel in images.unbind(1)]
-        )
-        levels = torch.arange(256, dtype=torch.float64, device=images.device)
+    def of(cls, inputs: Tensor) -> "Pipeline":
+        """With the channel statistics of images, uint8 (N, C, H, W); tokens (N, L) have none.
+
+        The images may be a map of a file larger than memory: they are read part by part.
+        """
+        if inputs.ndim == 2:
+            return cls(torch.empty(0), torch.empty(0))
+        counts = _counts(inputs)
+        levels = torch.arange(256, dtype=torch.float64, device=inputs.device)
         share = counts.double() / counts.sum(1, keepdim=True)
         mean = share @ levels
         std = (share @ levels**2 - mean**2).clamp(min=1e-6).sqrt()
         return cls(mean.float(), std.float())
 
-    def prepare(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """images, uint8 (n, C, H, W), as float32 of mean 0 and deviation 1.
+    def prepare(self, inputs: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Images, uint8 (n, C, H, W), as float32 of mean 0 and deviation 1; tokens (n, L) as int64.
 
         generator: flips and shifts each image at random; None leaves them as they are.
         """
+        if inputs.ndim == 2:
+            if generator is not None:
+                raise ValueError("augment = True: texts cannot be flipped or shifted: turn it off")
+            return inputs.long()
         if generator is not None:
-            images = _moved(images, generator)
-        mean, std = (s.to(images.device).view(1, -1, 1, 1) for s in (self.mean, self.std))
-        prepared = (images.float() - mean) / std
+            inputs = _moved(inputs, generator)
+        mean, std = (_sent(s.view(1, -1, 1, 1), inputs.device) for s in (self.mean, self.std))
+        prepared = (inputs.float() - mean) / std
         return prepared.contiguous(memory_format=torch.channels_last)
 
 
+def _counts(images: Tensor) -> Tensor:
+    """How often each channel has each level, int64 (C, 256)."""
+    channels = images.shape[1]
+    counts = torch.zeros(channels, 256, dtype=torch.int64, device=images.device)
+    for part in images.split(max(1, COUNTED // images[0].numel())):
+        for count, channel in zip(counts, part.unbind(1), strict=True):
+            count += channel.flatten().bincount(minlength=256)
+    return counts
+
+
 def _moved(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Each image flipped with probability 1/2 and shifted by up to SHIFT pixels, edges mirrored."""
-    n, channels, height, width = images.shape
+    """Each image flipped with probability 1/2 and shifted by up to SHIFT pixels, edges mirrored.
+
+    Measured on one CPU core: .22 ms for 128 images of 32x32, where one index a dimension takes 1.7.
+    """
+    n, _, height, width = images.shape
     shift = torch.randint(-SHIFT, SHIFT + 1, (2, n, 1), generator=generator)
     flip = torch.randint(0, 2, (n, 1), generator=generator)
     rows = _mirrored(torch.arange(height) + shift[0], height)
     columns = _mirrored(torch.arange(width) + shift[1], width)
     columns = torch.where(flip == 1, width - 1 - columns, columns)
-    rows, columns = rows.to(images.device), columns.to(images.device)
-    image = torch.arange(n, device=images.device).view(-1, 1, 1, 1)
-    channel = torch.arange(channels, device=images.device).view(1, -1, 1, 1)
-    return images[image, channel, rows[:, None, :, None], columns[:, None, None, :]]
+    rows, columns = _sent(rows, images.device), _sent(columns, images.device)
+    pixels = (rows[:, :, None] * width + columns[:, None, :]).view(n, 1, -1)
+    flat = images.flatten(2)
+    return flat.gather(2, pixels.expand_as(flat)).view_as(images)
 
 
 def _mirrored(position: Tensor, size: int) -> Tensor:
     """Positions beyond 0..size-1 reflected at the border."""
     return (size - 1) - ((size - 1) - position.abs()).abs()
+
+
+def _sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """On device; a copy to CUDA does not wait for what the device still has to do."""
+    if tensor.device.type == "cpu" and device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)

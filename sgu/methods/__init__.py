@@ -1,9 +1,59 @@
 """Unlearning methods by name. `original` and `retrain` are references, not methods."""
 
-from sgu.methods.base import Method, Run
-from sgu.methods.finetune import finetune
-from sgu.methods.sg import sg
+from sgu.methods.bad_teacher import BadTeacher
+from sgu.methods.base import Method, Run, Space
+from sgu.methods.finetune import Finetune
+from sgu.methods.fisher import Fisher
+from sgu.methods.gradient_ascent import GradientAscent
+from sgu.methods.influence import Influence
+from sgu.methods.l1_sparse import L1Sparse
+from sgu.methods.neggrad_plus import NegGradPlus
+from sgu.methods.random_label import RandomLabel
+from sgu.methods.salun import SalUn
+from sgu.methods.scrub import Scrub
+from sgu.methods.sg import GAME_SPACE, SG
+from sgu.methods.ssd import SSD
 
-METHODS: dict[str, Method] = {"finetune": finetune, "sg": sg}
+METHODS: dict[str, type[Method]] = {
+    "finetune": Finetune,
+    "sg": SG,
+    "gradient_ascent": GradientAscent,
+    "neggrad_plus": NegGradPlus,
+    "random_label": RandomLabel,
+    "l1_sparse": L1Sparse,
+    "scrub": Scrub,
+    "bad_teacher": BadTeacher,
+    "salun": SalUn,
+    "influence": Influence,
+    "fisher": Fisher,
+    "ssd": SSD,
+}
 
-__all__ = ["METHODS", "Method", "Run"]
+GAME = "sg"
+OVER = f"{GAME}+"
+
+__all__ = ["METHODS", "Method", "Run", "Space", "known", "method_class", "plays", "search_space"]
+
+
+def plays(name: str) -> bool:
+    """Whether a method's name asks for the game: `sg`, or `sg+` and the method that carries it."""
+    return name == GAME or name.startswith(OVER)
+
+
+def known(name: str) -> bool:
+    """Whether it is a method's name, that of the game over one included."""
+    base = name.removeprefix(OVER)
+    return base in METHODS and (base != GAME or name == GAME)
+
+
+def method_class(name: str) -> type[Method]:
+    """The class of a method by its name, also of `sg+NAME`. Raises ValueError."""
+    if not known(name):
+        names = f"{', '.join(METHODS)}; or {OVER}NAME, the game over it"
+        raise ValueError(f"method = {name!r}: must be one of {names}")
+    return METHODS[name.removeprefix(OVER)]
+
+
+def search_space(name: str) -> Space:
+    """What a search may vary for a method: its own space, and the game's where one is played."""
+    return {**method_class(name).space, **(GAME_SPACE if plays(name) else {})}

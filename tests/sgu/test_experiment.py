@@ -18,7 +18,7 @@ SHORT = {"epochs": 2, "lr": 0.02, "solve_every": 1, "subset": 400}
 
 @pytest.fixture(scope="module")
 def outcome(world, original):
-    return unlearn(Experiment(**SHORT), world, original)
+    return unlearn(Experiment.of(**SHORT), world, original)
 
 
 def untimed(metrics: dict[str, float]) -> dict[str, float]:
@@ -26,14 +26,16 @@ def untimed(metrics: dict[str, float]) -> dict[str, float]:
 
 
 def test_a_seed_gives_the_same_metrics(world, original, outcome):
-    again = unlearn(Experiment(**SHORT), world, original)
-    other = unlearn(Experiment(**SHORT, seed=1), world, original)
+    again = unlearn(Experiment.of(**SHORT), world, original)
+    other = unlearn(Experiment.of(**SHORT, seed=1), world, original)
     assert untimed(again.metrics) == untimed(outcome.metrics)
     assert untimed(other.metrics) != untimed(outcome.metrics)
 
 
 def test_metrics_are_those_of_the_schema_and_finite(outcome):
-    assert set(outcome.metrics) == set(METRICS)
+    against_others = {"avg_gap", "tow"}
+    suppressed = {"tpr_at_1", "tpr_at_01"}  # 80 test images are too few
+    assert set(outcome.metrics) == set(METRICS) - against_others - suppressed
     assert all(math.isfinite(value) for value in outcome.metrics.values())
     assert outcome.unsolved >= 0
 
@@ -45,7 +47,7 @@ def test_the_game_is_part_of_the_time_and_the_solve_part_of_the_game(outcome):
 
 
 def test_finetuning_has_no_game(world, original):
-    found = unlearn(Experiment(**SHORT, method="finetune"), world, original).metrics
+    found = unlearn(Experiment.of(**SHORT, method="finetune"), world, original).metrics
     assert found["seconds"] > 0
     assert found["game_seconds"] == found["solve_seconds"] == 0
 
@@ -58,7 +60,7 @@ def test_reports_change_nothing_and_their_time_is_left_out(world, original, outc
         time.sleep(0.5)
 
     begin = time.perf_counter()
-    found = unlearn(Experiment(**SHORT), world, original, slow)
+    found = unlearn(Experiment.of(**SHORT), world, original, slow)
     assert found.metrics["seconds"] < time.perf_counter() - begin - 1
     assert untimed(found.metrics) == untimed(outcome.metrics)
     assert [report["epoch"] for report in reports] == [0, 1]
@@ -70,7 +72,7 @@ def test_reports_change_nothing_and_their_time_is_left_out(world, original, outc
 def test_a_run_that_breaks_down_is_named(world, original, settings):
     lr = 1e4 if settings.get("alpha") != 1e30 else 0.02
     with pytest.raises((Diverged, AuditorError), match="lower"):
-        unlearn(Experiment(**(SHORT | {"lr": lr, "epochs": 5} | settings)), world, original)
+        unlearn(Experiment.of(**(SHORT | {"lr": lr, "epochs": 5} | settings)), world, original)
 
 
 @pytest.mark.parametrize(
@@ -83,19 +85,32 @@ def test_a_run_that_breaks_down_is_named(world, original, settings):
     ids=str,
 )
 def test_settings_make_the_same_experiment_again(settings):
-    experiment = Experiment(**settings)
-    assert Experiment(**json.loads(json.dumps(experiment.settings()))) == experiment
+    experiment = Experiment.of(**settings)
+    assert Experiment.of(**json.loads(json.dumps(experiment.settings()))) == experiment
     assert experiment.settings().items() >= settings.items()
 
 
 @pytest.mark.parametrize("auditor", ["linear", "cvxpy", "mlp"])
 def test_settings_reach_game_and_auditor(auditor):
-    experiment = Experiment(alpha=0.3, reg=0.7, auditor=auditor, game_lr=0.2, epochs=9, folds=2)
-    game, optimisation = experiment.game(), experiment.optimisation()
+    experiment = Experiment.of(alpha=0.3, reg=0.7, auditor=auditor, game_lr=0.2, epochs=9, folds=2)
+    game, optimisation = experiment.game(), experiment.unlearner()
     assert (game.alpha, game.auditor.reg, game.lr, game.folds) == (0.3, 0.7, 0.2, 2)
     assert optimisation.epochs == 9
-    assert Experiment(update="alternate", solve_every=3).game().solve_every == "epoch"
-    assert Experiment(method="finetune").game() is None
+    assert Experiment.of(update="alternate", solve_every=3).game().by_the_epoch
+    assert not Experiment.of(solve_every=3).game().by_the_epoch
+    assert Experiment.of(method="finetune").game() is None
+
+
+def test_what_a_run_leaves_out_is_as_published_and_part_of_its_settings():
+    settings = Experiment.of(method="sg", lr=0.3).settings()
+    assert (settings["lr"], settings["epochs"], settings["batch_size"]) == (0.3, 30, 128)
+
+
+def test_the_control_is_what_carries_the_game_alone():
+    control = Experiment.of(alpha=2.0, lr=0.3, epochs=4).control()
+    assert (control.method, control.alpha, control.options["lr"]) == ("finetune", 0, 0.3)
+    assert Experiment.of(method="sg+finetune").control().method == "finetune"
+    assert control.control() == control
 
 
 @pytest.mark.parametrize(
@@ -108,7 +123,9 @@ def test_settings_reach_game_and_auditor(auditor):
         {"forget_fraction": 1.0},
         {"subset": 0},
         {"pretrain_epochs": 0},
-        {"epochs": 0},
+        {"epochs": -1},
+        {"epochs": 0},  # and a game to be played in them
+        {"temperature": 2.0},
         {"lr": -1.0},
         {"momentum": 1.0},
         {"weight_decay": -1.0},
@@ -129,5 +146,5 @@ def test_settings_reach_game_and_auditor(auditor):
 )
 def test_an_impossible_experiment_is_refused_by_name(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))) as caught:
-        Experiment(**wrong)
+        Experiment.of(**wrong)
     assert "\n" not in str(caught.value)

@@ -18,7 +18,7 @@ from sgu.clock import Clock
 from sgu.data.sources import Examples, make_source
 from sgu.data.splits import class_splits, random_splits
 from sgu.game import Game, Match
-from sgu.training import predict
+from sgu.inference import predict
 from sgu.world import World
 
 CPU = torch.device("cpu")
@@ -208,7 +208,7 @@ def test_each_auditor_sees_one_class_and_true_members(toy, view):
             for kind in range(3)
         ]
         for split in ("forget", "audit")
-        for logits in [predict(model, world.examples(split).inputs, world.pipeline)]
+        for logits in [predict(model, world.examples(split), world.pipeline)]
     }
     for problem in range(9):
         assert int(members[problem].sum()) == len(members[problem]) / 2

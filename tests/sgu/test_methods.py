@@ -21,12 +21,12 @@ SHORT = {"epochs": 1, "lr": 0.02, "batch_size": 64, "solve_every": 2, "audit_bat
 
 
 def run(world, original, **settings):
-    return unlearn(Experiment(**(SHORT | settings)), world, original)
+    return unlearn(Experiment.of(**(SHORT | settings)), world, original)
 
 
 def curve(world, original, **settings) -> list[dict[str, float]]:
     reports: list[dict[str, float]] = []
-    unlearn(Experiment(**(SHORT | {"epochs": 2} | settings)), world, original, reports.append)
+    unlearn(Experiment.of(**(SHORT | {"epochs": 2} | settings)), world, original, reports.append)
     return reports
 
 
@@ -41,7 +41,7 @@ def test_without_alpha_the_game_is_finetuning(world, original, bits, same, finet
 
 
 def test_finetuning_is_more_training_on_retain(world, original, bits, same, finetuned):
-    by_hand, settings = copy.deepcopy(original), Experiment(**SHORT).optimisation()
+    by_hand, settings = copy.deepcopy(original), Experiment.of(**SHORT).unlearner()
     train(by_hand, world.source.train, world.splits.retain, world.pipeline, settings, 0)
     assert same(finetuned, bits(by_hand))
 
@@ -116,7 +116,7 @@ def test_the_game_lowers_the_attack(tmp_path: Path):
     original = reference(recipe("original", "small_cnn", world, 0, 12), world, tmp_path, CPU).model
     settings = {"epochs": 3, "lr": 0.02, "reg": 0.1, "solve_every": 2}
     without, with_game = (
-        unlearn(Experiment(alpha=alpha, **settings), world, original).metrics for alpha in (0, 2)
+        unlearn(Experiment.of(alpha=alpha, **settings), world, original).metrics for alpha in (0, 2)
     )
     assert without["val_mia_acc"] > 0.8
     assert with_game["val_mia_acc"] < without["val_mia_acc"] - 0.05

@@ -9,19 +9,9 @@ from torch import nn
 
 from sgu.data.examples import Shape
 from sgu.data.sources import Examples
+from sgu.inference import batch_statistics, evaluating, predict
 from sgu.models import PRETRAIN, build
-from sgu.training import (
-    SCHEDULES,
-    Diverged,
-    Optimisation,
-    Pipeline,
-    batch_statistics,
-    batches,
-    evaluating,
-    make_optimiser,
-    predict,
-    train,
-)
+from sgu.training import SCHEDULES, Diverged, Optimisation, Pipeline, batches, make_optimiser, train
 
 
 @pytest.fixture(autouse=True)
@@ -96,7 +86,7 @@ def test_a_tiny_net_overfits_64_images():
     optimisation = Optimisation(epochs=30, lr=0.05, batch_size=16)
     rows = torch.arange(64)
     train(model, examples, rows, pipeline, optimisation, 0, lambda _, loss: losses.append(loss))
-    logits = predict(model, examples.inputs, pipeline)
+    logits = predict(model, examples, pipeline)
     assert torch.equal(logits.argmax(1), examples.targets)
     assert len(losses) == 30
     assert losses[-1] < 0.05 < losses[0]
@@ -152,8 +142,8 @@ def test_batch_statistics_normalise_by_the_batch_and_write_nothing():
 def test_predict_is_independent_of_the_batch_size_and_can_be_differentiated_through():
     examples, model = random_images(10), tiny_net().train()
     pipeline = Pipeline.of(examples.inputs)
-    logits = predict(model, examples.inputs, pipeline)
-    pieces = predict(model, examples.inputs, pipeline, batch_size=3)
+    logits = predict(model, examples, pipeline)
+    pieces = predict(model, examples, pipeline, batch_size=3)
     torch.testing.assert_close(logits, pieces)
     assert model.training
     weight = torch.ones(4, requires_grad=True)
@@ -209,7 +199,8 @@ def test_schedules_stay_between_nothing_and_the_highest_rate(name):
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"epochs": 0},
+        {"epochs": -1},
+        {"optimiser": "adam"},
         {"lr": 0.0},
         {"lr": float("nan")},
         {"momentum": 1.0},
@@ -228,4 +219,4 @@ def test_every_default_trains_its_model_one_step():
     for name, optimisation in PRETRAIN.items():
         model = build(name, Shape(4), 0)
         fit(model, images, batch_size=8, epochs=1, lr=optimisation.lr)
-        assert predict(model, images.inputs, Pipeline.of(images.inputs)).isfinite().all()
+        assert predict(model, images, Pipeline.of(images.inputs)).isfinite().all()

@@ -1,0 +1,80 @@
+"""Using a network: its modes, its device and precision, and its answers on a split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from sgu.data.examples import Examples
+from sgu.data.pipeline import Pipeline
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[nn.Module]:
+    """Evaluation mode inside; each submodule's own mode restored after."""
+    with restoring_modes(model):
+        yield model.eval()
+
+
+@contextmanager
+def batch_statistics(model: nn.Module) -> Iterator[nn.Module]:
+    """Batch-norm normalises by the batch inside, all else evaluates; no buffer is written."""
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    tracked = [norm.track_running_stats for norm in norms]
+    with restoring_modes(model):
+        model.eval()
+        try:
+            for norm in norms:
+                norm.train()
+                norm.track_running_stats = False  # in train mode: batch statistics, none kept
+            yield model
+        finally:
+            for norm, track in zip(norms, tracked, strict=True):
+                norm.track_running_stats = track
+
+
+def predict(
+    model: nn.Module,
+    examples: Examples,
+    pipeline: Pipeline,
+    rows: Tensor | None = None,
+    batch_size: int = 1000,
+) -> Tensor:
+    """Logits, float32 (n, classes), of rows (n,) of the examples (None: all), on the model's
+    device, in evaluation mode."""
+    device, logits = device_of(model), []
+    rows = torch.arange(len(examples)) if rows is None else rows
+    with evaluating(model), torch.inference_mode(), precision(device):
+        for batch in rows.split(batch_size):
+            inputs, _ = examples.at(batch, device)
+            logits.append(model(pipeline.prepare(inputs)))
+    return torch.cat(logits).float()  # outside inference mode: a tensor that autograd accepts
+
+
+def default_device() -> torch.device:
+    """The GPU where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def device_of(model: nn.Module) -> torch.device:
+    return next(model.parameters()).device
+
+
+def precision(device: torch.device) -> torch.autocast:
+    """The precision of forward passes: bfloat16 on CUDA, float32 elsewhere."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
+
+
+@contextmanager
+def restoring_modes(model: nn.Module) -> Iterator[None]:
+    """Each submodule's mode restored after."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode

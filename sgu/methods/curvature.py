@@ -1,0 +1,158 @@
+"""What the one-step methods know of the loss around a network's weights.
+
+For an example with logits f(θ), p = softmax(f), J = df/dθ and S = diag(p) - p p^T:
+    g = J^T (p - e_y)    the gradient of its cross-entropy
+    G = J^T S J          its Fisher information, which is its Gauss-Newton matrix
+G is the Hessian where f is linear in θ. Vectors over the weights are flat (d,), in the order of
+`parameters`. All is in evaluation mode, without augmentation, and in the weights' own precision:
+in bfloat16 the differences that conjugate gradients live on would be lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad, jvp, vjp, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from sgu.data.examples import Examples
+from sgu.data.pipeline import Pipeline
+from sgu.inference import device_of, evaluating
+from sgu.training import Diverged
+from sgu.world import World
+
+VALUES_AT_ONCE = 2**29  # of gradients of single examples: 2 GiB in float32
+
+# logits (n, classes), targets (n,) -> vectors over the logits (draws, n, classes)
+Pull = Callable[[Tensor, Tensor], Tensor]
+
+
+def residual(logits: Tensor, targets: Tensor) -> Tensor:
+    """p - e_y, (1, n, classes): what J^T takes to the gradient of the cross-entropy."""
+    classes = logits.shape[1]
+    return (logits.softmax(1) - nn.functional.one_hot(targets, classes))[None]
+
+
+@dataclass(frozen=True, eq=False)
+class Curvature:
+    """Means over rows (n,) of the examples, at the weights that the model has when asked."""
+
+    model: nn.Module
+    examples: Examples
+    pipeline: Pipeline
+
+    @classmethod
+    def of(cls, model: nn.Module, world: World) -> Curvature:
+        """Over the examples of train."""
+        return cls(model, world.source.train, world.pipeline)
+
+    def gradient(self, rows: Tensor) -> Tensor:
+        """Mean of g."""
+
+        def summed(inputs: Tensor, targets: Tensor) -> Weights:
+            taken: tuple[Any, ...] = vjp(self._logits(inputs), self._weights())
+            logits, pull = taken
+            return pull(residual(logits, targets)[0])[0]
+
+        return self._mean(rows, self._at_once(), summed)
+
+    def gauss_newton(self, rows: Tensor, v: Tensor) -> Tensor:
+        """(Mean of G) v, for v (d,)."""
+        weights, tangents = self._weights(), self._named(v)
+
+        def summed(inputs: Tensor, _: Tensor) -> Weights:
+            def both(weights: Weights) -> Any:
+                return jvp(self._logits(inputs), (weights,), (tangents,))
+
+            taken: tuple[Any, ...] = vjp(both, weights, has_aux=True)
+            logits, pull, u = taken  # f, J^T and Jv, of one forward pass
+            p = logits.softmax(1)
+            return pull(p * u - p * (p * u).sum(1, keepdim=True))[0]
+
+        return self._mean(rows, self._at_once(), summed)
+
+    def squares(self, rows: Tensor, pull: Pull) -> Tensor:
+        """Mean of the sum of (J^T c)^2 over the vectors c that `pull` gives each example.
+
+        Squared example by example: with c = p - e_y this is not the square of a mean gradient.
+        """
+
+        def score(weights: Weights, one: Tensor, c: Tensor) -> Tensor:
+            return (self._logits(one[None])(weights)[0] * c).sum()
+
+        def summed(inputs: Tensor, targets: Tensor) -> Weights:
+            weights, total = self._weights(), dict[str, Tensor]()
+            for c in pull(self._logits(inputs)(weights), targets):
+                each = vmap(grad(score), (None, 0, 0))(weights, inputs, c)
+                for name, value in each.items():
+                    total[name] = total.get(name, 0) + value.square().sum(0)
+            return total
+
+        size = sum(weight.numel() for weight in self.model.parameters())
+        return self._mean(rows, min(max(VALUES_AT_ONCE // size, 1), self._at_once()), summed)
+
+    def _at_once(self) -> int:
+        """Examples: on a CPU 64, since with small_cnn 128 were measured to take up to a fifth
+        longer each; elsewhere as many as of 512 images of 32x32, which keep a GPU busy."""
+        if device_of(self.model).type == "cpu":
+            return 64
+        image = 3 * 32 * 32
+        return max(512 * image // max(self.examples.inputs[0].numel(), image), 1)
+
+    def _mean(self, rows: Tensor, at_once: int, summed: Summed) -> Tensor:
+        """summed over the rows, so many at once, divided by n, as a flat vector."""
+        if len(rows) == 0:
+            raise ValueError("no examples to take a mean over: choose one or more")
+        device = device_of(self.model)
+        total = torch.zeros((), device=device)
+        # the fused kernels of attention have no forward derivative
+        with evaluating(self.model), sdpa_kernel(SDPBackend.MATH):
+            for batch in rows.split(at_once):
+                inputs, targets = self.examples.at(batch, device)
+                prepared = self._cast(self.pipeline.prepare(inputs))
+                total = total + _flat(summed(prepared, targets))
+        return total / len(rows)
+
+    def _logits(self, inputs: Tensor) -> Callable[[Weights], Tensor]:
+        return lambda weights: functional_call(self.model, weights, (inputs,))
+
+    def _weights(self) -> Weights:
+        return {name: weight.detach() for name, weight in self.model.named_parameters()}
+
+    def _named(self, vector: Tensor) -> Weights:
+        weights = self._weights()
+        parts = vector.split([weight.numel() for weight in weights.values()])
+        return {n: part.view_as(w) for (n, w), part in zip(weights.items(), parts, strict=True)}
+
+    def _cast(self, inputs: Tensor) -> Tensor:
+        """In the weights' precision; tokens stay tokens."""
+        dtype = next(self.model.parameters()).dtype
+        return inputs.to(dtype) if inputs.is_floating_point() else inputs
+
+
+Weights = dict[str, Tensor]
+Summed = Callable[[Tensor, Tensor], Weights]  # inputs, targets -> a sum over them
+
+
+def weights_of(model: nn.Module) -> Tensor:
+    """A copy of its weights, flat (d,)."""
+    return _flat({name: weight.detach() for name, weight in model.named_parameters()})
+
+
+def set_weights(model: nn.Module, vector: Tensor) -> None:
+    """Write a flat vector (d,) into its weights. Raises Diverged where it is not finite."""
+    if not vector.isfinite().all():
+        raise Diverged("the updated weights are not finite: choose a smaller update")
+    weights = list(model.parameters())
+    parts = vector.split([weight.numel() for weight in weights])
+    with torch.no_grad():
+        for weight, part in zip(weights, parts, strict=True):
+            weight.copy_(part.view_as(weight))
+
+
+def _flat(weights: Weights) -> Tensor:
+    return torch.cat([weight.reshape(-1) for weight in weights.values()])

@@ -1,0 +1,79 @@
+"""SalUn: random labels, learnt by the weights that matter most to forget alone.
+
+    m = 1 where |d CE(forget; theta_o) / d theta| is among the largest, else 0
+    theta_u = m (theta_o + step) + (1 - m) theta_o
+
+with the steps of `random_label` and theta_o the original. Published for CIFAR-10, ResNet-18, 10 %
+random: half of the weights, 10 epochs, lr .1 (authors' README); the default lr is `random_label`'s,
+so that the two differ by the mask alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from sgu.checks import check
+from sgu.methods.base import Run, Space
+from sgu.methods.curvature import Curvature
+from sgu.methods.random_label import RandomLabel
+
+
+@dataclass(frozen=True, kw_only=True)
+class SalUn(RandomLabel):
+    """Random labels on salient weights. salient: the share of the weights that may move."""
+
+    source: ClassVar[str] = "Fan 2024, arXiv 2310.12508"
+    space: ClassVar[Space] = {
+        "lr": {"low": 5e-4, "high": 1e-1, "log": True},
+        "epochs": [5, 10, 15],
+        "salient": {"low": 0.1, "high": 0.9},
+    }
+
+    salient: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(self, salient=(0 < self.salient <= 1, "above 0 and at most 1"))
+
+    def unlearn(self, run: Run) -> None:
+        saliency = Curvature.of(run.model, run.world).gradient(run.forget).abs()
+        with only_moving(run.model, largest(saliency, self.salient)):
+            super().unlearn(run)
+
+
+def largest(values: Tensor, share: float) -> Tensor:
+    """True for exactly that share of the values (d,), the largest of them."""
+    chosen = torch.zeros_like(values, dtype=torch.bool)
+    chosen[values.topk(round(share * len(values)), sorted=False).indices] = True
+    return chosen
+
+
+@contextmanager
+def only_moving(model: nn.Module, chosen: Tensor) -> Iterator[None]:
+    """Weights that are not chosen, (d,) in the order of `parameters`, keep their value inside.
+
+    To the bit, though momentum and weight decay move them too: they are put back before each
+    forward pass and at the end. Optimisers work weight by weight: the chosen ones do not notice.
+    """
+    weights = list(model.parameters())
+    parts = chosen.split([weight.numel() for weight in weights])
+    moving = [part.view_as(weight) for part, weight in zip(parts, weights, strict=True)]
+    kept = [weight.detach().clone() for weight in weights]
+
+    @torch.no_grad()
+    def put_back(*_: Any) -> None:
+        for weight, m, old in zip(weights, moving, kept, strict=True):
+            weight.copy_(torch.where(m, weight, old))
+
+    handle = model.register_forward_pre_hook(put_back)
+    try:
+        yield
+    finally:
+        handle.remove()
+        put_back()

@@ -1,0 +1,7 @@
+"""The networks of the study, by name: built from a seed, their recipes, and their files."""
+
+from sgu.models.files import load_model, save_model
+from sgu.models.recipes import PRETRAIN, pretraining
+from sgu.models.registry import MODELS, build
+
+__all__ = ["MODELS", "PRETRAIN", "build", "load_model", "pretraining", "save_model"]

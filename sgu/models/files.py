@@ -1,0 +1,36 @@
+"""Models as safetensors files: weights and a dict of strings, no code that could run on loading."""
+
+import os
+from pathlib import Path
+
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+
+def save_model(path: Path, model: nn.Module, info: dict[str, str]) -> None:
+    """Write weights, buffers and `info`; a reader sees the old file or the whole new one."""
+    path = Path(path)
+    unfinished = path.with_name(f"_{os.getpid()}_{path.name}")
+    tensors = {
+        name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
+    }
+    save_file(tensors, unfinished, metadata=info)
+    os.replace(unfinished, path)
+
+
+def load_model(path: Path, model: nn.Module) -> dict[str, str]:
+    """Fill `model` from the file, on its own device; returns the file's `info`.
+
+    Raises ValueError where the file holds another architecture.
+    """
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        info = file.metadata() or {}
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise ValueError(
+            f"{path} holds another model than {type(model).__name__}: {error}"
+        ) from error
+    return info

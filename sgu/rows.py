@@ -1,0 +1,70 @@
+"""A run as a result row: a dict of plain values, columns as `analysis.schema` names them."""
+
+from __future__ import annotations
+
+import platform
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+
+from sgu.experiment import Experiment
+from sgu.methods import plays
+from sgu.provenance import code_version, device_name, versions
+from sgu.world import World
+
+Row = dict[str, Any]
+ROW: Row = {"status": "complete", "reason": None, "attempt": 0, "control": True}
+GAME = ("alpha", "reg", "solve_every", "update")
+
+
+def context(experiment: Experiment, world: World) -> Row:
+    """What all runs on a world with a model share, and where it comes from."""
+    version, dirty = code_version()
+    return {
+        "dataset": world.source.name,
+        "model": experiment.model,
+        "scenario": experiment.scenario,
+        "requests": experiment.requests,
+        "forget_fraction": len(world.splits.forget) / len(world.source.train),
+        "code_version": version,
+        "code_dirty": dirty,
+        "data_fingerprint": world.source.fingerprint,
+        "split_digest": world.splits.digest,
+    }
+
+
+def described(settings: Row, kind: str | None = None) -> Row:
+    """A configuration as columns; what a method has no use for is null.
+
+    kind: original or retrain, where the settings are those of a reference. solve_every is null
+    where it is the epoch: how many steps that is, a run says itself.
+    """
+    row = {"method": kind or settings["method"], "seed": settings["seed"], "config": settings}
+    if kind:
+        return row
+    if not plays(settings["method"]):
+        return row | {"alpha": 0.0}
+    row |= {name: settings[name] for name in GAME}
+    counted = settings["update"] == "joint" and settings["solve_every"] != "epoch"
+    return row if counted else row | {"solve_every": None}
+
+
+@dataclass(frozen=True)
+class Started:
+    """When a run began; its provenance is known when it has ended."""
+
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    clock: float = field(default_factory=time.perf_counter)
+
+    def provenance(self, device: torch.device) -> Row:
+        return {
+            "device": device_name(device),
+            "threads": torch.get_num_threads(),
+            "host": platform.node(),
+            "versions": versions(),
+            "started": self.at,
+            "wall_seconds": time.perf_counter() - self.clock,
+        }
