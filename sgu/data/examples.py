@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from sgu.data.errors import DataError
+from sgu.data.stored import BLOCK, blocks, mapped, memory_limit, store, stored_targets
 
-class DataError(ValueError):
-    """The data cannot be used as they are; the message names the file, the row and what to do."""
+__all__ = ["DataError", "Examples", "Shape"]
 
 
 @dataclass(frozen=True)
@@ -31,10 +37,14 @@ class Shape:
 @dataclass(frozen=True, eq=False)
 class Examples:
     """Labelled examples. inputs: images, uint8 (N, C, H, W), or tokens, int32 (N, L), 0 is padding;
-    targets: int64 (N,)."""
+    targets: int64 (N,).
+
+    file: where the inputs lie, if they are mapped from disk. A mapped set is pickled as its path.
+    """
 
     inputs: Tensor
     targets: Tensor
+    file: Path | None = None
 
     def __post_init__(self) -> None:
         if (self.inputs.dtype, self.inputs.ndim) not in ((torch.uint8, 4), (torch.int32, 2)):
@@ -48,12 +58,60 @@ class Examples:
                 f"need int64 ({len(self.inputs)},)"
             )
 
+    @classmethod
+    def mapped(cls, file: Path, targets: Tensor | None = None) -> Examples:
+        """What sgu.data.stored wrote as `file`, left on disk. targets: default those beside it."""
+        return cls(mapped(file), stored_targets(file) if targets is None else targets, file)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.file is not None:
+            return Examples.mapped, (self.file, self.targets)
+        return Examples, (self.inputs, self.targets)
+
     def __len__(self) -> int:
         return len(self.targets)
 
     def to(self, device: torch.device | str) -> Examples:
+        """On `device`; a mapped set stays where it is, and `at` moves its rows."""
+        if self.file is not None:
+            return self
         return Examples(self.inputs.to(device), self.targets.to(device))
 
     def take(self, indices: Tensor) -> Examples:
-        """The rows `indices` (n,), in that order."""
+        """The rows `indices` (n,), in that order; what does not fit in memory is mapped again."""
+        size = len(indices) * self.inputs[:1].nbytes
+        if self.file is not None and size > memory_limit():
+            return self._stored(self.file, indices)
         return Examples(self.inputs[indices], self.targets[indices])
+
+    def at(self, rows: Tensor, device: torch.device | str) -> tuple[Tensor, Tensor]:
+        """(inputs, targets) of the rows (n,), on `device`; they are indexed where they lie."""
+        device = torch.device(device)
+        return _moved(self.inputs, rows, device), _moved(self.targets, rows, device)
+
+    def blocks(self) -> Iterator[bytes | memoryview]:
+        """The bytes of the inputs, in order; those of a mapped set never lie in memory at once."""
+        if self.file is not None:
+            yield from blocks(self.file, self.inputs.nbytes)
+        else:
+            yield self.inputs.contiguous().numpy().data
+
+    def _stored(self, file: Path, indices: Tensor) -> Examples:
+        def fill(stream: BinaryIO) -> np.ndarray:
+            for rows in indices.split(max(1, BLOCK // self.inputs[0].nbytes)):
+                stream.write(self.inputs[rows].numpy().data)
+            return self.targets[indices].numpy()
+
+        digest = hashlib.sha256(indices.contiguous().numpy().data).hexdigest()
+        shape = (len(indices), *self.inputs.shape[1:])
+        dtype = np.uint8 if self.inputs.dtype == torch.uint8 else np.int32
+        taken = store(f"{file.parent.name} {digest}", shape, dtype, fill)
+        return Examples.mapped(taken, self.targets[indices])
+
+
+def _moved(tensor: Tensor, rows: Tensor, device: torch.device) -> Tensor:
+    """The rows of tensor on device; a copy from the host to CUDA does not wait for the device."""
+    chosen = tensor[rows.to(tensor.device)]
+    if chosen.device.type == "cpu" and device.type == "cuda":
+        return chosen.pin_memory().to(device, non_blocking=True)
+    return chosen.to(device)

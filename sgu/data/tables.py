@@ -1,113 +1,167 @@
 """Image tables in Parquet, as public data-set hubs store them: one row for one encoded image.
 
-Columns: `img` or `image`, a struct whose `bytes` hold it; `label` or `fine_label`, an integer.
+Columns: `img` or `image`, encoded bytes or a struct with `bytes`; `label` or `fine_label`, integer.
 """
 
-import io
+import hashlib
 import json
-import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import torch
-from PIL import Image
 
-from sgu.data.examples import DataError, Examples
+from sgu.data.decode import Row, decode
+from sgu.data.errors import DataError
+from sgu.data.examples import Examples
+from sgu.data.location import Place, locate
 
 IMAGE_COLUMNS = ("img", "image")
 LABEL_COLUMNS = ("label", "fine_label")
-DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+BATCH = 64  # rows that are held in memory, encoded
+# Bytes of a column read ahead; without, it would be all of a row group's (measured: 297 MB instead
+# of 21). What must be in memory is a page or two, as large as the writer of the file made them.
+BUFFER = 1 << 20
+TAIL = 1 << 16  # bytes
 
 
-def read_table(paths: list[Path], num_classes: int | None = None) -> Examples:
-    """All rows of the files, in the order given.
+@dataclass(frozen=True)
+class Table:
+    """One Parquet file of encoded images."""
 
-    num_classes: bounds the labels, where it is known.
-    Raises DataError, naming file and row, for anything that cannot be used.
-    """
-    images: list[np.ndarray] = []
-    targets: list[int] = []
-    for path in paths:
-        for row, (encoded, target) in enumerate(_rows(path)):
-            where = f"{path}, row {row}"
-            image = _decoded(encoded, where)
-            if images and image.shape != images[0].shape:
-                raise DataError(
-                    f"{where}: image (H, W, C) {image.shape} among {images[0].shape}: resize to one"
-                )
-            images.append(image)
-            targets.append(_checked(target, num_classes, where))
-    if not images:
-        raise DataError(f"{paths[0]}: no rows; need at least one image a class")
-    pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
-    return Examples(pixels, torch.tensor(targets, dtype=torch.int64))
+    file: Place
+
+    @property
+    def count(self) -> int:
+        return self._footer[0]
+
+    @cached_property
+    def classes(self) -> tuple[str, ...] | None:
+        """The class names in the file's metadata (the hub's JSON or a list `classes`), if any."""
+        metadata = self._footer[1].metadata or {}
+        if b"huggingface" in metadata:
+            names = self._features(metadata[b"huggingface"]).get(self._label, {}).get("names")
+            return tuple(names) if names else None
+        return tuple(metadata[b"classes"].decode().split(",")) if b"classes" in metadata else None
+
+    def rows(self) -> Iterator[Row]:
+        columns, row = [self._image, self._label], 0
+        with self._opened() as file:
+            batches = file.iter_batches(BATCH, columns=columns, use_threads=False)
+            while batch := self._next(batches, row):
+                images, labels = (batch[name] for name in columns)
+                if pa.types.is_struct(images.type):
+                    images = pc.struct_field(images, "bytes")
+                for image, label in zip(images.to_pylist(), labels.to_pylist(), strict=True):
+                    yield Row(f"{self.file.shown}, row {row}", image, label)
+                    row += 1
+
+    def key(self) -> str:
+        """Changes where the file does, also in a store whose times are coarse: by its footer."""
+        with self.file.opened() as stream:
+            stream.seek(max(0, stream.size() - TAIL))
+            return f"{self.file.key()} {hashlib.sha256(stream.read()).hexdigest()}"
+
+    @cached_property
+    def _footer(self) -> tuple[int, pa.Schema]:
+        with self._opened() as file:
+            return file.metadata.num_rows, file.schema_arrow
+
+    @contextmanager
+    def _opened(self) -> Iterator[pq.ParquetFile]:
+        with (
+            _readable(self.file.shown),
+            self.file.filesystem.open_input_file(self.file.path) as stream,
+        ):
+            yield pq.ParquetFile(stream, buffer_size=BUFFER, pre_buffer=False)
+
+    def _next(self, batches: Iterator[pa.RecordBatch], row: int) -> pa.RecordBatch | None:
+        with _readable(f"{self.file.shown}, row {row} or one of the {BATCH} after it"):
+            return next(batches, None)
+
+    @cached_property
+    def _image(self) -> str:
+        name = self._column(IMAGE_COLUMNS)
+        kind = self._footer[1].field(name).type
+        if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+            kind = kind.field("bytes").type
+        if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+            return name
+        raise DataError(
+            f"{self.file.shown}: {name} is {kind}; need encoded images, as bytes or a struct "
+            "with `bytes`: export it so"
+        )
+
+    @cached_property
+    def _label(self) -> str:
+        name = self._column(LABEL_COLUMNS)
+        if pa.types.is_integer(self._footer[1].field(name).type):
+            return name
+        raise DataError(
+            f"{self.file.shown}: {name} is no integer column: encode the classes as 0..C-1"
+        )
+
+    def _column(self, wanted: tuple[str, ...]) -> str:
+        names = self._footer[1].names
+        for name in wanted:
+            if name in names:
+                return name
+        raise DataError(
+            f"{self.file.shown}: has columns {', '.join(names)}; need {' or '.join(wanted)}: "
+            "rename one"
+        )
+
+    def _features(self, metadata: bytes) -> dict[str, dict]:
+        try:
+            return json.loads(metadata).get("info", {}).get("features", {})
+        except ValueError as error:
+            raise DataError(
+                f"{self.file.shown}: its metadata are no JSON ({error}): export it again"
+            ) from error
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The rows of several files, in the order given, as one part of a data set."""
+
+    tables: Sequence[Table]
+    where: str
+
+    @classmethod
+    def of(cls, files: Sequence[Place], where: str | None = None) -> "Tables":
+        return cls([Table(file) for file in files], where or files[0].shown)
+
+    @cached_property
+    def count(self) -> int:
+        return sum(table.count for table in self.tables)
+
+    def rows(self) -> Iterator[Row]:
+        for table in self.tables:
+            yield from table.rows()
+
+    def key(self) -> str:
+        return "\n".join(table.key() for table in self.tables)
+
+
+def read_table(paths: Sequence[Path], num_classes: int | None = None) -> Examples:
+    """All rows of the files, in the order given; num_classes: bounds the labels, if known."""
+    return decode([Tables.of([locate(str(path)) for path in paths])], num_classes)[0]
 
 
 def class_names(path: Path) -> tuple[str, ...] | None:
-    """The class names in the file's metadata (the hub's JSON or a list `classes`), if any."""
-    with _readable(path):
-        metadata = pq.read_schema(path).metadata or {}
-    if b"huggingface" in metadata:
-        features = json.loads(metadata[b"huggingface"]).get("info", {}).get("features", {})
-        found = [features[c]["names"] for c in LABEL_COLUMNS if features.get(c, {}).get("names")]
-        return tuple(found[0]) if found else None
-    return tuple(metadata[b"classes"].decode().split(",")) if b"classes" in metadata else None
+    """The class names in the file's metadata, if any."""
+    return Table(locate(str(path))).classes
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def _readable(where: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path}: not a readable Parquet file ({error}): fetch it again") from error
-
-
-def _rows(path: Path) -> Iterator[tuple[bytes | None, int | None]]:
-    """Each row's encoded image and label, in batches, so that no file lies in memory twice."""
-    with _readable(path), pq.ParquetFile(path) as file:
-        schema = file.schema_arrow
-        image, label = (_column(schema, names, path) for names in (IMAGE_COLUMNS, LABEL_COLUMNS))
-        if not pa.types.is_struct(schema.field(image).type):
-            raise DataError(
-                f"{path}: {image} is no struct with `bytes`: export it as encoded images"
-            )
-        if not pa.types.is_integer(schema.field(label).type):
-            raise DataError(f"{path}: {label} is no integer column: encode the classes as 0..C-1")
-        for batch in file.iter_batches(4096, columns=[image, label]):
-            encoded = pc.struct_field(batch[image], "bytes")
-            yield from zip(encoded.to_pylist(), batch[label].to_pylist(), strict=True)
-
-
-def _column(schema: pa.Schema, wanted: tuple[str, ...], path: Path) -> str:
-    for name in wanted:
-        if name in schema.names:
-            return name
-    raise DataError(
-        f"{path}: has columns {', '.join(schema.names)}; need {' or '.join(wanted)}: rename one"
-    )
-
-
-def _checked(target: int | None, num_classes: int | None, where: str) -> int:
-    if target is None or target < 0 or target >= (num_classes or math.inf):
-        shown = "null" if target is None else target
-        highest = "C-1" if num_classes is None else num_classes - 1
-        raise DataError(f"{where}: label {shown}; need 0..{highest}: drop or correct the row")
-    return target
-
-
-def _decoded(encoded: bytes | None, where: str) -> np.ndarray:
-    """One encoded image as uint8 (H, W, C); C is 1 for a grey image, else 3."""
-    if encoded is None:
-        raise DataError(f"{where}: no image: drop the row")
-    try:
-        with Image.open(io.BytesIO(encoded)) as image:
-            grey = image.mode in ("1", "L")
-            pixels = np.asarray(image.convert("L" if grey else "RGB"))
-    except DECODING_ERRORS as error:
-        raise DataError(f"{where}: corrupt image ({error}): drop or replace the row") from error
-    return pixels[:, :, None] if grey else pixels
+        raise DataError(
+            f"{where}: not a readable Parquet file ({error}): fetch it again"
+        ) from error

@@ -21,8 +21,8 @@ def embedded() -> Source:
     return load_source("embedded")
 
 
-def pixels(count: int, side: int = 4) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
+def pixels(count: int, side: int = 4, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
 
 
 def encoded(image: np.ndarray) -> bytes:
@@ -41,8 +41,9 @@ def write(path: Path, images: list[bytes | None], labels: list[int | None], **na
 
 def write_folder(folder: Path, count: int = 12, classes: int = 3) -> Path:
     labels = [i % classes for i in range(count)]
-    for part in ("train", "test"):
-        write(folder / f"{part}-0.parquet", [encoded(image) for image in pixels(count)], labels)
+    for seed, part in enumerate(("train", "test")):
+        images = [encoded(image) for image in pixels(count, seed=seed)]
+        write(folder / f"{part}-0.parquet", images, labels)
     return folder
 
 
@@ -96,20 +97,77 @@ def test_a_wrong_label_is_named_by_file_and_row(tmp_path, label):
         read_table([path], num_classes=3)
 
 
+def test_a_label_that_no_number_of_classes_explains_is_named(tmp_path):
+    write_folder(tmp_path)
+    images = [encoded(image) for image in pixels(4)]
+    write(tmp_path / "train-1.parquet", images, [0, 1, 2, 10**9])
+    with pytest.raises(
+        DataError, match=r"train-1\.parquet, row 3: label 1000000000; need 0\.\.C-1"
+    ):
+        load_source(str(tmp_path))
+
+
+def test_a_wild_label_is_refused_before_each_class_below_it_gets_a_name():
+    images = torch.zeros(2, 3, 2, 2, dtype=torch.uint8)
+    wild = Examples(images, torch.tensor([0, 10**9]))
+    with pytest.raises(DataError, match="t, train, row 1: label 1000000000; need"):
+        make_source("t", wild, Examples(images, torch.tensor([0, 1])))
+
+
+def test_an_image_of_sixteen_bits_is_named_and_not_clipped(tmp_path):
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((4, 4), 40000, np.uint16)).save(buffer, "PNG")
+    path = write(tmp_path / "shard.parquet", [encoded(pixels(1)[0]), buffer.getvalue()], [0, 1])
+    with pytest.raises(DataError, match=r"shard\.parquet, row 1: image of mode I;16"):
+        read_table([path])
+
+
+def test_a_grey_image_among_coloured_ones_is_grey_in_all_channels(tmp_path):
+    colour, grey = pixels(2)
+    path = write(tmp_path / "t", [encoded(colour), encoded(grey[..., 0])], [0, 1])
+    read = read_table([path]).inputs
+    assert torch.equal(read[0].permute(1, 2, 0), torch.from_numpy(colour))
+    assert torch.equal(read[1], torch.from_numpy(grey[..., 0]).expand(3, 4, 4))
+
+
+def test_images_that_are_not_square_are_refused(tmp_path):
+    for seed, part in enumerate(("train", "test")):
+        images = [encoded(image[:3]) for image in pixels(2, seed=seed)]
+        write(tmp_path / f"{part}-0.parquet", images, [0, 1])
+    with pytest.raises(DataError, match=r"images are \(3, 3, 4\); need square"):
+        load_source(str(tmp_path))
+
+
+def test_resized_images_are_the_centre_as_pillow_draws_it(tmp_path):
+    odd = [pixels(1, 9)[0][:6], pixels(1, 12)[0]]  # 6 x 9 and 12 x 12
+    for part in ("train", "test"):
+        images = [encoded(image) for image in (odd if part == "train" else odd[::-1])]
+        write(tmp_path / f"{part}-0.parquet", images, [0, 1])
+    with pytest.raises(DataError, match=r"train-0\.parquet, row 1: image .*resize"):
+        load_source(str(tmp_path))
+    source = load_source(f"{tmp_path}@3")
+    crop = Image.fromarray(np.ascontiguousarray(odd[0][:, 1:8]))  # the centre: columns 1.5 to 7.5
+    drawn = crop.resize((3, 3), Image.Resampling.BILINEAR, (0.5, 0, 6.5, 6))
+    assert source.shape.side == 3
+    with pytest.raises(DataError, match="@0: no such folder or source"):
+        load_source(f"{tmp_path}@0")
+    assert torch.equal(source.train.inputs[0].permute(1, 2, 0), torch.from_numpy(np.array(drawn)))
+
+
 def test_an_odd_shape_is_named_by_file_and_row(tmp_path):
     images = [encoded(pixels(1)[0]), encoded(pixels(1, 5)[0])]
     path = write(tmp_path / "shard.parquet", images, [0, 1])
-    with pytest.raises(DataError, match=r"shard\.parquet, row 1: .*\(5, 5, 3\)"):
+    with pytest.raises(DataError, match=r"shard\.parquet, row 1: .*\(3, 5, 5\)"):
         read_table([path])
 
 
 def test_missing_things_are_named(tmp_path):
-    with pytest.raises(DataError, match="nowhere: no such folder"):
+    with pytest.raises(DataError, match="nowhere: no such folder or source"):
         load_source(str(tmp_path / "nowhere"))
     with pytest.raises(DataError, match=r"no train-\*\.parquet"):
         load_source(str(tmp_path))
     (tmp_path / "train-0.parquet").write_bytes(b"PAR1 torn")
-    (tmp_path / "test-0.parquet").write_bytes(b"")
+    write(tmp_path / "test-0.parquet", [encoded(pixels(1)[0])], [0])
     with pytest.raises(DataError, match=r"train-0\.parquet: not a readable Parquet file"):
         load_source(str(tmp_path))
     path = write(tmp_path / "t", [encoded(pixels(1)[0])], [0], label="kind")
@@ -120,8 +178,24 @@ def test_missing_things_are_named(tmp_path):
 def test_a_class_missing_in_one_part_is_named(tmp_path):
     write_folder(tmp_path)
     write(tmp_path / "test-0.parquet", [encoded(image) for image in pixels(2)], [0, 2])
-    with pytest.raises(DataError, match="held-out: no image of class 1"):
+    with pytest.raises(DataError, match=r"test-\*\.parquet: no example of class 1"):
         load_source(str(tmp_path))
+
+
+def test_a_name_that_is_nearly_right_gets_a_hint():
+    with pytest.raises(DataError, match=r"cifra10: no such .*did you mean cifar10.*\?\).*svhn"):
+        load_source("cifra10")
+
+
+def test_a_source_of_texts_has_a_vocabulary_and_a_length():
+    tokens = Examples(torch.zeros(4, 7, dtype=torch.int32), torch.tensor([0, 1, 0, 1]))
+    shape = make_source("t", tokens, tokens, vocabulary=9).shape
+    assert (shape.classes, shape.vocabulary, shape.length, shape.text) == (2, 9, 7, True)
+    with pytest.raises(DataError, match=r"t, train: inputs \(4, 7\), vocabulary 0; need one"):
+        make_source("t", tokens, tokens)
+    tokens.inputs[2, 5] = 9
+    with pytest.raises(DataError, match=r"t, train, row 2: token 9; need 0\.\.8"):
+        make_source("t", tokens, tokens, vocabulary=9)
 
 
 def test_embedded_is_balanced_and_has_its_names(embedded):

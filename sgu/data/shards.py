@@ -1,0 +1,84 @@
+"""A data set of Parquet tables: train-*.parquet, and test-*.parquet or else validation-*.parquet,
+in one folder or in its subfolder `data`, as public data-set hubs have them."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+
+from sgu.data.base import Source
+from sgu.data.decode import decode_source
+from sgu.data.errors import DataError
+from sgu.data.location import Place
+from sgu.data.tables import Table, Tables
+
+TRAIN = ("train",)
+HELDOUT = ("test", "validation")
+NUMBERED = re.compile(r"-(\d+)-of-(\d+)\.parquet$")
+
+
+def read_shards(folder: Place, side: int | None = None) -> Source:
+    """The data set in the folder. Raises DataError, naming file and row, for what is unfit."""
+    return read_parts(folder.name, _part(folder, TRAIN), _part(folder, HELDOUT), side)
+
+
+def read_parts(name: str, train: Tables, heldout: Tables, side: int | None = None) -> Source:
+    """The data set of a training and a held-out part."""
+    first, *others = tables = [*train.tables, *heldout.tables]
+    for other in others:
+        if other.classes != first.classes:
+            raise DataError(
+                f"{other.file.shown}: its classes are {_listed(other.classes)}, those of "
+                f"{first.file.shown} are {_listed(first.classes)}: take both from one data set"
+            )
+    _check_distinct(tables)
+    return decode_source(name, train, heldout, first.classes, side)
+
+
+def _part(folder: Place, names: tuple[str, ...]) -> Tables:
+    """The shards of the first part in `names` that has any."""
+    for name in names:
+        for place in (folder, folder.inside("data")):
+            pattern = rf"{name}-.*\.parquet"
+            if shards := [file for file in place.entries() if re.fullmatch(pattern, file.name)]:
+                _check_numbers(shards)
+                return Tables.of(shards, f"{place.shown}/{name}-*.parquet")
+    patterns = " or ".join(f"{name}-*.parquet" for name in names)
+    raise DataError(
+        f"{folder.shown}: no {patterns}, nor in its data/; need tables of that name, or images "
+        "as train/CLASS/FILE and test/CLASS/FILE"
+    )
+
+
+def _check_numbers(shards: Sequence[Place]) -> None:
+    """Shards named -00001-of-00004 are all there, and of one set."""
+    named = [(shard, match) for shard in shards if (match := NUMBERED.search(shard.name))]
+    totals = {int(match[2]) for _, match in named}
+    missing = set(range(max(totals, default=0))) - {int(match[1]) for _, match in named}
+    if len(totals) > 1 or missing:
+        problem = f"number {min(missing)} is missing" if missing else f"others say {min(totals)}"
+        raise DataError(
+            f"{named[-1][0].shown}: one of {max(totals)} shards; {problem}: fetch them anew"
+        )
+
+
+def _check_distinct(tables: Sequence[Table]) -> None:
+    """No file twice, by another name or as a copy; those of equal size are looked into."""
+    seen: dict[tuple[int, int], list[Place]] = {}
+    for table in tables:
+        same_size = seen.setdefault((table.file.info.size, table.count), [])
+        for other in same_size:
+            if _digest(table.file) == _digest(other):
+                raise DataError(
+                    f"{table.file.shown}: the same as {other.shown}, from row 0 on: delete one; "
+                    "a held-out image must not be trained on"
+                )
+        same_size.append(table.file)
+
+
+def _digest(file: Place) -> bytes:
+    with file.opened() as stream:
+        return hashlib.file_digest(stream, "sha256").digest()
+
+
+def _listed(classes: tuple[str, ...] | None) -> str:
+    return "not named" if classes is None else ", ".join(classes)
