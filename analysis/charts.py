@@ -32,7 +32,7 @@ from analysis.pareto import OBJECTIVES, hypervolume, pareto_front
 from analysis.schema import METRICS
 from analysis.summary import CONFIGURATION, controls, counts_line
 
-CURVES = {"retain_loss": "retain loss, nats", "utility": "auditor's utility"}
+CURVES = {"train_loss": "training loss", "utility": "auditor's utility"}
 
 Chart = alt.Chart | alt.LayerChart | alt.ConcatChart
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from analysis.schema import EPOCHS, SCHEMA_VERSION, STATUSES, TRIALS
+from analysis.schema import EPOCHS, REQUIRED, SCHEMA_VERSION, STATUSES, TRIALS
 
 
 def load_study(path: str | Path) -> pd.DataFrame:
@@ -64,19 +65,41 @@ def _read_folder(study: Path, kind: str, schema: pa.Schema) -> pd.DataFrame:
 def _read(file: Path, schema: pa.Schema) -> pa.Table | None:
     """The table in `file`, or None, with one warning that names it, where it cannot be used."""
     try:
-        table = pq.ParquetFile(file).read()
+        table = _upgraded(pq.ParquetFile(file).read())
         problem = _problem(table, schema)
         if not problem:
-            return table.select(schema.names).cast(schema)
+            return _completed(table, schema)
     except (OSError, pa.ArrowException) as error:
         problem = str(error).splitlines()[0]
     warnings.warn(f"{file} is set aside: {problem}", stacklevel=4)
     return None
 
 
+def _upgraded(table: pa.Table) -> pa.Table:
+    """A table of schema version 1, which knew random forgetting alone, as one of this version."""
+    names = table.column_names
+    if "schema_version" not in names or set(table["schema_version"].to_pylist()) != {1}:
+        return table
+    added: dict[str, Any] = {"schema_version": SCHEMA_VERSION}
+    if "config" in names:
+        added |= {"scenario": "random", "requests": 1, "forget_fraction": None}
+    rest = table.rename_columns({"retain_loss": "train_loss"} if "retain_loss" in names else {})
+    rest = rest.drop_columns(["schema_version"])
+    for name, value in added.items():
+        rest = rest.append_column(name, pa.array([value] * len(table)))
+    return rest
+
+
+def _completed(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The table with the columns of the schema, in its order; one that it lacks is null."""
+    for name in set(schema.names) - set(table.column_names):
+        table = table.append_column(name, pa.nulls(len(table)))
+    return table.select(schema.names).cast(schema)
+
+
 def _problem(table: pa.Table, schema: pa.Schema) -> str:
     """Why `table` is not one of ours; empty if it is."""
-    missing = sorted(set(schema.names) - set(table.column_names))
+    missing = sorted(set(REQUIRED) - set(table.column_names))
     if missing:
         return f"expected the columns of schema version {SCHEMA_VERSION}, missing {missing}"
     strange = sorted(set(table.column_names) - set(schema.names))

@@ -33,13 +33,18 @@ def check_objectives(objectives: Sequence[str]) -> None:
 
 
 def check_selectable(objectives: Sequence[str]) -> None:
-    """As `check_objectives`, and refuses a metric that reads the test split."""
+    """As `check_objectives`, and refuses a metric that reads the test split or has a target."""
     check_objectives(objectives)
     for name in objectives:
         if METRICS[name].reads_test:
             twin = _ON_VAL.get(name, f"val_{name}")
             advice = f"use {twin}" if twin in METRICS else "use one measured on val"
             raise ValueError(f"{name} reads the test split, which is only ever reported; {advice}")
+        if METRICS[name].target:
+            raise ValueError(
+                f"{name} is best at the {METRICS[name].target} model's value, not at its end; "
+                "use val_mia_advantage"
+            )
 
 
 def losses(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 REFERENCES = ("original", "retrain")
 """Methods that are controls, not candidates: never part of a front."""
@@ -29,6 +29,9 @@ class Metric:
     unit: str = ""
     reads_test: bool = False
     """True if the test split enters it; such a metric is reported and never selects."""
+    target: Literal["retrained"] | None = None
+    """Where the best value is neither end: that of the retrained model. `goal` then only says how
+    it is shown; as an objective it would reward over-forgetting."""
 
     @property
     def sign(self) -> int:
@@ -44,7 +47,13 @@ METRICS = _metrics(
     Metric(name="val_error", goal="min", reference=1.0, title="validation error"),
     Metric(name="val_acc", goal="max", reference=0.0, title="validation accuracy"),
     Metric(name="retain_acc", goal="max", reference=0.0, title="retain accuracy (RA)"),
-    Metric(name="forget_acc", goal="min", reference=1.0, title="forget accuracy (FA)"),
+    Metric(
+        name="forget_acc",
+        goal="min",
+        reference=1.0,
+        title="forget accuracy (FA)",
+        target="retrained",
+    ),
     Metric(name="test_acc", goal="max", reference=0.0, title="test accuracy (TA)", reads_test=True),
     Metric(name="forget_test_gap", goal="min", reference=1.0, title="|FA - TA|", reads_test=True),
     Metric(name="val_mia_acc", goal="min", reference=1.0, title="attack accuracy, forget vs val"),
@@ -103,6 +112,34 @@ METRICS = _metrics(
         title="val_acc - mia_acc (the paper's)",
         reads_test=True,
     ),
+    Metric(
+        name="tpr_at_1",
+        goal="min",
+        reference=1.0,
+        title="TPR of the loss at 1 % FPR, forget vs test",
+        reads_test=True,
+    ),
+    Metric(
+        name="tpr_at_01",
+        goal="min",
+        reference=1.0,
+        title="TPR of the loss at 0.1 % FPR, forget vs test",
+        reads_test=True,
+    ),
+    Metric(
+        name="avg_gap",
+        goal="min",
+        reference=1.0,
+        title="mean |gap to retrained| of RA, FA, TA, mia_acc",
+        reads_test=True,
+    ),
+    Metric(
+        name="tow",
+        goal="max",
+        reference=0.0,
+        title="tug of war: (1-|dFA|)(1-|dRA|)(1-|dTA|), d to retrained",
+        reads_test=True,
+    ),
     Metric(name="seconds", goal="min", reference=3600.0, title="unlearning time", unit="s"),
     Metric(name="game_seconds", goal="min", reference=3600.0, title="time in the game", unit="s"),
     Metric(
@@ -128,6 +165,9 @@ _IDENTITY = [
 _CONFIGURATION = [
     ("dataset", pa.string()),
     ("model", pa.string()),
+    ("scenario", pa.string()),
+    ("requests", pa.int32()),
+    ("forget_fraction", pa.float64()),
     ("method", pa.string()),
     ("seed", pa.int64()),
     ("alpha", pa.float64()),
@@ -164,11 +204,14 @@ TRIALS = pa.schema(
 )
 """One row a trial; a metric is null where the trial did not reach it."""
 
+REQUIRED = ("schema_version", "study", "trial_id", "attempt")
+"""Columns without which a file is not one of ours; any other that it lacks is null."""
+
 EPOCHS = pa.schema(
     [
         *_IDENTITY,
         ("epoch", pa.int32()),
-        ("retain_loss", pa.float64()),  # mean over the epoch's batches
+        ("train_loss", pa.float64()),  # the method's own, mean over the epoch's batches
         ("utility", pa.float64()),  # auditor's, mean over the epoch's solves; null without a game
         ("solves", pa.int32()),
         ("unsolved", pa.int64()),

@@ -1,6 +1,35 @@
 """Metrics of a model, outside the game."""
 
-from sgu.metrics.attack import Attack, loss_attack
-from sgu.metrics.evaluate import all_metrics, selection_metrics
+from sgu.metrics.attacks import ATTACKS, Attack, Record, attack_table, report
+from sgu.metrics.evaluate import (
+    against_retrained,
+    all_metrics,
+    metrics_of,
+    selection_metrics,
+    selection_of,
+)
+from sgu.metrics.intervals import Estimate
+from sgu.metrics.scored import Scored, score, score_world
+from sgu.metrics.slices import Slice, slices
+from sgu.metrics.starting_kit import LossAttack, loss_attack
 
-__all__ = ["Attack", "all_metrics", "loss_attack", "selection_metrics"]
+__all__ = [
+    "ATTACKS",
+    "Attack",
+    "Estimate",
+    "LossAttack",
+    "Record",
+    "Scored",
+    "Slice",
+    "against_retrained",
+    "all_metrics",
+    "attack_table",
+    "loss_attack",
+    "metrics_of",
+    "report",
+    "score",
+    "score_world",
+    "selection_metrics",
+    "selection_of",
+    "slices",
+]

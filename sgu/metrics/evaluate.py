@@ -2,75 +2,86 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 from scipy import stats
 from torch import nn
-from torch.nn import functional as F
 
-from sgu.metrics.attack import loss_attack
-from sgu.training import predict
+from sgu.metrics.rates import LOW_FPR, too_few, tpr_at
+from sgu.metrics.scored import Scored, score_world
+from sgu.metrics.starting_kit import loss_attack
 from sgu.world import World
 
+Metrics = dict[str, float]
 
-@dataclass(frozen=True, eq=False)
-class Scored:
-    """One split, scored: correct (n,) bool and losses (n,) in nats, float64."""
-
-    correct: np.ndarray
-    losses: np.ndarray
-
-    @property
-    def acc(self) -> float:
-        return float(self.correct.mean())
+SELECTING = ("forget", "val")
+"""Splits that a search may look at."""
 
 
-def score(model: nn.Module, world: World, split: str) -> Scored:
-    """The model's answers on a split, in evaluation mode."""
-    images = world.examples(split)
-    logits = predict(model, images.inputs, world.pipeline).double().cpu()
-    targets = images.targets.cpu()
-    losses = F.cross_entropy(logits, targets, reduction="none")
-    return Scored((logits.argmax(1) == targets).numpy(), losses.numpy())
-
-
-def selection_metrics(model: nn.Module, world: World) -> dict[str, float]:
+def selection_metrics(model: nn.Module, world: World) -> Metrics:
     """What a search may look at: forget and val. The test split is not touched."""
-    return _selection(*(score(model, world, split) for split in ("forget", "val")))
+    return selection_of(score_world(model, world, SELECTING))
 
 
-def _selection(forget: Scored, val: Scored) -> dict[str, float]:
-    attack = loss_attack(forget.losses, val.losses)
+def all_metrics(model: nn.Module, world: World) -> Metrics:
+    """`selection_metrics`, and what is only ever reported: retain, and everything with test."""
+    return metrics_of(score_world(model, world))
+
+
+def selection_of(scored: Mapping[str, Scored]) -> Metrics:
+    """`selection_metrics` of splits scored before."""
+    forget, val = (scored[split] for split in SELECTING)
     return {
         "forget_acc": forget.acc,
         "val_acc": val.acc,
         "val_error": 1 - val.acc,
-        "val_mia_acc": attack.acc,
-        "val_mia_auc": attack.auc,
-        "val_mia_f1": attack.f1,
-        "val_mia_advantage": attack.advantage,
+        **_attacked("val_mia", forget, val),
     }
 
 
-def all_metrics(model: nn.Module, world: World) -> dict[str, float]:
-    """`selection_metrics`, and what is only ever reported: retain, and everything with test."""
-    forget, val, test, retain = (
-        score(model, world, split) for split in ("forget", "val", "test", "retain")
-    )
-    selected = _selection(forget, val)
-    attack = loss_attack(forget.losses, test.losses)
-    ks = stats.ks_2samp(forget.losses, test.losses)
-    return selected | {
-        "retain_acc": retain.acc,
+def metrics_of(scored: Mapping[str, Scored]) -> Metrics:
+    """`all_metrics` of splits scored before. A `tpr_at_*` is left out, and so null in a row, where
+    test is too small for it (`rates.too_few`)."""
+    forget, test = scored["forget"], scored["test"]
+    found = selection_of(scored) | _attacked("mia", forget, test) | _apart(forget, test)
+    return found | {
+        "retain_acc": scored["retain"].acc,
         "test_acc": test.acc,
         "forget_test_gap": abs(forget.acc - test.acc),
-        "mia_acc": attack.acc,
-        "mia_auc": attack.auc,
-        "mia_f1": attack.f1,
-        "mia_advantage": attack.advantage,
+        "utility_paper": found["val_acc"] - found["mia_acc"],
+    }
+
+
+def against_retrained(metrics: Mapping[str, float], retrained: Mapping[str, float]) -> Metrics:
+    """How far from the retrained model, by the metrics of both: avg_gap, the mean of |difference|
+    over RA, FA, TA and MIA accuracy (0 is best); tow = (1 - |dFA|) (1 - |dRA|) (1 - |dTA|), the
+    tug of war (1 is best; Zhao et al. 2024, arXiv 2406.01257)."""
+    accuracies = ("forget_acc", "retain_acc", "test_acc")
+    gap = {name: abs(metrics[name] - retrained[name]) for name in (*accuracies, "mia_acc")}
+    return {
+        "avg_gap": sum(gap.values()) / len(gap),
+        "tow": float(np.prod([1 - gap[name] for name in accuracies])),
+    }
+
+
+def _attacked(prefix: str, forget: Scored, heldout: Scored) -> Metrics:
+    found = loss_attack(forget.losses, heldout.losses)
+    values = {"acc": found.acc, "auc": found.auc, "f1": found.f1, "advantage": found.advantage}
+    return {f"{prefix}_{name}": value for name, value in values.items()}
+
+
+def _apart(forget: Scored, test: Scored) -> Metrics:
+    """Distances of the two distributions of losses, and the rates of a threshold on the loss."""
+    ks = stats.ks_2samp(forget.losses, test.losses)
+    scores = -np.concatenate([forget.losses, test.losses])
+    members = np.repeat([True, False], [len(forget), len(test)])
+    return {
         "ks": float(ks.statistic),
         "ks_p": float(ks.pvalue),
         "wasserstein": float(stats.wasserstein_distance(forget.losses, test.losses)),
-        "utility_paper": selected["val_acc"] - attack.acc,
+    } | {
+        name: tpr_at(fpr, scores, members)
+        for name, fpr in LOW_FPR.items()
+        if not too_few(fpr, len(test))
     }

@@ -99,7 +99,7 @@ def epoch_rows(rows: list[dict], epochs: int = 5) -> list[dict]:
             point = {name: row[name] for name in EPOCHS.names if name in row}
             late = 1 + 1 / epoch - 1 / epochs
             point |= {name: row[name] * late for name in ("val_error", "val_mia_advantage")}
-            point |= {"epoch": epoch, "retain_loss": 0.3 / epoch, "solves": 4}
+            point |= {"epoch": epoch, "train_loss": 0.3 / epoch, "solves": 4}
             curves.append(point | {"utility": -1 + 0.1 * epoch})
     return curves
 

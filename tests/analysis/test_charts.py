@@ -66,7 +66,7 @@ def test_epochs_draw_what_was_measured(study, frame):
     epochs = load_epochs(study).assign(utility=np.nan)
     titles = [panel["title"]["text"] for panel in epochs_chart(epochs, frame).to_dict()["concat"]]
     assert titles == [METRICS["val_error"].title, METRICS["val_mia_advantage"].title,
-                      "retain loss, nats"]  # fmt: skip
+                      "training loss"]  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", ["candidates only", "one trial", "no game at all"])

@@ -76,6 +76,22 @@ def test_unusable_files_are_named_once_each_and_set_aside(study, synthetic):
         assert "\n" not in message
 
 
+def test_a_study_of_schema_version_1_is_read(tmp_path, synthetic, recwarn):
+    """As the version before wrote it: random forgetting alone, and `retain_loss`."""
+    later = {"scenario", "requests", "forget_fraction"}
+    schema = pa.schema([field for field in TRIALS if field.name not in later])
+    row = synthetic.trial("a", schema_version=1, alpha=0.5)
+    synthetic.write_rows(tmp_path / "trials", "a.parquet", [row], schema)
+    epochs = pa.schema([field for field in EPOCHS if field.name != "train_loss"])
+    epochs = epochs.append(pa.field("retain_loss", pa.float64()))
+    point = {"schema_version": 1, "study": "demo", "trial_id": "a", "attempt": 0, "epoch": 0}
+    synthetic.write_rows(tmp_path / "epochs", "a.parquet", [point | {"retain_loss": 0.7}], epochs)
+    (read,) = load_study(tmp_path).to_dict("records")
+    assert (read["alpha"], read["scenario"], read["requests"]) == (0.5, "random", 1)
+    assert load_epochs(tmp_path)["train_loss"].tolist() == [0.7]
+    assert not recwarn.list
+
+
 def test_half_written_files_are_ignored(study, recwarn, synthetic):
     (study / "trials" / "_part.parquet").write_bytes(b"half")
     assert len(load_study(study)) == len(synthetic.study_rows())

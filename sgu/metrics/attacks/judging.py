@@ -1,0 +1,167 @@
+"""What an attack finds: cross-fitted, with intervals.
+
+Each example is scored by an attack fitted on the other folds. Two sources of chance: which examples
+are judged, which the bootstrap resamples, and which ones the attacks were fitted on. The second is
+shared, as any two of K attacks have most of their examples in common, and no resampling of the
+judged ones shows it. Measured where there is nothing to find (K = 5, 40 and 200 a side; logistic,
+linear, RBF): the AUC of an attack that learns which way members differ spreads 1.3 to 1.45 times as
+far as the bootstrap says, and 95 % intervals hold .5 in 76 to 86 of 100. Theirs are therefore
+sqrt(1 + K / (K - 1)) = 1.5 times as wide (Nadeau & Bengio, "Inference for the generalization
+error", Machine Learning 52, 2003): 92 to 99 of 100. An attack whose direction is given needs none
+of that (94 of 100). Far from .5 the wide intervals are wider than need be.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from sklearn.model_selection import StratifiedKFold
+
+from sgu.metrics.attacks.base import Attack
+from sgu.metrics.balance import balanced
+from sgu.metrics.intervals import Estimate, at_least_binomial, bootstrap
+from sgu.metrics.rates import LOW_FPR, aucs, f1, too_few, tprs_at
+from sgu.metrics.scored import Scored
+
+FOLDS = 5
+WIDEN = math.sqrt(1 + FOLDS / (FOLDS - 1))
+ESTIMATES = ("auc", *LOW_FPR, "retain_mia_auc")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What one attack found, forget against `against`; .5 is a guess for acc and auc.
+
+    tpr_at_1, tpr_at_01: true positives at 1 % and .1 % false ones, None where `suppressed` says
+    why. retain_mia_auc: the same attack on those who stay. members, heldout: examples judged.
+    """
+
+    attack: str
+    against: str
+    acc: float
+    auc: Estimate
+    f1: float
+    advantage: float
+    tpr_at_1: Estimate | None
+    tpr_at_01: Estimate | None
+    suppressed: dict[str, str]
+    members: int
+    heldout: int
+    retain_mia_auc: Estimate | None = None
+
+    def flat(self) -> dict[str, Any]:
+        """As one row: an estimate NAME is the columns NAME, NAME_low and NAME_high."""
+        row: dict[str, Any] = {}
+        for name in (field.name for field in fields(self) if field.name != "suppressed"):
+            found = getattr(self, name)
+            if name in ESTIMATES:
+                row |= {f"{name}_{end}": getattr(found, end, None) for end in ("low", "high")}
+                found = getattr(found, "value", None)
+            row[name] = found
+        return row | {f"{name}_suppressed": self.suppressed.get(name) for name in LOW_FPR}
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Examples and what an attack that had not seen them said.
+
+    scores (n,), in units of the fit part's spread so that folds compare; called (n,) bool, as
+    members; members (n,) bool, the truth; folds (n,) int; rows (n,) int, into either side;
+    widen: what intervals are multiplied by.
+    """
+
+    scores: np.ndarray
+    called: np.ndarray
+    members: np.ndarray
+    folds: np.ndarray
+    rows: np.ndarray
+    widen: float
+
+    def auc(self, chosen: np.ndarray | slice = slice(None), seed: int = 0) -> Estimate:
+        """Area under the ROC curve of the examples `chosen`, a mask."""
+        scores, members, folds = (a[chosen] for a in (self.scores, self.members, self.folds))
+        return bootstrap(
+            lambda counts: aucs(counts, scores, members, folds),
+            2 * folds + members,
+            widen=self.widen,
+            seed=seed,
+        )
+
+    def tpr_at(self, fpr: float, seed: int = 0) -> Estimate:
+        found = bootstrap(
+            lambda counts: tprs_at(counts, fpr, self.scores, self.members),
+            2 * self.folds + self.members,
+            widen=self.widen,
+            seed=seed,
+        )
+        return at_least_binomial(found, int(self.members.sum()))
+
+
+def cross_fit(make: Callable[[], Attack], members: Scored, heldout: Scored, seed: int) -> Judged:
+    """As many of one side as of the other, each judged by a new attack fitted on other folds."""
+    check_sides(members, heldout)
+    rows = balanced(len(members), len(heldout), seed)
+    ours, theirs = members.take(rows[0]), heldout.take(rows[1])
+    size = len(ours)
+    truth = np.repeat([True, False], size)
+    scores, folds = np.empty(2 * size), np.empty(2 * size, int)
+    called = np.empty(2 * size, bool)
+    splits = StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(truth, truth)
+    for fold, (fit, judge) in enumerate(splits):
+        attack = make()
+        attack.fit(ours.take(fit[fit < size]), theirs.take(fit[fit >= size] - size))
+        said = np.concatenate([attack.score(side) for side in (ours, theirs)])
+        scores[judge] = (said[judge] - said[fit].mean()) / (said[fit].std() or 1)
+        called[judge], folds[judge] = said[judge] > 0, fold
+    widen = 1.0 if attack.directed else WIDEN
+    return Judged(scores, called, truth, folds, np.concatenate(rows), widen)
+
+
+def check_sides(members: Scored, heldout: Scored) -> None:
+    """ValueError where an attack has too little to go on, or no numbers."""
+    for name, side in (("members", members), ("held-out examples", heldout)):
+        if len(side) < 2 * FOLDS:
+            raise ValueError(
+                f"{len(side)} {name}; an attack needs {2 * FOLDS} or more: forget more, or take "
+                "a larger subset"
+            )
+        if not np.isfinite(side.scores).all():
+            raise ValueError(
+                f"answers on {name} are NaN or infinite: the model has diverged, lower its "
+                "learning rate"
+            )
+
+
+def report(
+    make: Callable[[], Attack],
+    members: Scored,
+    heldout: Scored,
+    *,
+    attack: str = "",
+    against: str = "",
+    seed: int = 0,
+) -> Record:
+    """Judge an attack, made anew for each fold; the larger side is thinned at random."""
+    judged = cross_fit(make, members, heldout, seed)
+    acc = float((judged.called == judged.members).mean())
+    size = int(judged.members.sum())
+    reasons = {name: too_few(fpr, size) for name, fpr in LOW_FPR.items()}
+    rates = {
+        name: None if reasons[name] else judged.tpr_at(fpr, seed) for name, fpr in LOW_FPR.items()
+    }
+    return Record(
+        attack=attack,
+        against=against,
+        acc=acc,
+        auc=judged.auc(seed=seed),
+        f1=f1(judged.called, judged.members),
+        advantage=abs(2 * acc - 1),
+        **rates,
+        suppressed={name: reason for name, reason in reasons.items() if reason},
+        members=size,
+        heldout=size,
+    )

@@ -1,0 +1,103 @@
+"""A split as a model answers it: the one scoring pass that every metric and attack starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from scipy.special import logsumexp
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sgu.inference import predict
+from sgu.world import World
+
+REPORTED = ("forget", "val", "test", "retain")
+"""Splits that all metrics together read."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """n examples, scored. With p = softmax(logits) and y the target, in nats and float64:
+
+    targets (n,) int64, logits (n, C), losses (n,) = -log p_y, correct (n,) bool: argmax is y,
+    confidence (n,) = p_y, entropy (n,) = - sum_i p_i log p_i, modified_entropy (n,), see below.
+    """
+
+    targets: np.ndarray
+    logits: np.ndarray
+    losses: np.ndarray
+    correct: np.ndarray
+    confidence: np.ndarray
+    entropy: np.ndarray
+    modified_entropy: np.ndarray
+
+    @classmethod
+    def of(cls, logits: Tensor, targets: Tensor) -> Scored:
+        """From logits (n, C) and targets (n,)."""
+        logits, targets = logits.double().cpu(), targets.cpu()
+        losses = F.cross_entropy(logits, targets, reduction="none").numpy()
+        log_p = F.log_softmax(logits, 1).numpy()
+        return cls(
+            targets=targets.numpy(),
+            logits=logits.numpy(),
+            losses=losses,
+            correct=(logits.argmax(1) == targets).numpy(),
+            confidence=np.exp(-losses),
+            entropy=-(np.exp(log_p) * log_p).sum(1),
+            modified_entropy=modified_entropy(log_p, targets.numpy()),
+        )
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    @property
+    def acc(self) -> float:
+        return float(self.correct.mean())
+
+    @property
+    def scores(self) -> np.ndarray:
+        """What the auditor sees, too: logits and loss, (n, C + 1)."""
+        return np.column_stack([self.logits, self.losses])
+
+    def take(self, rows: np.ndarray) -> Scored:
+        """The examples `rows`, indices or a mask."""
+        return Scored(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
+
+def modified_entropy(log_p: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """How unsure AND how wrong, (n,), of log-probabilities (n, C): 0 for a sure right answer,
+    without bound for a sure wrong one, where plain entropy cannot tell the two apart.
+
+    Mentr(p, y) = -(1 - p_y) log p_y - sum_{i != y} p_i log(1 - p_i): Song & Mittal 2021,
+    "Systematic Evaluation of Privacy Risks of Machine Learning Models", arXiv 2003.10595. Code in
+    circulation has log p_i for log(1 - p_i), and the columns of all targets for each row's own.
+    """
+    p, log_rest, own = np.exp(log_p), _log_rest(log_p), np.arange(len(log_p))
+    others = p * log_rest
+    others[own, targets] = 0
+    return -np.exp(log_rest[own, targets]) * log_p[own, targets] - others.sum(1)
+
+
+def _log_rest(log_p: np.ndarray) -> np.ndarray:
+    """log(1 - p_i), (n, C). At the largest p, where 1 - p_i cancels: log sum_{j != i} p_j."""
+    rows, top = np.arange(len(log_p)), log_p.argmax(1)
+    lower = log_p.copy()
+    lower[rows, top] = -np.inf
+    rest = np.log1p(-np.exp(lower))  # all of these p are <= 1/2
+    rest[rows, top] = logsumexp(lower, axis=1)
+    return rest
+
+
+def score(model: nn.Module, world: World, split: str) -> Scored:
+    """The model's answers on a split, in evaluation mode, from one pass over it."""
+    examples, rows = world.part(split)
+    return Scored.of(predict(model, examples, world.pipeline, rows), examples.targets.cpu()[rows])
+
+
+def score_world(
+    model: nn.Module, world: World, splits: Sequence[str] = REPORTED
+) -> dict[str, Scored]:
+    """Each of the splits scored once; a split that is not named is not touched."""
+    return {split: score(model, world, split) for split in splits}

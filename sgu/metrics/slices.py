@@ -1,0 +1,99 @@
+"""Whom an attack reaches: its AUC by class, by correctness, by how memorised an example is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from sgu.metrics.attacks import Judged, attack_of, cross_fit
+from sgu.metrics.intervals import Estimate
+from sgu.metrics.scored import Scored
+
+MIN_SIDE = 20
+"""Members and non-members of a slice; with fewer, the interval of an AUC of .5 is about +-.3."""
+
+By = Literal["class", "correct"] | np.ndarray
+Masks = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slice:
+    """The attack on a part of forget: auc is None where `suppressed` says why."""
+
+    by: str
+    name: str
+    auc: Estimate | None
+    suppressed: str | None
+    members: int
+    heldout: int
+
+
+def slices(
+    scored: Mapping[str, Scored],
+    by: By,
+    *,
+    against: Literal["test", "val"] = "test",
+    attack: str = "loss",
+    bins: int = 4,
+    seed: int = 0,
+) -> list[Slice]:
+    """One attack, cross-fitted over all of forget against `against`, looked at part by part.
+
+    by: "class" or "correct", members and non-members of which are compared with each other; or
+    scores (forget,), say of memorisation, whose quantiles split forget in `bins` parts of one size,
+    each compared with all non-members.
+    """
+    members, heldout = scored["forget"], scored[against]
+    parts = list(_parts(by, members, heldout, bins))
+    judged = cross_fit(attack_of(attack), members, heldout, seed)
+    kind = by if isinstance(by, str) else "percentile"
+    return [_slice(kind, name, judged, masks, seed) for name, masks in parts]
+
+
+def _slice(by: str, name: str, judged: Judged, masks: Masks, seed: int) -> Slice:
+    """The part of forget and of the held-out examples that the masks name, of those judged."""
+    truth, chosen = judged.members, np.empty(len(judged.members), bool)
+    chosen[truth], chosen[~truth] = masks[0][judged.rows[truth]], masks[1][judged.rows[~truth]]
+    members, heldout = int((chosen & truth).sum()), int((chosen & ~truth).sum())
+    few = min(members, heldout) < MIN_SIDE
+    reason = f"{members} members and {heldout} non-members; need {MIN_SIDE} of both"
+    return Slice(
+        by=by,
+        name=name,
+        auc=None if few else judged.auc(chosen, seed),
+        suppressed=reason if few else None,
+        members=members,
+        heldout=heldout,
+    )
+
+
+def _parts(by: By, members: Scored, heldout: Scored, bins: int) -> Iterator[tuple[str, Masks]]:
+    """Name and masks of each part."""
+    if isinstance(by, np.ndarray):
+        everyone = np.ones(len(heldout), bool)
+        for name, mask in _quantiles(by, len(members), bins):
+            yield name, (mask, everyone)
+    elif by == "class":
+        for target in np.unique(members.targets).tolist():
+            yield str(target), (members.targets == target, heldout.targets == target)
+    elif by == "correct":
+        for name, right in (("wrong", False), ("right", True)):
+            yield name, (members.correct == right, heldout.correct == right)
+    else:
+        raise ValueError(f"by = {by!r}: must be class, correct, or scores of forget's examples")
+
+
+def _quantiles(scores: np.ndarray, size: int, bins: int) -> Iterator[tuple[str, np.ndarray]]:
+    if scores.shape != (size,) or not np.isfinite(scores).all():
+        raise ValueError(
+            f"by is {scores.dtype} {scores.shape}; need a finite score for each of forget's "
+            f"{size} examples"
+        )
+    ranks = np.empty(size, int)
+    ranks[np.argsort(scores, kind="stable")] = np.arange(size)
+    for part in range(bins):
+        name = f"{100 * part / bins:.0f}-{100 * (part + 1) / bins:.0f} %"
+        yield name, ranks * bins // size == part
