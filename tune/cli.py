@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sgu.auditor import AuditorError
-from sgu.cli import one_line_errors
+from sgu.cli.shared import one_line_errors
 from sgu.data.sources import DataError
 from tune.spec import SpecError, load_spec
 from tune.study import Interrupted, missing, rows_of, stored_spec

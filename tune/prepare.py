@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 import ray
 
+from sgu.metrics import against_retrained
 from sgu.references import Kind
+from sgu.rows import ROW, Row, context, described
 from sgu.world import World
-from tune.sink import ROW, Say, context, described
+from tune.sink import Say
 from tune.spec import Spec
 from tune.store import Store
 from tune.trial import make_reference
@@ -32,10 +35,19 @@ class Progress:
         return ", ".join(f"{kind} {text}" for kind, text in sorted(self.lines.items()))
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """The original's weights, in Ray's store, and its digest; the retrained model's metrics."""
+
+    original: Any
+    digest: str
+    retrained: Row
+
+
 def prepare(
     spec: Spec, world: World, world_ref: Any, store: Store, rows: pd.DataFrame, say: Say
-) -> tuple[Any, str]:
-    """Train (or load) both; write their rows. Returns the original's weights and digest."""
+) -> Prepared:
+    """Train (or load) both; write their rows."""
     base, begin = spec.base(), time.perf_counter()
     cache = (store.folder.parent / "cache").resolve()
     say("training the original and the retrained model (or loading them from the cache)")
@@ -44,12 +56,11 @@ def prepare(
     tasks = [task.remote(kind, base, world_ref, cache, progress) for kind in KINDS]
     while ray.wait(tasks, num_returns=len(tasks), timeout=SAY_EVERY)[1]:
         say(f"{time.perf_counter() - begin:4.0f} s  {ray.get(progress.text.remote())}")
-    made = ray.get(tasks)
+    (weights, original), (_, retrained) = ray.get(tasks)
     store.splits(world.splits.digest, world.splits.to_table())
-    for kind, (_, row) in zip(KINDS, made, strict=True):
+    for kind, row in zip(KINDS, (original, retrained), strict=True):
         if kind not in set(rows["method"]):
-            columns = described(base.settings() | {"method": kind}, len(world.splits.retain))
-            store.trial(ROW | context(base, world) | columns | row | {"trial_id": kind})
+            columns, gap = described(base.settings(), kind), against_retrained(row, retrained)
+            store.trial(ROW | context(base, world) | columns | row | gap | {"trial_id": kind})
     say(f"both are ready after {time.perf_counter() - begin:.0f} s")
-    weights, row = made[0]
-    return ray.put(weights), row["original_digest"]
+    return Prepared(ray.put(weights), original["original_digest"], retrained)

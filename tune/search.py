@@ -95,7 +95,7 @@ def _first_free(rows: pd.DataFrame) -> int:
 
 def proposed(rows: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows whose settings the sampler chose, oldest first."""
-    chosen = rows[(rows["method"] == "sg") & (rows["control"] == False)]  # noqa: E712
+    chosen = rows[rows["control"] == False]  # noqa: E712
     records = chosen.sort_values("trial_id").to_dict("records")
     return [{str(name): value for name, value in record.items()} for record in records]
 

@@ -9,44 +9,11 @@ from typing import Any
 
 from ray.tune import Callback
 
-from sgu.experiment import Experiment
-from sgu.provenance import code_version
-from sgu.training import steps_an_epoch
-from sgu.world import World
-from tune.store import Row, Store
+from sgu.metrics import against_retrained
+from sgu.rows import ROW, Row, described
+from tune.store import Store
 
 Say = Callable[[str], None]
-ROW: Row = {"status": "complete", "reason": None, "attempt": 0, "control": True}
-GAME = ("alpha", "reg", "solve_every", "update")
-
-
-def context(experiment: Experiment, world: World) -> Row:
-    """The provenance that all rows of a study share."""
-    version, dirty = code_version()
-    return {
-        "dataset": world.source.name,
-        "model": experiment.model,
-        "code_version": version,
-        "code_dirty": dirty,
-        "data_fingerprint": world.source.fingerprint,
-        "split_digest": world.splits.digest,
-    }
-
-
-def described(settings: dict[str, Any], retain: int) -> Row:
-    """A configuration as columns; what a method has no use for is null.
-
-    retain: its number of examples, which turns "epoch" into steps.
-    """
-    row = {"method": settings["method"], "seed": settings["seed"], "config": settings}
-    if settings["method"] == "finetune":
-        return row | {"alpha": 0.0}
-    if settings["method"] != "sg":
-        return row
-    row |= {name: settings[name] for name in GAME}
-    if row["solve_every"] == "epoch" or row["update"] == "alternate":
-        row["solve_every"] = steps_an_epoch(retain, settings["batch_size"])
-    return row
 
 
 class Sink(Callback):
@@ -55,8 +22,11 @@ class Sink(Callback):
     A row that cannot be written (a full disk, say) is kept and tried again with the next one.
     """
 
-    def __init__(self, store: Store, shared: Row, retain: int, todo: int, say: Say):
-        self.store, self.shared, self.retain, self.todo, self.say = store, shared, retain, todo, say
+    def __init__(
+        self, store: Store, shared: Row, retrained: Row, searched: list[str], todo: int, say: Say
+    ):
+        self.store, self.shared, self.retrained = store, shared, retrained
+        self.searched, self.todo, self.say = searched, todo, say
         self.epochs: dict[str, list[Row]] = defaultdict(list)
         self.unwritten: list[tuple[Row, list[Row]]] = []
         self.done, self.begin = 0, time.perf_counter()
@@ -87,10 +57,12 @@ class Sink(Callback):
 
     def _ended(self, trial: Any, measured: Row) -> None:
         settings, identity = trial.config["settings"], ("trial_id", "control")
-        row = ROW | self.shared | described(settings, self.retain) | measured
+        row = ROW | self.shared | described(settings) | measured
         row |= {name: trial.config[name] for name in identity}
         if "failure" in measured:
             row |= {"status": "failed", "reason": measured["failure"]}
+        else:
+            row |= against_retrained(row, self.retrained)
         epochs = [
             ROW | epoch | {"trial_id": row["trial_id"]}
             for epoch in self.epochs.pop(trial.trial_id, [])
@@ -98,9 +70,8 @@ class Sink(Callback):
         self.unwritten.append((row, epochs))
         self._write()
         self.done += 1
-        self.say(
-            f"[{self.done}/{self.todo}] {time.perf_counter() - self.begin:4.0f} s  {_line(row)}"
-        )
+        elapsed = time.perf_counter() - self.begin
+        self.say(f"[{self.done}/{self.todo}] {elapsed:4.0f} s  {self._line(row)}")
 
     def _write(self) -> None:
         while self.unwritten:
@@ -113,15 +84,17 @@ class Sink(Callback):
                 return
             self.unwritten.pop(0)
 
+    def _line(self, row: Row) -> str:
+        """One trial in one line."""
+        values = [f"{name} {_short(row['config'][name])}" for name in self.searched]
+        what = f"{row['method']}, control" if row["control"] else ", ".join(values)
+        if row["status"] != "complete":
+            return f"trial {row['trial_id']} ({what}) failed: {row['reason']}"
+        return (
+            f"trial {row['trial_id']} ({what}): val accuracy {row['val_acc']:.3f}, "
+            f"val MIA accuracy {row['val_mia_acc']:.3f}, {row['seconds']:.1f} s"
+        )
 
-def _line(row: Row) -> str:
-    """One trial in one line."""
-    what = f"alpha {row['alpha']:.3g}"
-    if row["method"] == "sg":
-        what += f", reg {row['reg']:.3g}, every {row['solve_every']} steps"
-    if row["status"] != "complete":
-        return f"trial {row['trial_id']} ({what}) failed: {row['reason']}"
-    return (
-        f"trial {row['trial_id']} ({what}): val accuracy {row['val_acc']:.3f}, "
-        f"val MIA accuracy {row['val_mia_acc']:.3f}, {row['seconds']:.1f} s"
-    )
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

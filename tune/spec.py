@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,19 +28,10 @@ from pydantic import (
 )
 
 from analysis.pareto import check_selectable
-from sgu.experiment import Experiment
+from sgu.experiment import GAME_SETTINGS, SETTINGS, Experiment
+from sgu.methods import known, method_class, plays, search_space
 
-SETTINGS = {field.name for field in fields(Experiment)}
-FIXED_IN_A_STUDY = {
-    "data",
-    "subset",
-    "forget_fraction",
-    "model",
-    "pretrain_epochs",
-    "seed",
-    "method",
-}
-SEARCHABLE = SETTINGS - FIXED_IN_A_STUDY
+FIXED_IN_A_STUDY = SETTINGS - GAME_SETTINGS
 
 
 class SpecError(ValueError):
@@ -110,14 +101,15 @@ Domain = Annotated[Range | Choice, BeforeValidator(_domain)]
 class Spec(Strict):
     """What to search, on what, by what, and how much of it.
 
-    experiment: settings that all trials share (see `sgu.experiment.Experiment`); search: the
-    domains of the others; objectives: metrics measured on val, two or more; trials: how many the
-    sampler proposes, controls apart; slots: trials at a time.
+    experiment: settings that all trials share (see `sgu.experiment.Experiment`, and `sgu methods`
+    for those of a method); search: the domains of the others (without it: the method's own, and
+    the game's where it is played); objectives: metrics measured on val, two or more; trials: how
+    many the sampler proposes, controls apart; slots: trials at a time.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
     experiment: dict[str, Any] = {}
-    search: dict[str, Domain]
+    search: dict[str, Domain] = {}
     objectives: tuple[str, ...] = ("val_error", "val_mia_advantage")
     trials: Annotated[int, Field(ge=1)] = 12
     slots: Annotated[int, Field(ge=1)] = 2
@@ -126,22 +118,40 @@ class Spec(Strict):
     sampler: Literal["tpe", "nsga2", "qmc", "random"] = "tpe"
     sampler_seed: int = 0
 
+    @model_validator(mode="before")
+    @classmethod
+    def _with_a_space(cls, given: Any) -> Any:
+        """Without domains, the method's own: all of its space that is not given as a setting."""
+        if isinstance(given, dict) and not given.get("search"):
+            experiment = given.get("experiment") or {}
+            name = experiment.get("method", Experiment.method)
+            space = search_space(name) if known(name) else {}
+            own = {key: domain for key, domain in space.items() if key not in experiment}
+            return {**given, "search": own}
+        return given
+
     @model_validator(mode="after")
     def _meaningful(self) -> Spec:
         if self.name == "cache":
             raise ValueError(
                 "name = 'cache': is the folder of the trained originals; choose another"
             )
-        _known("experiment", self.experiment, SETTINGS)
-        _known("search", self.search, SEARCHABLE - set(self.experiment))
-        if not self.search:
-            raise ValueError(f"search is empty; name one or more of {_listed(SEARCHABLE)}")
+        method = self.experiment.get("method", Experiment.method)
+        try:
+            allowed = settings_of(method)
+        except ValueError as error:
+            raise ValueError(f"experiment.{_one_line(error)}") from error
+        _known("experiment", self.experiment, allowed)
+        _known("search", self.search, allowed - FIXED_IN_A_STUDY - set(self.experiment))
         try:
             _typed(self.experiment)
         except ValueError as error:
             raise ValueError(f"experiment.{_one_line(error)}") from error
-        if self.base().method != "sg":
-            raise ValueError("experiment.method: must be sg, whose game the study searches")
+        idle = GAME_SETTINGS & set(self.search)
+        if idle and not plays(method):
+            raise ValueError(
+                f"search.{min(idle)}: {method} plays no game; choose method sg+{method}, or drop it"
+            )
         for key, domain in self.search.items():
             for value in domain.ends():
                 try:
@@ -156,7 +166,7 @@ class Spec(Strict):
 
     def base(self) -> Experiment:
         """The settings that all trials share; what is searched holds its default."""
-        return Experiment(**_typed(self.experiment))
+        return Experiment.of(**_typed(self.experiment))
 
 
 def load_spec(path: Path, changes: Sequence[str] = ()) -> Spec:
@@ -196,10 +206,20 @@ def _change(content: dict[str, Any], change: str) -> None:
     content[name] = yaml.safe_load(value)
 
 
+def settings_of(method: str) -> frozenset[str]:
+    """The names of all settings of an experiment by that method."""
+    return SETTINGS | {field.name for field in fields(method_class(method))}
+
+
 def _typed(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings, each of its field's type, after the checks of Experiment itself."""
-    checked = TypeAdapter(Experiment).validate_python(settings)
-    return {name: getattr(checked, name) for name in settings}
+    made = method_class(settings.get("method", Experiment.method))
+    options = {name: value for name, value in settings.items() if name not in SETTINGS}
+    own = {name: value for name, value in settings.items() if name in SETTINGS}
+    checked = TypeAdapter(made).validate_python(options)
+    options = {name: getattr(checked, name) for name in options}
+    typed = TypeAdapter(Experiment).validate_python(own | {"options": options})
+    return {name: getattr(typed, name) for name in own} | options
 
 
 def _suits(value: Any, typed: Any) -> None:
@@ -210,11 +230,11 @@ def _suits(value: Any, typed: Any) -> None:
         raise ValueError(f"{value!r} must be a whole number; low and high need a step for that")
 
 
-def _known(section: str, given: dict[str, Any], allowed: set[str]) -> None:
+def _known(section: str, given: dict[str, Any], allowed: Iterable[str]) -> None:
     for key in given:
         if key not in allowed:
             name = f"{section}.{key}" if section else key
-            near = difflib.get_close_matches(str(key), allowed, 1)
+            near = difflib.get_close_matches(str(key), list(allowed), 1)
             hint = f"did you mean {near[0]}? " if near else ""
             raise ValueError(f"unknown key {name}: {hint}allowed: {_listed(allowed)}")
 

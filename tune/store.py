@@ -17,8 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.schema import EPOCHS, SCHEMA_VERSION, TRIALS
-
-Row = dict[str, Any]
+from sgu.rows import Row
 
 
 class Store:

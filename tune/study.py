@@ -9,7 +9,6 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -25,12 +24,13 @@ from ray.tune import (
 )
 
 from analysis import load_study
-from analysis.schema import TRIALS
-from sgu.experiment import Experiment
+from analysis.schema import REFERENCES, TRIALS
+from sgu.data.errors import DataError
+from sgu.rows import context
 from sgu.world import World
 from tune.prepare import KINDS, prepare
 from tune.search import StudySearch, proposed
-from tune.sink import Say, Sink, context
+from tune.sink import Say, Sink
 from tune.spec import Spec, SpecError, load_spec
 from tune.store import Store
 from tune.trial import run_trial
@@ -63,7 +63,7 @@ def run(spec: Spec, results: Path, address: str | None, say: Say, fresh: bool = 
                 f"{folder} holds another study of that name: give this one its own name, "
                 "or delete the other with --fresh"
             )
-    world = spec.base().world()  # before anything is touched: bad data must leave no trace
+    world = _world(spec, folder)  # before anything is touched: bad data must leave no trace
     if fresh:
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -78,7 +78,17 @@ def resume(name: str, results: Path, address: str | None, say: Say) -> Path:
     if not (folder / "spec.yaml").exists():
         raise SpecError(f"no study in {folder}: start one with `sgu-study run SPEC`")
     spec = stored_spec(folder)
-    return _search(spec, folder, spec.base().world(), address, say)
+    return _search(spec, folder, _world(spec, folder), address, say)
+
+
+def _world(spec: Spec, folder: Path) -> World:
+    """The data and who is forgotten. Raises DataError, or SpecError where they do not fit."""
+    try:
+        return spec.base().world(folder.parent / "cache")
+    except DataError:
+        raise
+    except ValueError as error:
+        raise SpecError(f"experiment: {error}") from error
 
 
 def stored_spec(folder: Path) -> Spec:
@@ -100,8 +110,9 @@ def missing(spec: Spec, rows: pd.DataFrame) -> int:
 
 def _search(spec: Spec, folder: Path, world: World, address: str | None, say: Say) -> Path:
     store, rows = Store(folder, spec.name), rows_of(folder)
-    controls = [] if (rows["method"] == "finetune").any() else [_control(spec).settings()]
-    todo, retain = missing(spec, rows) + len(controls), len(world.splits.retain)
+    has_control = (rows["control"] & ~rows["method"].isin(REFERENCES)).any()
+    controls = [] if has_control else [spec.base().control().settings()]
+    todo = missing(spec, rows) + len(controls)
     if not todo and set(KINDS) <= set(rows["method"]):
         say(f"{folder}: all {spec.trials} trials are there (--fresh runs them anew)")
         return folder
@@ -109,8 +120,11 @@ def _search(spec: Spec, folder: Path, world: World, address: str | None, say: Sa
     with _ray(spec, address):
         say(f"Ray is up after {time.perf_counter() - begin:.0f} s")
         world_ref = ray.put(world)
-        original, digest = prepare(spec, world, world_ref, store, rows, say)
-        trainable = with_parameters(run_trial, world=world_ref, original=original, digest=digest)
+        made = prepare(spec, world, world_ref, store, rows, say)
+        trainable = with_parameters(
+            run_trial, world=world_ref, original=made.original, digest=made.digest
+        )
+        shared = context(spec.base(), world)
         needs = {"cpu": spec.cpus_per_trial, "gpu": spec.gpus_per_trial}
         Tuner(
             with_resources(trainable, needs),
@@ -123,7 +137,7 @@ def _search(spec: Spec, folder: Path, world: World, address: str | None, say: Sa
             run_config=RunConfig(
                 name="run",
                 storage_path=str((folder / "_tune").resolve()),
-                callbacks=[Sink(store, context(spec.base(), world), retain, todo, say)],
+                callbacks=[Sink(store, shared, made.retrained, list(spec.search), todo, say)],
                 failure_config=FailureConfig(max_failures=1),
                 verbose=0,
             ),
@@ -141,11 +155,6 @@ def _finish(spec: Spec, store: Store, say: Say) -> Path:
     shutil.rmtree(store.folder / "_tune", ignore_errors=True)
     say(f"study {spec.name} is complete: {store.folder}")
     return store.folder
-
-
-def _control(spec: Spec) -> Experiment:
-    """The control of every study: the same fine-tuning without a game."""
-    return replace(spec.base(), method="finetune", alpha=0.0)
 
 
 @contextmanager

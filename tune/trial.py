@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import platform
-import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +13,14 @@ from torch import nn
 
 from sgu.data.sources import Source
 from sgu.experiment import Experiment, unlearn
+from sgu.inference import default_device
 from sgu.metrics import all_metrics
 from sgu.models import build
-from sgu.provenance import device_name, versions
 from sgu.references import Kind, recipe, reference
-from sgu.training import default_device
+from sgu.rows import Row, Started
 from sgu.world import World
 
 Weights = dict[str, torch.Tensor]
-Row = dict[str, Any]
 
 
 def make_reference(
@@ -34,7 +30,7 @@ def make_reference(
 
     progress: an actor whose `reached(kind, epochs)` is told how far it is.
     """
-    device, begin = default_device(), _begin()
+    device, begin = _begin()
     made = recipe(kind, experiment.model, world, experiment.seed, experiment.pretrain_epochs)
     of = made.optimisation.epochs
 
@@ -45,7 +41,7 @@ def make_reference(
     trained = reference(made, world, cache, device, on_epoch)
     row = all_metrics(trained.model, world) | {"seconds": trained.seconds}
     weights = {name: value.cpu() for name, value in trained.model.state_dict().items()}
-    return weights, row | {"original_digest": made.digest} | _provenance(begin, device)
+    return weights, row | {"original_digest": made.digest} | begin.provenance(device)
 
 
 def run_trial(config: dict[str, Any], world: World, original: Weights, digest: str) -> None:
@@ -54,10 +50,10 @@ def run_trial(config: dict[str, Any], world: World, original: Weights, digest: s
     config: `trial_id`, `control`, and the settings of its Experiment. Whatever breaks the run is
     reported as `failure`, so that the study goes on.
     """
-    device, begin = default_device(), _begin()
+    device, begin = _begin()
     row: dict[str, Any] = {"original_digest": digest}
     try:
-        experiment = Experiment(**config["settings"])
+        experiment = Experiment.of(**config["settings"])
         outcome = unlearn(
             experiment,
             world.to(device),
@@ -65,12 +61,15 @@ def run_trial(config: dict[str, Any], world: World, original: Weights, digest: s
             lambda epoch: report({"epoch": epoch}),
         )
         row |= outcome.metrics | {"unsolved": outcome.unsolved}
+        game = experiment.game()
+        if game and game.by_the_epoch:
+            row["solve_every"] = outcome.epoch_steps
         broken = [name for name, value in outcome.metrics.items() if not math.isfinite(value)]
         if broken:
             row["failure"] = f"not finite: {', '.join(broken)}"
     except (RuntimeError, ValueError) as error:
         row["failure"] = f"{type(error).__name__}: {error}"
-    report({"row": row | _provenance(begin, device)})
+    report({"row": row | begin.provenance(device)})
 
 
 def _load(
@@ -81,18 +80,7 @@ def _load(
     return model.to(device)
 
 
-def _begin() -> tuple[datetime, float]:
+def _begin() -> tuple[torch.device, Started]:
     threads = int(os.environ.get("OMP_NUM_THREADS", "1"))  # Ray sets it to the CPUs asked for
     torch.set_num_threads(threads)
-    return datetime.now(UTC), time.perf_counter()
-
-
-def _provenance(begin: tuple[datetime, float], device: torch.device) -> dict[str, Any]:
-    return {
-        "device": device_name(device),
-        "threads": torch.get_num_threads(),
-        "host": platform.node(),
-        "versions": versions(),
-        "started": begin[0],
-        "wall_seconds": time.perf_counter() - begin[1],
-    }
+    return default_device(), Started()

@@ -10,11 +10,14 @@ import pytest
 
 from analysis.schema import METRICS
 from sgu.experiment import Experiment
-from tune.sink import ROW, described
+from sgu.rows import ROW, described
 
 SHARED = {
     "dataset": "embedded",
     "model": "small_cnn",
+    "scenario": "random",
+    "requests": 1,
+    "forget_fraction": 0.1,
     "code_version": "abc",
     "code_dirty": None,
     "data_fingerprint": "0" * 16,
@@ -35,7 +38,7 @@ def trial_row() -> Callable[..., dict[str, Any]]:
     """A complete trial's row; settings: what differs from the defaults of Experiment."""
 
     def make(trial_id: str, columns: dict[str, Any] | None = None, **settings: Any):
-        row = ROW | SHARED | described(Experiment(**settings).settings(), retain=360)
+        row = ROW | SHARED | described(Experiment.of(**{"epochs": 5} | settings).settings())
         row |= dict.fromkeys(METRICS, 0.25) | {"trial_id": trial_id, "control": False}
         return row | (columns or {})
 

@@ -21,7 +21,7 @@ from tune.spec import Spec
 from tune.store import Store
 from tune.study import missing, rows_of
 
-CONTROL = Experiment(method="finetune", alpha=0.0).settings()
+CONTROL = Experiment.of(method="finetune", alpha=0.0).settings()
 GOOD = dict.fromkeys(METRICS, 0.5)
 
 
@@ -84,11 +84,11 @@ def test_a_proposal_is_an_experiment(store):
     search = search_on(store, experiment={"lr": 0.123, "subset": 400})
     for key in range(8):
         settings = search.suggest(str(key))["settings"]
-        experiment = Experiment(**settings)
+        experiment = Experiment.of(**settings)
         assert experiment.settings() == settings
-        assert (experiment.lr, experiment.subset) == (0.123, 400)
+        assert (experiment.options["lr"], experiment.subset) == (0.123, 400)
         assert 0.1 <= experiment.alpha <= 4
-        assert experiment.epochs in range(1, 6)
+        assert experiment.options["epochs"] in range(1, 6)
 
 
 @pytest.mark.parametrize("broken", ["failure", "error", "nan"])

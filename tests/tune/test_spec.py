@@ -26,7 +26,7 @@ def load(tmp_path: Path, content: Any) -> Spec:
 def test_the_studies_that_are_shipped_load(path):
     spec = load_spec(path)
     assert spec.name == path.stem
-    assert spec.base().method == "sg"
+    assert spec.search
 
 
 def test_what_is_left_out_has_its_default(tmp_path):
@@ -58,11 +58,22 @@ def test_changes_are_put_in_place(tmp_path):
     path = tmp_path / "spec.yaml"
     path.write_text(yaml.safe_dump(SOUND))
     spec = load_spec(path, ["trials=3", "experiment.lr=0.5", "search.reg=[0.1, 0.2]"])
-    assert (spec.trials, spec.base().lr) == (3, 0.5)
+    assert (spec.trials, spec.base().options["lr"]) == (3, 0.5)
     assert list(spec.search) == ["alpha", "reg"]
     for change, said in (("trials", "key=value"), ("trails=3", "trails"), ("name.x=3", "name")):
         with pytest.raises(SpecError, match=said):
             load_spec(path, [change])
+
+
+@pytest.mark.parametrize("search", [{}, None, "left out"])
+def test_without_a_search_it_is_the_space_of_the_method(search):
+    """All of it that the experiment does not fix, and the game's where it is played."""
+    content = {"name": "own", "experiment": {"lr": 0.1}, "search": search}
+    if search == "left out":
+        del content["search"]
+    assert set(Spec.model_validate(content).search) == {"alpha", "reg", "solve_every"}
+    content["experiment"] = {"method": "finetune"}
+    assert set(Spec.model_validate(content).search) == {"lr", "epochs"}
 
 
 def searching(**domains: Any) -> dict[str, Any]:
@@ -79,7 +90,6 @@ BROKEN: list[tuple[Any, str]] = [
     ("name: [", "not YAML"),
     ("{1: 2}", "unknown key 1"),
     ({"search": ALPHA}, "name: Field required"),
-    ({"name": "small"}, "search: Field required"),
     (SOUND | {"trails": 3}, "unknown key trails: did you mean trials?"),
     (SOUND | {"name": "../up"}, "name = "),
     (SOUND | {"name": ""}, "name = "),
@@ -100,7 +110,11 @@ BROKEN: list[tuple[Any, str]] = [
     (SOUND | {"objectives": "val_error"}, "objectives = 'val_error'"),
     (SOUND | {"experiment": [1]}, r"experiment = \[1\]"),
     (given(metod="sg"), "unknown key experiment.metod: did you mean method?"),
-    (given(method="finetune"), "experiment.method"),
+    (given(method="finetune"), "search.alpha: finetune plays no game; choose method sg\\+finetune"),
+    (given(method="sg+sg"), "experiment.method = 'sg\\+sg': must be one of"),
+    (given(method="scrubb"), "experiment.method = 'scrubb': must be one of"),
+    (given(temperatures=3), "unknown key experiment.temperatures"),
+    (given(epochs=0), "experiment.epochs = 0: the game needs an epoch"),
     (given(lr="fast"), "experiment.lr = 'fast'"),
     (given(lr=-1), "experiment.lr = -1"),
     (given(seed=1.5), "experiment.seed = 1.5"),
@@ -109,8 +123,7 @@ BROKEN: list[tuple[Any, str]] = [
     (given(pretrain_epochs=0), "experiment.pretrain_epochs = 0"),
     (given(statistics="none"), "experiment.statistics = 'none'"),
     (given(alpha=1.0), "unknown key search.alpha"),
-    (SOUND | {"search": {}}, "search is empty"),
-    (SOUND | {"search": None}, "search = None"),
+    (SOUND | {"search": [1]}, r"search = \[1\]"),
     (searching(alhpa=[1, 2]), "unknown key search.alhpa: did you mean alpha?"),
     (searching(seed=[1, 2]), "unknown key search.seed"),
     (searching(alpha=3), "search.alpha: must be a list"),

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis import load_epochs, load_study
-from analysis.schema import EPOCHS, TRIALS
+from analysis.schema import EPOCHS, SCHEMA_VERSION, TRIALS
 from sgu.data.splits import Splits
 from sgu.experiment import Experiment
 from tune.store import Store
@@ -33,7 +33,7 @@ def names(folder: Path) -> list[str]:
 
 
 def curve(trial_id: str, epochs: int = 3) -> list[dict]:
-    row = {"trial_id": trial_id, "attempt": 0, "solves": 2, "utility": -1.0, "retain_loss": 0.5}
+    row = {"trial_id": trial_id, "attempt": 0, "solves": 2, "utility": -1.0, "train_loss": 0.5}
     return [row | {"epoch": epoch, "val_acc": epoch / 10} for epoch in range(epochs)]
 
 
@@ -42,23 +42,26 @@ def test_rows_come_back_as_they_were(store, trial_row):
     store.trial(written)
     (row,) = load_study(store.folder).to_dict("records")
     for name in set(TRIALS.names) - {"config", "versions", "code_dirty", "reason"}:
-        wanted = written[name] if name in written else {"schema_version": 1, "study": "small"}[name]
+        stamped = {"schema_version": SCHEMA_VERSION, "study": "small"}
+        wanted = written[name] if name in written else stamped[name]
         assert row[name] == wanted, name
     assert pd.isna(row["reason"])
     assert pd.isna(row["code_dirty"])
-    assert Experiment(**json.loads(row["config"])) == Experiment(alpha=0.3, reg=1e-3)
+    assert Experiment.of(**json.loads(row["config"])) == Experiment.of(
+        alpha=0.3, reg=1e-3, epochs=5
+    )
 
 
-def test_steps_of_an_epoch_are_counted(store, trial_row):
-    """360 images by 128: three steps."""
-    store.trial(trial_row("0", solve_every="epoch"))
+def test_a_game_by_the_epoch_has_as_many_steps_as_its_trial_says(store, trial_row):
+    store.trial(trial_row("0", {"solve_every": 3}, solve_every="epoch"))
     store.trial(trial_row("1", solve_every=5, update="alternate"))
     store.trial(trial_row("2", solve_every=5))
     store.trial(trial_row("3", method="finetune"))
-    frame = load_study(store.folder)
-    assert list(frame["solve_every"])[:3] == [3, 3, 5]
-    assert math.isnan(frame["solve_every"][3])
-    assert list(frame["alpha"]) == [1, 1, 1, 0]
+    steps = load_study(store.folder)["solve_every"]
+    assert [steps[0], steps[2]] == [3, 5]
+    assert math.isnan(steps[1])
+    assert math.isnan(steps[3])
+    assert list(load_study(store.folder)["alpha"]) == [1, 1, 1, 0]
 
 
 def test_what_is_no_number_is_null(store, trial_row):

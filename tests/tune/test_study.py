@@ -193,9 +193,10 @@ def test_metrics_are_finite_and_failures_have_their_reason(small):
     complete = frame["status"] == "complete"
     assert complete.sum() >= 4
     timed = {"game_seconds", "solve_seconds"}
+    suppressed = {"tpr_at_1", "tpr_at_01"}  # 80 test images are too few
     for _, row in frame[complete].iterrows():
-        known = set(METRICS) - (timed if row["method"] in ("original", "retrain") else set())
-        assert all(math.isfinite(row[name]) for name in known), row["trial_id"]
+        unknown = suppressed | (timed if row["method"] in ("original", "retrain") else set())
+        assert all(math.isfinite(row[name]) for name in set(METRICS) - unknown), row["trial_id"]
     failed = frame[~complete]
     assert len(failed) >= 1
     assert set(failed["status"]) == {"failed"}
@@ -216,7 +217,7 @@ def test_every_row_says_where_it_comes_from(small):
     assert set(trials["original_digest"]) == {original["original_digest"]}
     assert set(frame["threads"]) == {1}
     for text in trials["config"]:
-        experiment = Experiment(**json.loads(text))
+        experiment = Experiment.of(**json.loads(text))
         assert experiment.settings() == json.loads(text)
     (stored,) = (small / "splits").iterdir()
     assert Splits.from_table(pq.read_table(stored)).digest == frame["split_digest"][0]
@@ -281,7 +282,8 @@ def test_one_seed_gives_one_control_in_every_study(small, killed):
     for method in ("finetune", "original", "retrain"):
         for name in METRICS:
             if "seconds" not in name:
-                assert rows[0].loc[method, name] == rows[1].loc[method, name], (method, name)
+                one, other = (each.loc[method, name] for each in rows)
+                assert one == other or (math.isnan(one) and math.isnan(other)), (method, name)
 
 
 def test_a_finished_study_is_left_alone(small):

@@ -1,0 +1,72 @@
+"""The shipped studies of other scenarios and methods, made small, from spec to rows."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from analysis import load_epochs, load_study
+
+ROOT = Path(__file__).parents[2]
+SMALL = ["subset=1200", "pretrain_epochs=6", "epochs=2"]
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("results")
+
+
+def ran(results: Path, name: str):
+    """The rows of a shipped study, by trial, with its reports by epoch."""
+    small = ["trials=1", *(f"experiment.{setting}" for setting in SMALL)]
+    changes = [word for change in small for word in ("--set", change)]
+    command = [sys.executable, "-m", "tune", "run", f"studies/{name}.yaml", *changes]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    log = results / f"{name}.log"
+    with log.open("wb") as file:
+        subprocess.run(
+            [*command, "--results", str(results)],
+            cwd=ROOT, env=environment, stdout=file, stderr=file, check=True, timeout=300,
+        )  # fmt: skip
+    folder = results / name
+    return load_study(folder).set_index("trial_id"), load_epochs(folder)
+
+
+def test_whole_classes_are_forgotten_from_a_spec(results):
+    rows, _ = ran(results, "class")
+    assert (rows["status"] == "complete").all(), rows["reason"].tolist()
+    assert (rows["scenario"] == "class").all()
+    assert rows["forget_fraction"].unique().tolist() == [0.2]  # two of ten classes
+    assert rows.loc["retrain", "forget_acc"] == 0  # it knows neither class
+    assert rows.loc["original", "forget_acc"] > 0.5
+    assert rows.loc["0001", "method"] == "sg"
+    assert rows.loc["0001", "forget_acc"] < rows.loc["original", "forget_acc"]
+
+
+def test_requests_are_met_one_after_the_other_from_a_spec(results):
+    rows, epochs = ran(results, "sequential")
+    assert (rows["status"] == "complete").all(), rows["reason"].tolist()
+    assert (rows["requests"] == 3).all()
+    assert rows["forget_fraction"].unique().tolist() == [0.1]
+    for trial in ("0000", "0001"):  # three requests of two epochs each
+        assert sorted(epochs.loc[epochs["trial_id"] == trial, "epoch"]) == list(range(6))
+    last = epochs[(epochs["trial_id"] == "0001") & (epochs["epoch"] == 5)]
+    assert last["val_mia_acc"].item() == rows.loc["0001", "val_mia_acc"]  # of all forgotten
+
+
+def test_any_method_is_searched_in_its_own_space(results):
+    rows, _ = ran(results, "scrub")
+    assert (rows["status"] == "complete").all(), rows["reason"].tolist()
+    assert rows["method"].to_dict() == {
+        "original": "original", "retrain": "retrain", "0000": "scrub", "0001": "scrub"
+    }  # fmt: skip
+    assert rows["control"].to_dict() == {
+        "original": True, "retrain": True, "0000": True, "0001": False
+    }  # fmt: skip
+    assert rows.loc["0001", "alpha"] == 0
