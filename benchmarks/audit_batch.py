@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 import torch
 
 from sgu.experiment import Experiment, unlearn
+from sgu.inference import default_device
 from sgu.references import recipe, reference
-from sgu.training import default_device
 
 BASE = Experiment()
 # audit batch (None = all of forget and as many audit examples, here 800), steps between rounds

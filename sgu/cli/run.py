@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -16,15 +14,16 @@ from rich.progress import Progress
 from rich.table import Table
 from typer import Option
 
+from sgu.cli.shared import CACHE, SET, changes, one_line_errors, value_of
 from sgu.experiment import Experiment, unlearn
+from sgu.inference import default_device
 from sgu.metrics import all_metrics
 from sgu.models import save_model
 from sgu.provenance import code_version, device_name
 from sgu.references import recipe, reference
-from sgu.training import Diverged, default_device
+from sgu.training import Diverged
 from sgu.world import World
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 DEFAULT = Experiment()
 
 ROWS = {
@@ -46,23 +45,34 @@ ROWS = {
 }
 
 
-@app.callback(invoke_without_command=True)
 def main_command(
+    context: typer.Context,
     data: Annotated[
-        str, Option(help="Data: embedded, or a folder of Parquet image tables.")
+        str, Option(help="Data: embedded, cifar10, cifar100, svhn, newsgroups, or a folder.")
     ] = DEFAULT.data,
     subset: Annotated[
         int | None, Option(help="Use this many train images, class-balanced.")
     ] = None,
+    scenario: Annotated[
+        str,
+        Option(help="random, class, subgroup, most_memorised or least_memorised."),
+    ] = DEFAULT.scenario,
     forget_fraction: Annotated[
-        float, Option(help="Share of train to forget.")
+        float, Option(help="Share of train (subgroup: of its classes) to forget.")
     ] = DEFAULT.forget_fraction,
-    model: Annotated[str, Option(help="Network: small_cnn or resnet18.")] = DEFAULT.model,
+    forget_classes: Annotated[str, Option(help="Of class and subgroup: labels, such as 3,5.")] = "",
+    requests: Annotated[int, Option(help="Forget in so many requests.")] = DEFAULT.requests,
+    model: Annotated[
+        str, Option(help="Network: small_cnn, resnet18 and others; or a torchvision classifier.")
+    ] = DEFAULT.model,
     pretrain_epochs: Annotated[int | None, Option(help="Epochs of original and retrained.")] = None,
     seed: Annotated[int, Option(help="Of splits, training, batches and game.")] = DEFAULT.seed,
-    method: Annotated[str, Option(help="sg (the game) or finetune.")] = DEFAULT.method,
-    epochs: Annotated[int, Option(help="Epochs of unlearning.")] = DEFAULT.epochs,
-    lr: Annotated[float, Option(help="Learning rate of unlearning.")] = DEFAULT.lr,
+    method: Annotated[
+        str, Option(help="A name of `sgu methods`, or sg+NAME: the game over it.")
+    ] = DEFAULT.method,
+    epochs: Annotated[int | None, Option(help="Epochs; none: as published.")] = None,
+    lr: Annotated[float | None, Option(help="Learning rate; none: as published.")] = None,
+    change: Annotated[list[str] | None, SET] = None,
     alpha: Annotated[float, Option(help="Weight of the game; 0 is fine-tuning.")] = DEFAULT.alpha,
     reg: Annotated[float, Option(help="Regularisation of the auditor, > 0.")] = DEFAULT.reg,
     solve_every: Annotated[str, Option(help="Steps between rounds, or epoch.")] = str(
@@ -81,7 +91,7 @@ def main_command(
         int | None, Option(help="Most examples scored in one round.")
     ] = DEFAULT.audit_batch,
     threads: Annotated[int | None, Option(help="CPU threads; a trial of a study has 1.")] = None,
-    cache: Annotated[Path, Option(help="Folder of trained originals.")] = Path("results/cache"),
+    cache: CACHE = Path("results/cache"),
     save: Annotated[
         Path | None, Option(help="Write the unlearned model here (safetensors).")
     ] = None,
@@ -93,11 +103,16 @@ def main_command(
     Stackelberg game, and prints every metric of all three side by side. On the CPU, the same seed
     and number of threads give the same numbers.
     """
+    if context.invoked_subcommand:
+        return
     given = {name: value for name, value in locals().items() if hasattr(DEFAULT, name)}
-    given["solve_every"] = int(solve_every) if solve_every.isdigit() else solve_every
+    given["solve_every"] = value_of(solve_every)
+    given["forget_classes"] = tuple(map(value_of, filter(None, forget_classes.split(","))))
+    own = {"epochs": epochs, "lr": lr}
+    given |= {name: value for name, value in own.items() if value is not None}
     torch.set_num_threads(threads or torch.get_num_threads())
     with one_line_errors("sgu", ValueError, Diverged, OSError):
-        experiment = Experiment(**given)
+        experiment = Experiment.of(**given | changes(change or ()))
         found = run(experiment, cache, save, quiet=as_json)
     if as_json:
         settings = experiment.settings() | {"code_version": code_version()[0]}
@@ -125,7 +140,8 @@ def run(
             found[kind] = all_metrics(trained.model, world) | {"seconds": trained.seconds}
             if kind == "original":
                 original = trained.model
-        progress.reset(bar, description=experiment.method, total=experiment.epochs)
+        epochs = experiment.unlearner().epochs * len(world.requests())
+        progress.reset(bar, description=experiment.method, total=epochs)
         outcome = unlearn(experiment, world, original, lambda _: progress.advance(bar))
     if outcome.unsolved:
         console.print(f"{outcome.unsolved} auditor problems were left unsolved and sat out")
@@ -136,11 +152,6 @@ def run(
         "unlearned": outcome.metrics,
         "retrained": found["retrain"],
     }
-
-
-def main() -> None:
-    """Entry point."""
-    app(prog_name="sgu")
 
 
 def _say(console: Console, experiment: Experiment, world: World, device: torch.device) -> None:
@@ -158,13 +169,3 @@ def _table(found: dict[str, dict[str, float]]) -> Table:
         values = [metrics.get(name) for metrics in found.values()]
         table.add_row(name, *("-" if v is None else f"{v:.3f}" for v in values), text)
     return table
-
-
-@contextmanager
-def one_line_errors(command: str, *foreseen: type[Exception]) -> Iterator[None]:
-    """Says a foreseen error in one line on stderr and ends with code 2."""
-    try:
-        yield
-    except foreseen as error:
-        typer.echo(f"{command}: {' '.join(str(error).split())}", err=True)
-        raise typer.Exit(2) from None

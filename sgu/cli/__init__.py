@@ -1,0 +1,16 @@
+"""The command `sgu`."""
+
+import typer
+
+from sgu.cli.compare import compare, methods
+from sgu.cli.run import main_command
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app.callback(invoke_without_command=True)(main_command)
+app.command()(compare)
+app.command()(methods)
+
+
+def main() -> None:
+    """Entry point."""
+    app(prog_name="sgu")
