@@ -156,7 +156,7 @@ def train(
     examples = examples.to(device)
     generator = torch.Generator().manual_seed(seed)
     augmentation = generator if optimisation.augment else None
-    optimiser, schedule = make_optimiser(model, optimisation, sum(lengths))
+    optimiser, schedule = make_optimiser(model, optimisation, max(sum(lengths), 1))
 
     def loss_of(rows: Tensor, objective: Objective) -> Tensor:
         inputs, targets = examples.at(rows, device)

@@ -125,7 +125,7 @@ def _try(row: Row) -> str:
 def _described(name: str) -> dict[str, Any]:
     method = METHODS[name]
     settings = {field.name: field.default for field in fields(method)}
-    what = (method.__doc__ or "").split("\n")[0]
+    what = (sys.modules[method.__module__].__doc__ or "").split("\n")[0]
     return {
         "what": what,
         "source": method.source,

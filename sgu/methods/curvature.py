@@ -10,6 +10,7 @@ in bfloat16 the differences that conjugate gradients live on would be lost.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -66,7 +67,9 @@ class Curvature:
 
         def summed(inputs: Tensor, _: Tensor) -> Weights:
             def both(weights: Weights) -> Any:
-                return jvp(self._logits(inputs), (weights,), (tangents,))
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", FutureWarning)  # torch's own, at its first jvp
+                    return jvp(self._logits(inputs), (weights,), (tangents,))
 
             taken: tuple[Any, ...] = vjp(both, weights, has_aux=True)
             logits, pull, u = taken  # f, J^T and Jv, of one forward pass

@@ -26,7 +26,7 @@ class Fisher(Method):
     """The noise. strength: λ; limit: 1/F at most; draws: random vectors an example for an unbiased
     F (`roots`), None for the exact one, which costs a pass over retain for each class.
 
-    Measured on the embedded set: one draw leaves nine weights of ten within 5 % of the exact
+    Measured on the embedded set: one draw leaves 98 weights of 100 within 9 % of the exact
     deviation. strength 1e-10..1e-8 moves the attack, and costs accuracy on retain.
     """
 
@@ -53,8 +53,7 @@ class Fisher(Method):
         deviation = self.deviation(run, generator)
         noise = torch.randn(len(deviation), generator=generator, dtype=deviation.dtype)
         set_weights(run.model, weights_of(run.model) + deviation * noise.to(run.device))
-        if self.epochs:
-            run.train(self)
+        run.train(self)
 
     def deviation(self, run: Run, generator: torch.Generator) -> Tensor:
         """The standard deviation of each weight's noise, flat (d,)."""

@@ -41,7 +41,7 @@ class Influence(Method):
     epochs of training.
 
     Measured on the embedded set, three seeds: scale 1.75 with 20 iterations brings the attack's
-    accuracy from .78 to .51 (retrained: .49) for .02 of accuracy on val.
+    accuracy from .78 to .51 (retrained: .49) for .025 of accuracy on val.
     """
 
     source: ClassVar[str] = "arXiv 2304.04934 (IU), 1703.04730"
@@ -68,8 +68,7 @@ class Influence(Method):
 
     def unlearn(self, run: Run) -> None:
         set_weights(run.model, weights_of(run.model) + self.scale * self.step(run))
-        if self.epochs:
-            run.train(self)
+        run.train(self)
 
     def step(self, run: Run) -> Tensor:
         """(H_r + damping I)^-1 v, flat (d,)."""

@@ -55,8 +55,7 @@ class SSD(Method):
         share = len(run.forget) / (len(run.forget) + len(run.retain))
         I_D = share * I_f + (1 - share) * I_r
         set_weights(run.model, self.factor(I_D, I_f) * weights_of(run.model))
-        if self.epochs:
-            run.train(self)
+        run.train(self)
 
     def factor(self, I_D: Tensor, I_f: Tensor) -> Tensor:
         """What each weight is multiplied by, (d,)."""

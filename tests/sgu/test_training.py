@@ -196,6 +196,13 @@ def test_schedules_stay_between_nothing_and_the_highest_rate(name):
     assert rates[-1] == (0.2 if name == "constant" else pytest.approx(0, abs=0.003))
 
 
+def test_no_epochs_train_nothing():
+    model, images = tiny_net(), random_images(8)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    fit(model, images, epochs=0)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
