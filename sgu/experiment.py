@@ -15,7 +15,7 @@ from torch import nn
 from sgu.auditor import Auditor, CvxpyAuditor, LinearAuditor, MLPAuditor
 from sgu.checks import check
 from sgu.clock import Clock
-from sgu.data.scenarios import Name, Scenario
+from sgu.data.scenarios import Scenario, ScenarioName
 from sgu.game import Game, Round
 from sgu.inference import device_of
 from sgu.memorisation import Progress, memorisation
@@ -45,7 +45,7 @@ class Experiment:
 
     data: str = "embedded"
     subset: int | None = None
-    scenario: Name = "random"
+    scenario: ScenarioName = "random"
     forget_fraction: float = 0.1
     forget_classes: tuple[int, ...] | int = ()
     requests: int = 1

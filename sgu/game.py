@@ -100,8 +100,9 @@ class Round:
 class Match:
     """A game as it is played through one unlearning run.
 
-    There is one auditor a class; where whole classes are forgotten, one over all of them. Rounds
-    go through forget in shuffled batches of `audit_batch`, beside as many audit examples.
+    There is one auditor for each class that forget has two or more examples of: one alone cannot
+    be both fitted and judged. Rounds go through forget in shuffled batches of `audit_batch`, beside
+    as many audit examples.
     """
 
     def __init__(
@@ -116,9 +117,7 @@ class Match:
         self.game, self.pipeline, self.clock = game, pipeline, clock
         self.sides = [(source.train, splits.forget), (source.heldout, splits.audit)]
         targets = [examples.targets.cpu() for examples in (source.train, source.heldout)]
-        self.groups = _groups(
-            targets[0][splits.forget], targets[1][splits.audit], targets[0][splits.retain]
-        )
+        self.groups = _groups(targets[0][splits.forget], targets[1][splits.audit])
         smaller = torch.tensor([min(map(len, group)) for group in self.groups])
         most = _most(game.audit_batch, len(smaller))
         self.counts = smaller if most is None else smaller.clamp(max=most)
@@ -192,13 +191,14 @@ class Match:
         return utility, (~fit.converged).sum()
 
 
-def _groups(forget: Tensor, audit: Tensor, retain: Tensor) -> list[tuple[Tensor, Tensor]]:
+def _groups(forget: Tensor, audit: Tensor) -> list[tuple[Tensor, Tensor]]:
     """Rows of forget and of audit that face each other, one pair an auditor; from targets (n,)."""
-    if not torch.isin(forget, retain).any():  # whole classes are forgotten
-        return [(torch.arange(len(forget)), torch.arange(len(audit)))]
     groups = [(_rows(forget == kind), _rows(audit == kind)) for kind in forget.unique()]
     if not all(len(rows) for _, rows in groups):
         raise ValueError("a class of forget has no audit examples: give audit a larger share")
+    groups = [group for group in groups if len(group[0]) > 1]
+    if not groups:
+        raise ValueError("forget has no two examples of one class: the game needs more to forget")
     return groups
 
 

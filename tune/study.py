@@ -63,7 +63,7 @@ def run(spec: Spec, results: Path, address: str | None, say: Say, fresh: bool = 
                 f"{folder} holds another study of that name: give this one its own name, "
                 "or delete the other with --fresh"
             )
-    world = _world(spec, folder)  # before anything is touched: bad data must leave no trace
+    world = _world(spec, folder, say)  # before anything is touched: bad data must leave no trace
     if fresh:
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -78,13 +78,17 @@ def resume(name: str, results: Path, address: str | None, say: Say) -> Path:
     if not (folder / "spec.yaml").exists():
         raise SpecError(f"no study in {folder}: start one with `sgu-study run SPEC`")
     spec = stored_spec(folder)
-    return _search(spec, folder, _world(spec, folder), address, say)
+    return _search(spec, folder, _world(spec, folder, say), address, say)
 
 
-def _world(spec: Spec, folder: Path) -> World:
+def _world(spec: Spec, folder: Path, say: Say) -> World:
     """The data and who is forgotten. Raises DataError, or SpecError where they do not fit."""
+
+    def on_epoch(done: int, of: int) -> None:
+        say(f"measuring memorisation: epoch {done} of {of}")
+
     try:
-        return spec.base().world(folder.parent / "cache")
+        return spec.base().world(folder.parent / "cache", on_epoch)
     except DataError:
         raise
     except ValueError as error:

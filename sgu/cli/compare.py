@@ -32,6 +32,7 @@ COLUMNS = {
     "avg_gap": "gap %",
     "seconds": "seconds",
 }
+AUDIT_BATCH = 400  # forgot as well as 800 for a third of the time: benchmarks/audit_batch.py
 DEFAULT_METHODS = (*METHODS, f"{OVER}random_label")
 
 
@@ -74,7 +75,7 @@ def compare(
     torch.set_num_threads(threads or torch.get_num_threads())
     with one_line_errors("sgu compare", ValueError, OSError):
         given: dict[str, Any] = {"data": data, "subset": subset, "model": model, "seed": seed}
-        given |= changes(change or ())
+        given |= {"audit_batch": AUDIT_BATCH} | changes(change or ())
         made = Comparison(
             base=Experiment(**{name: given[name] for name in given if name in SETTINGS}),
             methods=tuple(name.strip() for name in only.split(",")),

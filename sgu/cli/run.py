@@ -125,7 +125,7 @@ def run(
     experiment: Experiment, cache: Path, save: Path | None = None, quiet: bool = False
 ) -> dict[str, dict[str, float]]:
     """Metrics of original, unlearned and retrained, by model and name."""
-    world, device = experiment.world(), default_device()
+    world, device = experiment.world(cache), default_device()
     found: dict[str, dict[str, float]] = {}
     console = Console(stderr=True, quiet=quiet)
     _say(console, experiment, world, device)

@@ -18,7 +18,7 @@ from sgu.data.splits import (
     subgroup_splits,
 )
 
-Name = Literal["random", "class", "most_memorised", "least_memorised", "subgroup"]
+ScenarioName = Literal["random", "class", "most_memorised", "least_memorised", "subgroup"]
 OF_CLASSES = ("class", "subgroup")
 Memorisation = Callable[[Source], Tensor]  # of each train example, (N,)
 
@@ -33,7 +33,7 @@ class Scenario:
     forget_classes: one or several. requests: parts in which it is asked for, one after the other.
     """
 
-    scenario: Name = "random"
+    scenario: ScenarioName = "random"
     forget_fraction: float = 0.1
     forget_classes: tuple[int, ...] = ()
     requests: int = 1
@@ -45,7 +45,10 @@ class Scenario:
         named = self.scenario in OF_CLASSES
         check(
             self,
-            scenario=(self.scenario in get_args(Name), f"one of {', '.join(get_args(Name))}"),
+            scenario=(
+                self.scenario in get_args(ScenarioName),
+                f"one of {', '.join(get_args(ScenarioName))}",
+            ),
             forget_fraction=(0 < self.forget_fraction < 1, "between 0 and 1"),
             forget_classes=(
                 bool(classes) == named and _are_numbers(classes),

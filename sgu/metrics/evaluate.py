@@ -21,7 +21,8 @@ SELECTING = ("forget", "val")
 
 def selection_metrics(model: nn.Module, world: World) -> Metrics:
     """What a search may look at: forget and val. The test split is not touched."""
-    return selection_of(score_world(model, world, SELECTING))
+    train, rows = world.part("retain")
+    return selection_of(score_world(model, world, SELECTING), train.targets.cpu()[rows].numpy())
 
 
 def all_metrics(model: nn.Module, world: World) -> Metrics:
@@ -29,26 +30,34 @@ def all_metrics(model: nn.Module, world: World) -> Metrics:
     return metrics_of(score_world(model, world))
 
 
-def selection_of(scored: Mapping[str, Scored]) -> Metrics:
-    """`selection_metrics` of splits scored before."""
+def selection_of(scored: Mapping[str, Scored], kept: np.ndarray) -> Metrics:
+    """`selection_metrics` of splits scored before. kept: targets (n,) of retain.
+
+    Accuracy counts the classes of retain, and forget is compared with held-out examples of its own
+    classes: a network that never saw a class misses its held-out examples, too, and an attack
+    against all classes would tell the class, not who was trained on.
+    """
     forget, val = (scored[split] for split in SELECTING)
+    acc = val.of_classes(kept).acc
     return {
         "forget_acc": forget.acc,
-        "val_acc": val.acc,
-        "val_error": 1 - val.acc,
-        **_attacked("val_mia", forget, val),
+        "val_acc": acc,
+        "val_error": 1 - acc,
+        **_attacked("val_mia", forget, val.of_classes(forget.targets)),
     }
 
 
 def metrics_of(scored: Mapping[str, Scored]) -> Metrics:
     """`all_metrics` of splits scored before. A `tpr_at_*` is left out, and so null in a row, where
     test is too small for it (`rates.too_few`)."""
-    forget, test = scored["forget"], scored["test"]
-    found = selection_of(scored) | _attacked("mia", forget, test) | _apart(forget, test)
+    forget, retain, test = scored["forget"], scored["retain"], scored["test"]
+    peers = test.of_classes(forget.targets)
+    found = selection_of(scored, retain.targets)
+    found |= _attacked("mia", forget, peers) | _apart(forget, peers)
     return found | {
-        "retain_acc": scored["retain"].acc,
-        "test_acc": test.acc,
-        "forget_test_gap": abs(forget.acc - test.acc),
+        "retain_acc": retain.acc,
+        "test_acc": test.of_classes(retain.targets).acc,
+        "forget_test_gap": abs(forget.acc - peers.acc),
         "utility_paper": found["val_acc"] - found["mia_acc"],
     }
 

@@ -61,6 +61,10 @@ class Scored:
         """What the auditor sees, too: logits and loss, (n, C + 1)."""
         return np.column_stack([self.logits, self.losses])
 
+    def of_classes(self, targets: np.ndarray) -> Scored:
+        """The examples of the classes that targets (n,) name."""
+        return self.take(np.isin(self.targets, targets))
+
     def take(self, rows: np.ndarray) -> Scored:
         """The examples `rows`, indices or a mask."""
         return Scored(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})

@@ -46,7 +46,8 @@ def slices(
     scores (forget,), say of memorisation, whose quantiles split forget in `bins` parts of one size,
     each compared with all non-members.
     """
-    members, heldout = scored["forget"], scored[against]
+    members = scored["forget"]
+    heldout = scored[against].of_classes(members.targets)
     parts = list(_parts(by, members, heldout, bins))
     judged = cross_fit(attack_of(attack), members, heldout, seed)
     kind = by if isinstance(by, str) else "percentile"

@@ -6,6 +6,7 @@ splits, equal numbers of both. 0.5 is a guess; the target is the retrained model
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,9 +48,10 @@ def loss_attack(forget: np.ndarray, heldout: np.ndarray, seed: int = 0) -> LossA
             "infinite: the model has diverged, lower its learning rate"
         )
     members = np.repeat([True, False], len(losses) // 2)
-    folds = StratifiedShuffleSplit(n_splits=SPLITS, random_state=seed).split(members, members)
+    judged = max(2, math.ceil(0.1 * len(members)))  # a tenth, and one of either side or more
+    folds = StratifiedShuffleSplit(SPLITS, test_size=judged, random_state=seed)
     with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
-        found = [_judged(losses, members, *fold) for fold in folds]
+        found = [_judged(losses, members, *fold) for fold in folds.split(members, members)]
     return LossAttack(*np.mean(found, 0).tolist())
 
 

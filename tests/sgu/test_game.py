@@ -233,14 +233,15 @@ def test_scores_are_those_of_the_statistics_asked_for(toy, statistics):
     assert (seen[:, None] - logits).abs().amax(2).amin(1).max() < 1e-4
 
 
-def test_whole_classes_face_one_auditor(toy):
+def test_a_forgotten_class_faces_held_out_examples_of_its_own(toy):
     world = toy(class_splits(toy().source, [1]))
     auditor = Watched()
     match = match_of(world, auditor=auditor, folds=2)
     match.play(linear())
     ((scores, _, _),) = auditor.seen
     assert len(scores) == 2  # folds x 1
-    assert match.counts.tolist() == [min(len(world.splits.forget), len(world.splits.audit))]
+    peers = int((world.examples("audit").targets == 1).sum())
+    assert match.counts.tolist() == [min(len(world.splits.forget), peers)]
 
 
 class TestBatches:

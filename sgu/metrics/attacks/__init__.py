@@ -44,9 +44,11 @@ def attack_of(name: str) -> Callable[[], Attack]:
 
 
 def _record(scored: Mapping[str, Scored], against: str, name: str, seed: int) -> Record:
-    make, heldout = attack_of(name), scored[against]
-    found = report(make, scored["forget"], heldout, attack=name, against=against, seed=seed)
+    make, forget = attack_of(name), scored["forget"]
+    peers = scored[against].of_classes(forget.targets)
+    found = report(make, forget, peers, attack=name, against=against, seed=seed)
     if "retain" not in scored:
         return found
-    stay = cross_fit(make, scored["retain"], heldout, seed)
+    retain = scored["retain"]
+    stay = cross_fit(make, retain, scored[against].of_classes(retain.targets), seed)
     return replace(found, retain_mia_auc=stay.auc(seed=seed))
