@@ -1,0 +1,111 @@
+"""The band holds one more retrained model as often as it promises; verdicts point the right way."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from sgu.metrics.band import KINDS, Band, band, bands, half_width, verdicts
+
+MODELS = [
+    {"forget_acc": 0.60, "test_acc": 0.61, "val_acc": 0.6, "mia_acc": 0.50, "val_error": 0.4},
+    {"forget_acc": 0.62, "test_acc": 0.62, "val_acc": 0.6, "mia_acc": 0.51, "val_error": 0.4},
+    {"forget_acc": 0.61, "test_acc": 0.63, "val_acc": 0.6, "mia_acc": 0.52, "val_error": 0.4},
+]
+
+
+@pytest.mark.parametrize("models", [2, 3, 5, 10])
+def test_one_more_normal_value_is_inside_95_times_in_100(models: int):
+    """20,000 samples: within 4 deviations of a binomial share."""
+    samples = np.random.default_rng(models).normal(0.5, 0.01, (20_000, models + 1))
+    mean, sd = samples[:, :-1].mean(1), samples[:, :-1].std(1, ddof=1)
+    share = (abs(samples[:, -1] - mean) <= half_width(models) * sd).mean()
+    assert share == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / 20_000))
+
+
+def test_it_is_what_the_formula_gives_by_hand():
+    """t_{2, .975} = 4.302653 (tables)."""
+    made = band("forget_acc", [0.60, 0.62, 0.61])
+    reach = 4.302653 * 0.01 * math.sqrt(4 / 3)
+    assert (made.mean, made.sd, made.models) == (pytest.approx(0.61), pytest.approx(0.01), 3)
+    assert (made.low, made.high) == (pytest.approx(0.61 - reach), pytest.approx(0.61 + reach))
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "low", "high"),
+    [
+        ("retain_acc", [0.9, 1.0], 0.0, 1.0),
+        ("wasserstein", [0.1, 5.0], 0.0, math.inf),
+        ("utility_paper", [-0.9, 0.9], -1.0, 1.0),
+    ],
+)
+def test_it_stays_within_the_metric_s_range(name, values, low, high):
+    made = band(name, values)
+    assert made.low == low
+    assert made.high == high if high < math.inf else 5.0 < made.high < math.inf
+
+
+def test_one_model_makes_no_band():
+    with pytest.raises(ValueError, match="2 or more"):
+        bands(MODELS[:1])
+
+
+def test_a_metric_that_one_model_has_not_gets_none():
+    some = [*MODELS[:2], {**MODELS[2], "mia_acc": None}]
+    assert set(bands(some)) == set(MODELS[0]) - {"mia_acc"}
+    assert "seconds" not in bands([{**each, "seconds": 1.0} for each in MODELS])
+
+
+def test_each_of_the_models_is_inside_and_so_is_the_end():
+    of = bands(MODELS)
+    for each in MODELS:
+        assert set(verdicts(each, of).values()) == {"inside"}
+    assert of["val_acc"].sd == 0
+    assert of["val_acc"].verdict(0.6) == "inside"
+    assert of["forget_acc"].verdict(of["forget_acc"].high) == "inside"
+
+
+def one(name: str) -> Band:
+    return Band(name=name, mean=0.5, sd=0.01, low=0.45, high=0.55, models=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "above", "below"),
+    [
+        ("forget_acc", "under-forgotten", "over-forgotten"),
+        ("tpr_at_1", "under-forgotten", "over-forgotten"),
+        ("rmia_auc", "under-forgotten", "over-forgotten"),
+        ("mia_acc", "under-forgotten", "over-forgotten"),
+        ("test_acc", "better", "worse"),
+        ("retain_acc", "better", "worse"),
+        ("val_error", "worse", "better"),
+        ("avg_gap", "worse", "better"),
+    ],
+)
+def test_the_side_says_which_failure_it_is(name, above, below):
+    assert one(name).verdict(0.6) == above
+    assert one(name).verdict(0.4) == below
+    assert one(name).verdict(0.5) == "inside"
+
+
+def test_an_attack_finds_over_forgetting_too():
+    """It stands out by being known too little: nobody should call that under-forgotten."""
+    of = bands(MODELS)
+    known = {"forget_acc": 0.95, "test_acc": 0.62, "mia_acc": 0.7}
+    wiped = {"forget_acc": 0.10, "test_acc": 0.62, "mia_acc": 0.9}
+    assert verdicts(known, of)["mia_acc"] == "under-forgotten"
+    assert verdicts(wiped, of)["mia_acc"] == "over-forgotten"
+    assert verdicts(wiped, of)["forget_acc"] == "over-forgotten"
+    assert verdicts(wiped, of)["val_acc"] is None
+    assert one("mia_acc").verdict(0.6, remembers=False) == "over-forgotten"
+
+
+def test_a_value_that_is_none_is_no_verdict():
+    with pytest.raises(ValueError, match="need a number"):
+        one("ks").verdict(math.nan)
+
+
+def test_every_kind_is_known():
+    assert set(KINDS.values()) == {"memory", "attack", "utility", "cost"}

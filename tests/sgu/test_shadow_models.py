@@ -1,0 +1,76 @@
+"""The attacks on real networks: the original must fail them, a retrained one must pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+import torch
+
+from sgu.ensembles import Logits, Shadows, ensemble, oracles, originals, shadows, unlearned
+from sgu.experiment import Experiment
+from sgu.metrics.shadow import Klom, evidence, klom, shadow_report
+from sgu.world import World
+
+pytestmark = pytest.mark.slow
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def experiment() -> Experiment:
+    return Experiment.of(
+        subset=600, forget_fraction=0.2, pretrain_epochs=16, method="finetune", epochs=1, lr=1e-4
+    )
+
+
+@pytest.fixture(scope="module")
+def world(experiment: Experiment) -> World:
+    return experiment.world()
+
+
+@pytest.fixture(scope="module")
+def design(experiment: Experiment, world: World) -> Shadows:
+    return shadows(experiment, world, 2)
+
+
+@pytest.fixture(scope="module")
+def found(
+    experiment: Experiment, world: World, design: Shadows, tmp_path_factory: pytest.TempPathFactory
+) -> Mapping[str, list[Logits]]:
+    """Four shadow models and two networks of each other kind."""
+    asked = {
+        "shadows": design.members,
+        "u_shadows": design.unlearned(experiment, world),
+        "oracles": oracles(experiment, world, 2),
+        "originals": originals(experiment, world, 2),
+        "unlearned": unlearned(experiment, world, 2),
+    }
+    members = [member for group in asked.values() for member in group]
+    logits = iter(ensemble(members, world, tmp_path_factory.mktemp("cache"), CPU))
+    return {name: [next(logits) for _ in group] for name, group in asked.items()}
+
+
+@pytest.mark.parametrize(
+    ("attack", "by"), [("rmia", "shadows"), ("lira", "shadows"), ("u_lira", "u_shadows")]
+)
+def test_the_original_fails_and_a_retrained_model_passes(attack, by, found, design, world):
+    def auc(model: Logits):
+        return shadow_report(attack, evidence(model, found[by], design, world)).auc
+
+    assert auc(found["originals"][0]).low > 0.6
+    assert 0.5 in auc(found["oracles"][0])
+
+
+def test_klom_tells_originals_from_retrained_models_on_forget(found, world):
+    """A method that does next to nothing is as far away as the originals are."""
+    far: list[Klom] = [klom(found[k], found["oracles"], world) for k in ("originals", "unlearned")]
+    for each in far:
+        assert each.forget.mean > 3 * each.test.mean
+        assert each.forget.mean > 3 * each.nothing.mean
+        assert (each.retrained, each.unlearned) == (2, 2)
+    assert far[0].forget.mean == pytest.approx(far[1].forget.mean, rel=0.2)
+
+
+def test_as_many_shadow_models_as_the_design_has(found, design, world):
+    with pytest.raises(ValueError, match="3 shadow models; the design has 4"):
+        evidence(found["originals"][0], found["shadows"][:3], design, world)
