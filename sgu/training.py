@@ -28,7 +28,7 @@ class Diverged(RuntimeError):
 class Optimisation:
     """How weights are updated. lr: the schedule's highest; momentum: Nesterov's, of sgd alone.
 
-    epochs = 0 trains nothing.
+    epochs = 0 trains nothing. compile: by torch.compile, which needs a C++ compiler on the CPU.
     """
 
     epochs: int
@@ -39,6 +39,7 @@ class Optimisation:
     batch_size: int = 128
     schedule: str = "cosine"
     augment: bool = False
+    compile: bool = False
 
     def __post_init__(self) -> None:
         check(
@@ -157,11 +158,12 @@ def train(
     generator = torch.Generator().manual_seed(seed)
     augmentation = generator if optimisation.augment else None
     optimiser, schedule = make_optimiser(model, optimisation, max(sum(lengths), 1))
+    network: Any = torch.compile(model) if optimisation.compile else model
 
     def loss_of(rows: Tensor, objective: Objective) -> Tensor:
         inputs, targets = examples.at(rows, device)
         with precision(device):
-            return objective(model, Batch(rows, pipeline.prepare(inputs, augmentation), targets))
+            return objective(network, Batch(rows, pipeline.prepare(inputs, augmentation), targets))
 
     with restoring_modes(model):
         model.train()

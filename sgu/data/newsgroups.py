@@ -19,7 +19,7 @@ from torch import Tensor
 from sgu.data.base import Source, make_source
 from sgu.data.errors import DataError
 from sgu.data.examples import Examples
-from sgu.data.published import _patience as patience
+from sgu.data.published import patience
 from sgu.data.stored import root
 
 CACHE = "20news-bydate_py3.pkz"  # scikit-learn's name for it

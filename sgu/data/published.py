@@ -56,7 +56,7 @@ class Published:
         for archive, md5 in self.archives.items():
             if check_integrity(folder / archive, md5):
                 (temporary / archive).symlink_to(folder / archive)
-        with _patience():
+        with patience():
             self.download(temporary)
         for file in self.files:
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +124,7 @@ def _unfit(folder: Path, files: dict[str, str]) -> list[str]:
 
 
 @contextmanager
-def _patience() -> Iterator[None]:
+def patience() -> Iterator[None]:
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(PATIENCE)
     try:

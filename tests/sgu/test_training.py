@@ -1,16 +1,15 @@
 """Training: repeatable to the bit, modes and buffers restored, and able to learn."""
 
 import copy
+import shutil
 from collections.abc import Iterator
 
 import pytest
 import torch
 from torch import nn
 
-from sgu.data.examples import Shape
 from sgu.data.sources import Examples
 from sgu.inference import batch_statistics, evaluating, predict
-from sgu.models import PRETRAIN, build
 from sgu.training import SCHEDULES, Diverged, Optimisation, Pipeline, batches, make_optimiser, train
 
 
@@ -221,9 +220,13 @@ def test_an_impossible_optimisation_is_refused_by_name(wrong):
         Optimisation(**({"epochs": 1, "lr": 0.1} | wrong))
 
 
-def test_every_default_trains_its_model_one_step():
-    images = random_images(8, 32)
-    for name, optimisation in PRETRAIN.items():
-        model = build(name, Shape(4), 0)
-        fit(model, images, batch_size=8, epochs=1, lr=optimisation.lr)
-        assert predict(model, images, Pipeline.of(images.inputs)).isfinite().all()
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_network_learns_the_same():
+    images, networks = random_images(64), [tiny_net(), tiny_net()]
+    for network, compiled in zip(networks, (False, True), strict=True):
+        fit(network, images, compile=compiled)
+    plain, compiled = (network.state_dict() for network in networks)
+    assert plain.keys() == compiled.keys()
+    for name, value in plain.items():
+        torch.testing.assert_close(compiled[name], value, rtol=1e-3, atol=1e-4)
