@@ -94,7 +94,7 @@ class Experiment:
 
     def settings(self) -> dict[str, Any]:
         """Everything needed to run it again, as plain values: `Experiment.of(**settings)`."""
-        own = asdict(self)
+        own = asdict(self) | {"forget_classes": list(self.asked().forget_classes)}
         return own | own.pop("options")
 
     def unlearner(self) -> Method:
