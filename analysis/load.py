@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from analysis.schema import EPOCHS, REQUIRED, SCHEMA_VERSION, STATUSES, TRIALS
+from analysis.schema import EPOCHS, KEY, REFERENCES, REQUIRED, SCHEMA_VERSION, STATUSES, TRIALS
 
 
 def load_study(path: str | Path) -> pd.DataFrame:
@@ -29,7 +29,7 @@ def load_study(path: str | Path) -> pd.DataFrame:
     frame = _read_folder(Path(path), "trials", TRIALS)
     ranked = frame.assign(_complete=frame["status"] == "complete")
     ranked = ranked.sort_values(["_complete", "attempt"], kind="stable").drop(columns="_complete")
-    return _last(ranked, ["study", "trial_id"])
+    return _last(ranked, list(KEY))
 
 
 def load_epochs(path: str | Path) -> pd.DataFrame:
@@ -41,7 +41,7 @@ def load_epochs(path: str | Path) -> pd.DataFrame:
         FileNotFoundError: the folder holds no epochs that can be read.
     """
     frame = _read_folder(Path(path), "epochs", EPOCHS)
-    return _last(frame.sort_values("attempt", kind="stable"), ["study", "trial_id", "epoch"])
+    return _last(frame.sort_values("attempt", kind="stable"), [*KEY, "epoch"])
 
 
 def _last(frame: pd.DataFrame, key: list[str]) -> pd.DataFrame:
@@ -76,18 +76,31 @@ def _read(file: Path, schema: pa.Schema) -> pa.Table | None:
 
 
 def _upgraded(table: pa.Table) -> pa.Table:
-    """A table of schema version 1, which knew random forgetting alone, as one of this version."""
+    """A table of an older schema version as one of this version.
+
+    Version 1 knew random forgetting alone; 2 had neither cells nor phases, and epochs no seed.
+    """
     names = table.column_names
-    if "schema_version" not in names or set(table["schema_version"].to_pylist()) != {1}:
+    versions = set(table["schema_version"].to_pylist()) if "schema_version" in names else set()
+    if len(versions) != 1 or not versions <= {1, 2}:
         return table
-    added: dict[str, Any] = {"schema_version": SCHEMA_VERSION}
+    added: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "phase": "search"}
     if "config" in names:
-        added |= {"scenario": "random", "requests": 1, "forget_fraction": None}
+        methods, data = (table[name].to_pylist() for name in ("method", "dataset"))
+        added["cell"] = [_cell(*pair) for pair in zip(data, methods, strict=True)]
+        if versions == {1}:
+            added |= {"scenario": "random", "requests": 1, "forget_fraction": None}
     rest = table.rename_columns({"retain_loss": "train_loss"} if "retain_loss" in names else {})
     rest = rest.drop_columns(["schema_version"])
-    for name, value in added.items():
-        rest = rest.append_column(name, pa.array([value] * len(table)))
+    for name in added.keys() - set(rest.column_names):
+        value = added[name]
+        values = value if isinstance(value, list) else [value] * len(table)
+        rest = rest.append_column(name, pa.array(values))
     return rest
+
+
+def _cell(data: str, method: str) -> str:
+    return data if method in REFERENCES else f"{data}/{method}"
 
 
 def _completed(table: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -12,7 +12,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 REFERENCES = ("original", "retrain")
 """Methods that are controls, not candidates: never part of a front."""
@@ -140,6 +140,42 @@ METRICS = _metrics(
         title="tug of war: (1-|dFA|)(1-|dRA|)(1-|dTA|), d to retrained",
         reads_test=True,
     ),
+    Metric(
+        name="rmia_auc",
+        goal="min",
+        reference=1.0,
+        title="AUC of offline RMIA, forget vs test",
+        reads_test=True,
+    ),
+    Metric(
+        name="lira_auc",
+        goal="min",
+        reference=1.0,
+        title="AUC of offline LiRA, forget vs test",
+        reads_test=True,
+    ),
+    Metric(
+        name="u_lira_auc",
+        goal="min",
+        reference=1.0,
+        title="AUC of U-LiRA, forget vs test",
+        reads_test=True,
+    ),
+    Metric(
+        name="klom",
+        goal="min",
+        reference=10.0,
+        title="KLoM on forget, mean over examples",
+        unit="nats",
+    ),
+    Metric(
+        name="relearn_steps",
+        goal="max",
+        reference=0.0,
+        title="steps to relearn forget",
+        unit="steps",
+        target="retrained",
+    ),
     Metric(name="seconds", goal="min", reference=3600.0, title="unlearning time", unit="s"),
     Metric(name="game_seconds", goal="min", reference=3600.0, title="time in the game", unit="s"),
     Metric(
@@ -149,6 +185,14 @@ METRICS = _metrics(
         title="time solving the auditor",
         unit="s",
     ),
+    Metric(
+        name="examples_seen",
+        goal="min",
+        reference=1e9,
+        title="examples through the network, forward and backward",
+        unit="examples",
+    ),
+    Metric(name="peak_memory", goal="min", reference=1e6, title="peak memory", unit="MiB"),
 )
 
 SELECTABLE = tuple(name for name, metric in METRICS.items() if not metric.reads_test)
@@ -156,10 +200,21 @@ SELECTABLE = tuple(name for name, metric in METRICS.items() if not metric.reads_
 
 STATUSES = ("complete", "pruned", "failed")
 
+PHASES = ("search", "confirm", "scaling")
+"""What a row was run for: proposed by a search (and its controls), the front on fresh seeds, or a
+sweep of sizes. Fronts are made of search rows."""
+
+KEY = ("study", "cell", "trial_id", "seed")
+"""What tells rows apart, and attempts at one row together. A trial is a configuration; run with
+several seeds, it has a row for each."""
+
 _IDENTITY = [
     ("schema_version", pa.int32()),
     ("study", pa.string()),
-    ("trial_id", pa.string()),
+    ("cell", pa.string()),  # data/method, or the data alone for references
+    ("trial_id", pa.string()),  # a number; original, retrain, and retrain-1, ... of the null band
+    ("seed", pa.int64()),
+    ("phase", pa.string()),
     ("attempt", pa.int32()),
 ]
 _CONFIGURATION = [
@@ -169,7 +224,6 @@ _CONFIGURATION = [
     ("requests", pa.int32()),
     ("forget_fraction", pa.float64()),
     ("method", pa.string()),
-    ("seed", pa.int64()),
     ("alpha", pa.float64()),
     ("reg", pa.float64()),
     ("solve_every", pa.int64()),  # optimiser steps; "epoch" is stored as the steps of one
@@ -190,6 +244,8 @@ _PROVENANCE = [
     ("versions", pa.string()),  # JSON
     ("started", pa.timestamp("us", tz="UTC")),
     ("wall_seconds", pa.float64()),
+    ("device_seconds", pa.float64()),  # busy on the device; null on a CPU
+    ("host_class", pa.string()),  # processor, cores and memory, such as "x86_64, 2 cores, 24 GiB"
 ]
 
 TRIALS = pa.schema(
@@ -198,6 +254,10 @@ TRIALS = pa.schema(
         ("status", pa.string()),
         ("reason", pa.string()),
         *_CONFIGURATION,
+        ("train_examples", pa.int64()),  # retain and forget
+        ("classes", pa.int64()),
+        ("audit_examples", pa.int64()),  # held-out ones that the game may take
+        ("workers", pa.int64()),  # trials at a time
         *((name, pa.float64()) for name in METRICS),
         *_PROVENANCE,
     ]

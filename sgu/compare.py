@@ -29,11 +29,11 @@ from sgu.methods import method_class, plays, search_space
 from sgu.metrics import against_retrained, all_metrics
 from sgu.provenance import code_version
 from sgu.references import Kind, Reference, recipe, reference
-from sgu.rows import ROW, Row, Started, context, described
+from sgu.rows import ROW, Row, Started, cell, context, described
 from sgu.training import Diverged
 from sgu.world import World
 
-SCHEMA_VERSION = 2  # of analysis.schema; a test holds them together
+SCHEMA_VERSION = 3  # of analysis.schema; a test holds them together
 KINDS: tuple[Kind, Kind] = ("original", "retrain")
 Say = Callable[[str], None]
 
@@ -144,6 +144,7 @@ class Stage:
             | context(own, self.world)
             | measure()
         )
+        row["cell"] = cell(row["dataset"], row["method"])
         row |= begin.provenance(self.device) | {"config": config}
         row["versions"] = json.dumps(row["versions"])
         _write(path, row)

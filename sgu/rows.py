@@ -16,7 +16,13 @@ from sgu.provenance import code_version, device_name, versions
 from sgu.world import World
 
 Row = dict[str, Any]
-ROW: Row = {"status": "complete", "reason": None, "attempt": 0, "control": True}
+ROW: Row = {
+    "status": "complete",
+    "reason": None,
+    "phase": "search",
+    "attempt": 0,
+    "control": True,
+}
 GAME = ("alpha", "reg", "solve_every", "update")
 
 
@@ -29,11 +35,19 @@ def context(experiment: Experiment, world: World) -> Row:
         "scenario": experiment.scenario,
         "requests": experiment.requests,
         "forget_fraction": len(world.splits.forget) / len(world.source.train),
+        "train_examples": len(world.source.train),
+        "classes": world.source.num_classes,
+        "audit_examples": len(world.splits.audit),
         "code_version": version,
         "code_dirty": dirty,
         "data_fingerprint": world.source.fingerprint,
         "split_digest": world.splits.digest,
     }
+
+
+def cell(dataset: str, method: str) -> str:
+    """Where a row belongs: data and method; a reference, to its data alone."""
+    return dataset if method in ("original", "retrain") else f"{dataset}/{method}"
 
 
 def described(settings: Row, kind: str | None = None) -> Row:

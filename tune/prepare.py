@@ -11,7 +11,7 @@ import ray
 
 from sgu.metrics import against_retrained
 from sgu.references import Kind
-from sgu.rows import ROW, Row, context, described
+from sgu.rows import ROW, Row, cell, context, described
 from sgu.world import World
 from tune.sink import Say
 from tune.spec import Spec
@@ -61,6 +61,7 @@ def prepare(
     for kind, row in zip(KINDS, (original, retrained), strict=True):
         if kind not in set(rows["method"]):
             columns, gap = described(base.settings(), kind), against_retrained(row, retrained)
-            store.trial(ROW | context(base, world) | columns | row | gap | {"trial_id": kind})
+            where = {"trial_id": kind, "cell": cell(world.source.name, kind)}
+            store.trial(ROW | context(base, world) | columns | row | gap | where)
     say(f"both are ready after {time.perf_counter() - begin:.0f} s")
     return Prepared(ray.put(weights), original["original_digest"], retrained)

@@ -10,7 +10,7 @@ from typing import Any
 from ray.tune import Callback
 
 from sgu.metrics import against_retrained
-from sgu.rows import ROW, Row, described
+from sgu.rows import ROW, Row, cell, described
 from tune.store import Store
 
 Say = Callable[[str], None]
@@ -59,12 +59,13 @@ class Sink(Callback):
         settings, identity = trial.config["settings"], ("trial_id", "control")
         row = ROW | self.shared | described(settings) | measured
         row |= {name: trial.config[name] for name in identity}
+        row["cell"] = cell(row["dataset"], row["method"])
         if "failure" in measured:
             row |= {"status": "failed", "reason": measured["failure"]}
         else:
             row |= against_retrained(row, self.retrained)
         epochs = [
-            ROW | epoch | {"trial_id": row["trial_id"]}
+            ROW | epoch | {name: row[name] for name in ("cell", "trial_id", "seed")}
             for epoch in self.epochs.pop(trial.trial_id, [])
         ]
         self.unwritten.append((row, epochs))

@@ -29,8 +29,9 @@ def trial(trial_id: str, **columns: object) -> dict:
     """A complete trial's row with its identity and provenance filled in."""
     row: dict = dict.fromkeys(TRIALS.names)
     row |= {
-        "schema_version": SCHEMA_VERSION, "study": "demo", "trial_id": trial_id, "attempt": 0,
-        "status": "complete", "dataset": "digits", "model": "mlp", "method": "sg", "seed": 0,
+        "schema_version": SCHEMA_VERSION, "study": "demo", "cell": "digits/sg",
+        "trial_id": trial_id, "phase": "search", "attempt": 0, "status": "complete",
+        "dataset": "digits", "model": "mlp", "method": "sg", "seed": 0,
         "control": False, "unsolved": 0, "code_version": "abc1234", "code_dirty": False,
         "data_fingerprint": "d" * 64, "split_digest": "e" * 64, "original_digest": "f" * 64,
         "device": "cpu", "threads": 2, "host": "worker-1", "wall_seconds": 12.5,

@@ -39,7 +39,7 @@ def test_json_agrees_with_the_library(study):
 
 def test_csv_has_the_front_s_rows(study):
     lines = run(study, "front", "demo", "--csv").stdout.splitlines()
-    assert lines[0].startswith("schema_version,study,trial_id")
+    assert lines[0].startswith("schema_version,study,cell,trial_id,seed")
     assert len(lines) == 1 + len(pareto_front(load_study(study)))
 
 

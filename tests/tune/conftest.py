@@ -15,7 +15,12 @@ from sgu.rows import ROW, described
 SHARED = {
     "dataset": "embedded",
     "model": "small_cnn",
+    "cell": "embedded/sg",
     "scenario": "random",
+    "train_examples": 4000,
+    "classes": 10,
+    "audit_examples": 800,
+    "workers": 2,
     "requests": 1,
     "forget_fraction": 0.1,
     "code_version": "abc",
@@ -29,6 +34,8 @@ SHARED = {
     "versions": {"python": "3.11"},
     "started": datetime(2026, 1, 2, tzinfo=UTC),
     "wall_seconds": 1.5,
+    "device_seconds": 0.5,
+    "host_class": "x86_64, 2 cores, 24 GiB",
     "unsolved": 0,
 }
 
