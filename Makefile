@@ -3,7 +3,7 @@ PYTHON ?= python3
 STUDY ?= default
 BIN := .venv/bin
 
-.PHONY: setup study test lint bench clean
+.PHONY: setup study test test-all lint bench clean
 
 setup: .venv/ready
 
@@ -20,6 +20,9 @@ study: setup
 	$(BIN)/sgu-report html $(STUDY)
 
 test: setup
+	$(BIN)/pytest -m "not long"
+
+test-all: setup
 	$(BIN)/pytest
 
 lint: setup
