@@ -40,8 +40,8 @@ def ensemble(
     """The logits of each member: loaded from the cache, or trained and put there.
 
     Members that are trained alike and unlearned differently are one job with one training.
-    device: default a GPU where there is one. Raises what training and `unlearn` raise where one
-    breaks down; what was trained before it is kept.
+    device: default a GPU where there is one, where the training runs. Raises what training and
+    `unlearn` raise where one breaks down; what was trained before it is kept.
     """
     for member in members:
         if member.data_fingerprint != world.source.fingerprint:
@@ -52,7 +52,7 @@ def ensemble(
     paths = [Path(cache) / member.filename for member in members]
     missing = {path: m for path, m in zip(paths, members, strict=True) if not path.is_file()}
     jobs = _by_training(list(missing.values()))
-    work = partial(train_and_unlearn, world=world, device=device or default_device())
+    work = partial(train_and_unlearn, world=world, device=device)
     for job, found in zip(jobs, run(work, jobs), strict=True):
         for member, logits in zip(job, found, strict=True):
             logits.save(Path(cache) / member.filename, member.settings)
@@ -60,9 +60,10 @@ def ensemble(
 
 
 def train_and_unlearn(
-    members: Sequence[Member], world: World, device: torch.device
+    members: Sequence[Member], world: World, device: torch.device | None = None
 ) -> list[Logits]:
     """The logits of members that are trained alike: trained once, then unlearned one by one."""
+    device = device or default_device()
     first, clock = members[0], Clock(device)
     examples = combined(world.source, first.rows)
     model = build(first.model, world.source.shape, first.seed).to(device)

@@ -1,0 +1,97 @@
+"""Ensembles as tasks of a real Ray: the loop's bits, in order, worker deaths and errors and all."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import ray
+import torch
+
+from sgu.ensembles import ensemble, oracles, shadows
+from sgu.experiment import Experiment
+from sgu.training import Diverged
+from sgu.world import World
+from tune.mapping import on_ray
+
+pytestmark = pytest.mark.slow
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cluster() -> Iterator[None]:
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+def test_it_trains_what_a_loop_trains(world: World, tmp_path: Path):
+    """Shadow models, their unlearned successors from one training each, and an oracle: to the bit,
+    and all of them in the cache."""
+    experiment = Experiment.of(subset=400, pretrain_epochs=1, epochs=1, method="finetune")
+    design = shadows(experiment, world, 2)
+    members = [*design.members[:2], *design.unlearned(experiment, world)[:2]]
+    members += oracles(experiment, world, 1)
+    found = ensemble(members, world, tmp_path / "ray", run=on_ray())
+    expected = ensemble(members, world, tmp_path / "loop", CPU)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert torch.equal(ours.train, theirs.train)
+        assert torch.equal(ours.heldout, theirs.heldout)
+    names = {path.name for path in (tmp_path / "ray").iterdir()}
+    assert names == {member.filename for member in members}
+
+
+def test_results_keep_the_order_and_come_before_the_last_is_there():
+    def slower(seconds: float) -> float:
+        time.sleep(seconds)
+        return seconds
+
+    begin, results = time.perf_counter(), on_ray()(slower, [1.0, 0.0, 30.0])
+    assert [next(results), next(results)] == [1.0, 0.0]
+    results.close()
+    assert time.perf_counter() - begin < 20
+
+
+def test_the_function_is_stored_once(tmp_path: Path):
+    class Heavy:
+        def __reduce__(self):
+            (tmp_path / str(time.perf_counter_ns())).touch()
+            return (int, (7,))
+
+    heavy = Heavy()
+    assert list(on_ray()(lambda job: job + heavy, range(5))) == [7, 8, 9, 10, 11]
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_task_whose_worker_dies_runs_again(tmp_path: Path):
+    def dies_once(job: int) -> int:
+        mark = tmp_path / str(job)
+        if job == 1 and not mark.exists():
+            mark.touch()
+            os._exit(1)
+        return job
+
+    assert list(on_ray()(dies_once, range(3))) == [0, 1, 2]
+    assert (tmp_path / "1").exists()
+
+
+def test_what_the_function_raises_is_raised_as_it_is_and_the_rest_stops(tmp_path: Path):
+    def diverges(job: int) -> None:
+        if job == 0:
+            raise Diverged("loss is nan")
+        time.sleep(5)
+        (tmp_path / str(job)).touch()
+
+    with pytest.raises(Diverged) as caught:
+        list(on_ray()(diverges, range(6)))
+    assert str(caught.value) == "loss is nan"
+    time.sleep(6)
+    assert len(list(tmp_path.iterdir())) == 0
+
+
+@pytest.mark.parametrize("cpus", [1, 2])
+def test_a_task_has_as_many_threads_as_processors(cpus: int):
+    assert list(on_ray(cpus)(lambda _: torch.get_num_threads(), [0])) == [cpus]
