@@ -1,7 +1,7 @@
 """Reads a study's Parquet files: fronts, hypervolumes, tables, charts and a page about it."""
 
 from analysis.charts import effect_chart, epochs_chart, front_chart, save, split_chart
-from analysis.load import load_epochs, load_study
+from analysis.load import load_epochs, load_losses, load_study
 from analysis.pareto import hypervolume, pareto_front
 from analysis.report import write_report
 from analysis.schema import METRICS, SELECTABLE
@@ -14,6 +14,7 @@ __all__ = [
     "front_chart",
     "hypervolume",
     "load_epochs",
+    "load_losses",
     "load_study",
     "pareto_front",
     "save",

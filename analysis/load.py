@@ -15,7 +15,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from analysis.schema import EPOCHS, KEY, REFERENCES, REQUIRED, SCHEMA_VERSION, STATUSES, TRIALS
+from analysis.schema import (
+    EPOCHS,
+    KEY,
+    LOSSES,
+    REFERENCES,
+    REQUIRED,
+    SCHEMA_VERSION,
+    STATUSES,
+    TRIALS,
+)
 
 
 def load_study(path: str | Path) -> pd.DataFrame:
@@ -42,6 +51,16 @@ def load_epochs(path: str | Path) -> pd.DataFrame:
     """
     frame = _read_folder(Path(path), "epochs", EPOCHS)
     return _last(frame.sort_values("attempt", kind="stable"), [*KEY, "epoch"])
+
+
+def load_losses(path: str | Path) -> pd.DataFrame:
+    """Histograms of losses, one row a trial, split and bin, columns as `schema.LOSSES`.
+
+    Raises:
+        FileNotFoundError: the folder holds no losses that can be read.
+    """
+    frame = _read_folder(Path(path), "losses", LOSSES)
+    return _last(frame.sort_values("attempt", kind="stable"), [*KEY, "split", "low"])
 
 
 def _last(frame: pd.DataFrame, key: list[str]) -> pd.DataFrame:

@@ -279,3 +279,14 @@ EPOCHS = pa.schema(
     ]
 )
 """One row a report of a trial; the test split is left for the last one, in `TRIALS`."""
+
+LOSSES = pa.schema(
+    [
+        *_IDENTITY,
+        ("split", pa.string()),  # forget, val or test
+        ("low", pa.float64()),  # nats
+        ("high", pa.float64()),
+        ("count", pa.int64()),  # examples of a loss from low to high
+    ]
+)
+"""One row a bin of the histogram of a finished trial's or control's losses on a split."""

@@ -20,7 +20,7 @@ from sgu.game import Game, Round
 from sgu.inference import device_of
 from sgu.memorisation import Progress, memorisation
 from sgu.methods import GAME, OVER, Method, Run, method_class, plays
-from sgu.metrics import all_metrics, selection_metrics
+from sgu.metrics import Bin, loss_histograms, metrics_of, score_world, selection_metrics
 from sgu.models import pretraining
 from sgu.training import Diverged
 from sgu.world import World
@@ -165,11 +165,12 @@ AUDITORS: dict[str, Callable[[Experiment], Auditor]] = {
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """An unlearned model, its metrics by the names of `analysis.schema`, the auditor's unsolved
-    problems, and the optimiser steps of an epoch (None where there was none)."""
+    """An unlearned model, its metrics by the names of `analysis.schema`, its losses as histograms,
+    the auditor's unsolved problems, and the optimiser steps of an epoch (None: there was none)."""
 
     model: nn.Module
     metrics: dict[str, float]
+    losses: list[Bin]
     unsolved: int
     epoch_steps: int | None
 
@@ -207,8 +208,15 @@ def unlearn(
         "game_seconds": clock.seconds("game"),
         "solve_seconds": clock.seconds("solve"),
     }
-    metrics = all_metrics(model, world) | seconds
-    return Outcome(model, metrics, tally.unsolved, steps[0] if steps else None)
+    scored = score_world(model, world)
+    metrics = metrics_of(scored) | seconds
+    return Outcome(
+        model=model,
+        metrics=metrics,
+        losses=loss_histograms(scored),
+        unsolved=tally.unsolved,
+        epoch_steps=steps[0] if steps else None,
+    )
 
 
 class Tally:

@@ -16,18 +16,22 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.schema import EPOCHS, SCHEMA_VERSION, TRIALS
+from analysis.schema import EPOCHS, LOSSES, SCHEMA_VERSION, TRIALS
 from sgu.rows import Row
 
 
 class Store:
-    """The folder of one study: spec.yaml, trials/, epochs/, splits/."""
+    """The folder of one study: spec.yaml, trials/, epochs/, losses/, splits/."""
 
     def __init__(self, folder: Path, study: str):
         self.folder, self.study = Path(folder), study
 
     def trial(self, row: Row) -> None:
-        self._write("trials", TRIALS, [row], f"{row['trial_id']}-{row['attempt']}")
+        """A trial that has ended: the histograms of its losses, and then its row."""
+        name = f"{row['trial_id']}-{row['attempt']}"
+        if "losses" in row:
+            self._write("losses", LOSSES, [row | each for each in row["losses"]], name)
+        self._write("trials", TRIALS, [row], name)
 
     def epochs(self, rows: list[Row]) -> None:
         if rows:
@@ -39,7 +43,7 @@ class Store:
 
     def compact(self) -> None:
         """Pack the rows of each table into one file."""
-        for part, schema in (("trials", TRIALS), ("epochs", EPOCHS)):
+        for part, schema in (("trials", TRIALS), ("epochs", EPOCHS), ("losses", LOSSES)):
             files = sorted((self.folder / part).glob("[!_]*.parquet"))
             if len(files) > 1:
                 table = pa.concat_tables([pq.read_table(file, schema=schema) for file in files])

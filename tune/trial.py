@@ -14,7 +14,7 @@ from torch import nn
 from sgu.data.sources import Source
 from sgu.experiment import Experiment, unlearn
 from sgu.inference import default_device
-from sgu.metrics import all_metrics
+from sgu.metrics import loss_histograms, metrics_of, score_world
 from sgu.models import build
 from sgu.references import Kind, recipe, reference
 from sgu.rows import Row, Started
@@ -39,7 +39,8 @@ def make_reference(
             progress.reached.remote(kind, f"{epoch + 1}/{of} epochs")
 
     trained = reference(made, world, cache, device, on_epoch)
-    row = all_metrics(trained.model, world) | {"seconds": trained.seconds}
+    scored = score_world(trained.model, world)
+    row = metrics_of(scored) | {"seconds": trained.seconds, "losses": loss_histograms(scored)}
     weights = {name: value.cpu() for name, value in trained.model.state_dict().items()}
     return weights, row | {"original_digest": made.digest} | begin.provenance(device)
 
@@ -60,7 +61,7 @@ def run_trial(config: dict[str, Any], world: World, original: Weights, digest: s
             _load(experiment, world.source, original, device),
             lambda epoch: report({"epoch": epoch}),
         )
-        row |= outcome.metrics | {"unsolved": outcome.unsolved}
+        row |= outcome.metrics | {"unsolved": outcome.unsolved, "losses": outcome.losses}
         game = experiment.game()
         if game and game.by_the_epoch:
             row["solve_every"] = outcome.epoch_steps

@@ -2,8 +2,10 @@
 
 from sgu.metrics.attacks import ATTACKS, Attack, Record, attack_table, report
 from sgu.metrics.evaluate import (
+    Bin,
     against_retrained,
     all_metrics,
+    loss_histograms,
     metrics_of,
     selection_metrics,
     selection_of,
@@ -16,6 +18,7 @@ from sgu.metrics.starting_kit import LossAttack, loss_attack
 __all__ = [
     "ATTACKS",
     "Attack",
+    "Bin",
     "Estimate",
     "LossAttack",
     "Record",
@@ -25,6 +28,7 @@ __all__ = [
     "all_metrics",
     "attack_table",
     "loss_attack",
+    "loss_histograms",
     "metrics_of",
     "report",
     "score",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -14,6 +15,11 @@ from sgu.metrics.starting_kit import loss_attack
 from sgu.world import World
 
 Metrics = dict[str, float]
+Bin = dict[str, Any]
+"""split, low and high in nats, count."""
+
+EDGES = [float(10**exponent) for exponent in np.arange(-5, 1.75, 0.25)]
+"""Quarters of a decade, 1e-5 to 32 nats: losses of members pile up near 0 on any linear scale."""
 
 SELECTING = ("forget", "val")
 """Splits that a search may look at."""
@@ -60,6 +66,17 @@ def metrics_of(scored: Mapping[str, Scored]) -> Metrics:
         "forget_test_gap": abs(forget.acc - peers.acc),
         "utility_paper": found["val_acc"] - found["mia_acc"],
     }
+
+
+def loss_histograms(scored: Mapping[str, Scored]) -> list[Bin]:
+    """What an attack on the loss sees: forget's losses and those of the held-out splits, counted
+    in the bins of `EDGES`; what lies beyond them counts in the outermost."""
+    found = []
+    for split in ("forget", "val", "test"):
+        counts, _ = np.histogram(scored[split].losses.clip(EDGES[0], EDGES[-1]), EDGES)
+        for low, high, count in zip(EDGES, EDGES[1:], counts, strict=False):
+            found.append({"split": split, "low": low, "high": high, "count": int(count)})
+    return found
 
 
 def against_retrained(metrics: Mapping[str, float], retrained: Mapping[str, float]) -> Metrics:

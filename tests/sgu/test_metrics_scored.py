@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -14,6 +15,7 @@ from sgu.metrics import (
     Scored,
     all_metrics,
     attack_table,
+    loss_histograms,
     metrics_of,
     score,
     score_world,
@@ -109,6 +111,17 @@ def test_each_split_is_scored_once(world, original):
         model.seen = 0
         measure(model, world)
         assert model.seen == sizes(world, *splits)
+
+
+def test_histograms_count_every_loss_once(world, original):
+    scored = score_world(original, world)
+    bins = pd.DataFrame(loss_histograms(scored))
+    for split, counted in bins.groupby("split"):
+        losses = scored[split].losses
+        assert counted["count"].sum() == len(losses)
+        below = (losses < 0.1).sum()
+        assert counted.loc[counted["high"] < 0.101, "count"].sum() == below
+    assert set(bins["split"]) == {"forget", "val", "test"}
 
 
 def test_scored_is_what_the_network_answers(world, original):

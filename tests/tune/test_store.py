@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from analysis import load_epochs, load_study
+from analysis import load_epochs, load_losses, load_study
 from analysis.schema import EPOCHS, SCHEMA_VERSION, TRIALS
 from sgu.data.splits import Splits
 from sgu.experiment import Experiment
@@ -50,6 +50,17 @@ def test_rows_come_back_as_they_were(store, trial_row):
     assert Experiment.of(**json.loads(row["config"])) == Experiment.of(
         alpha=0.3, reg=1e-3, epochs=5
     )
+
+
+def test_histograms_of_losses_come_back(store, trial_row):
+    bins = [{"split": split, "low": 0.1, "high": 0.5, "count": 7} for split in ("forget", "val")]
+    for number in ("0", "1"):
+        store.trial(trial_row(number, {"losses": bins}))
+    store.compact()
+    found = load_losses(store.folder)
+    assert list(found["trial_id"]) == ["0", "0", "1", "1"]
+    assert found[["split", "low", "high", "count"]].to_dict("records") == bins * 2
+    assert "losses" not in load_study(store.folder)
 
 
 def test_a_game_by_the_epoch_has_as_many_steps_as_its_trial_says(store, trial_row):

@@ -26,7 +26,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from typer.testing import CliRunner
 
-from analysis import load_epochs, load_study
+from analysis import load_epochs, load_losses, load_study
 from analysis.schema import METRICS
 from sgu.data.splits import Splits
 from sgu.experiment import Experiment
@@ -233,6 +233,16 @@ def test_every_epoch_of_every_complete_trial_is_there(small):
     for _, row in complete.iterrows():
         assert row["val_acc"] == last[row["trial_id"]]
     assert epochs[epochs["trial_id"] == "0000"]["utility"].isna().all()
+
+
+def test_every_complete_row_has_the_histograms_of_its_losses(small):
+    frame, losses = load_study(small), load_losses(small)
+    assert set(losses["trial_id"]) == set(frame.loc[frame["status"] == "complete", "trial_id"])
+    table = pq.read_table(next((small / "splits").iterdir()))
+    splits = Splits.from_table(table)
+    examples = losses.groupby(["split", "trial_id"])["count"].sum()
+    for split in ("forget", "val", "test"):
+        assert (examples[split] == len(getattr(splits, split))).all()
 
 
 def test_a_killed_study_says_how_to_go_on(killed):
