@@ -1,4 +1,4 @@
-"""Where the time goes: seconds by named part, without stopping the device to look."""
+"""What a run costs: seconds by named part, without stopping the device to look, and examples."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ import torch
 
 
 class Clock:
-    """Adds up seconds by part; parts may nest. On CUDA by device events, read when asked for."""
+    """Adds up seconds by part; parts may nest. On CUDA by device events, read when asked for.
+
+    examples: how many went through the network, forward and backward; `saw` adds some.
+    """
 
     def __init__(self, device: torch.device):
         self.on_device = device.type == "cuda"
+        self.examples = 0
         self._seconds: dict[str, float] = defaultdict(float)
         self._events: list[tuple[str, torch.cuda.Event, torch.cuda.Event]] = []
 
@@ -34,6 +38,9 @@ class Clock:
             self._seconds[part] += begin.elapsed_time(end) / 1e3
         self._events.clear()
         return self._seconds[name]
+
+    def saw(self, examples: int) -> None:
+        self.examples += examples
 
     def _mark(self) -> float | torch.cuda.Event:
         if not self.on_device:

@@ -18,9 +18,10 @@ from sgu.clock import Clock
 from sgu.data.scenarios import Scenario, ScenarioName
 from sgu.game import Game, Round
 from sgu.inference import device_of
+from sgu.logits import Logits
 from sgu.memorisation import Progress, memorisation
 from sgu.methods import GAME, OVER, Method, Run, method_class, plays
-from sgu.metrics import Bin, loss_histograms, metrics_of, score_world, selection_metrics
+from sgu.metrics import Bin, loss_histograms, metrics_of, selection_metrics
 from sgu.models import pretraining
 from sgu.training import Diverged
 from sgu.world import World
@@ -165,10 +166,12 @@ AUDITORS: dict[str, Callable[[Experiment], Auditor]] = {
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """An unlearned model, its metrics by the names of `analysis.schema`, its losses as histograms,
-    the auditor's unsolved problems, and the optimiser steps of an epoch (None: there was none)."""
+    """An unlearned model, its answers to everything, its metrics by the names of `analysis.schema`,
+    its losses as histograms, the auditor's unsolved problems, and the optimiser steps of an epoch
+    (None: there was none)."""
 
     model: nn.Module
+    logits: Logits
     metrics: dict[str, float]
     losses: list[Bin]
     unsolved: int
@@ -203,16 +206,18 @@ def unlearn(
             )
     if not all(weights.isfinite().all() for weights in model.parameters()):
         raise Diverged(f"weights are not finite after {experiment.method}: lower lr")
-    seconds = {
+    cost: dict[str, float] = {
         "seconds": clock.seconds("all") - clock.seconds("report"),
         "game_seconds": clock.seconds("game"),
         "solve_seconds": clock.seconds("solve"),
+        "examples_seen": clock.examples,
     }
-    scored = score_world(model, world)
-    metrics = metrics_of(scored) | seconds
+    logits = Logits.of(model, world, cost["seconds"])
+    scored = logits.scored(world)
     return Outcome(
         model=model,
-        metrics=metrics,
+        logits=logits,
+        metrics=metrics_of(scored) | cost,
         losses=loss_histograms(scored),
         unsolved=tally.unsolved,
         epoch_steps=steps[0] if steps else None,

@@ -137,6 +137,7 @@ class Match:
                 (gradient,) = torch.autograd.grad(utility, seen)
             with self.clock.part("audit"):
                 scores.backward(self.game.alpha * gradient)
+        self.clock.saw(len(scores))
         return Round(utility.detach(), unsolved)
 
     def _draw(self) -> list[Tensor]:

@@ -1,9 +1,9 @@
 """Ensembles: networks that are trained once, and of which only the logits are kept."""
 
 from sgu.ensembles.designs import Shadows, oracles, originals, shadows, unlearned
-from sgu.ensembles.logits import Logits
 from sgu.ensembles.member import Member
 from sgu.ensembles.running import ensemble, train_and_unlearn
+from sgu.logits import Logits
 
 __all__ = [
     "Logits",

@@ -19,10 +19,10 @@ from torch import nn
 
 from sgu.clock import Clock
 from sgu.data.sources import Examples
-from sgu.ensembles.logits import Logits
 from sgu.ensembles.member import Member, combined, digest
 from sgu.experiment import unlearn
 from sgu.inference import default_device
+from sgu.logits import Logits
 from sgu.models import build
 from sgu.training import train
 from sgu.world import World

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from sgu.clock import Clock
 from sgu.game import Game, Match, Round
 from sgu.inference import device_of
-from sgu.training import Optimisation, Pass, Plan, train
+from sgu.training import Batch, Optimisation, Pass, Plan, train
 from sgu.world import World
 
 Space = Mapping[str, Any]
@@ -82,16 +82,24 @@ class Run:
         adjust: called in each step when all gradients are there, those of the game too.
         """
         board = Board(self, adjust or (lambda: None))
+        passes = plan or (lambda _: [Pass(self.retain)])
         train(
             self.model,
             self.world.source.train,
-            plan or (lambda _: [Pass(self.retain)]),
+            lambda epoch: [self._counted(part) for part in passes(epoch)],
             self.world.pipeline,
             optimisation,
             self.seed,
             on_epoch=board.on_epoch,
             adjust=board.on_step,
         )
+
+    def _counted(self, part: Pass) -> Pass:
+        def objective(model: nn.Module, batch: Batch) -> Tensor:
+            self.clock.saw(len(batch.rows))
+            return part.objective(model, batch)
+
+        return Pass(part.rows, objective)
 
 
 class Board:

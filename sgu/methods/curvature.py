@@ -40,16 +40,22 @@ def residual(logits: Tensor, targets: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Curvature:
-    """Means over rows (n,) of the examples, at the weights that the model has when asked."""
+    """Means over rows (n,) of the examples, at the weights that the model has when asked.
+
+    saw: told how many examples went forward and backward.
+    """
 
     model: nn.Module
     examples: Examples
     pipeline: Pipeline
+    saw: Callable[[int], None] = lambda _: None
 
     @classmethod
-    def of(cls, model: nn.Module, world: World) -> Curvature:
+    def of(
+        cls, model: nn.Module, world: World, saw: Callable[[int], None] = lambda _: None
+    ) -> Curvature:
         """Over the examples of train."""
-        return cls(model, world.source.train, world.pipeline)
+        return cls(model, world.source.train, world.pipeline, saw)
 
     def gradient(self, rows: Tensor) -> Tensor:
         """Mean of g."""
@@ -57,6 +63,7 @@ class Curvature:
         def summed(inputs: Tensor, targets: Tensor) -> Weights:
             taken: tuple[Any, ...] = vjp(self._logits(inputs), self._weights())
             logits, pull = taken
+            self.saw(len(inputs))
             return pull(residual(logits, targets)[0])[0]
 
         return self._mean(rows, self._at_once(), summed)
@@ -74,6 +81,7 @@ class Curvature:
             taken: tuple[Any, ...] = vjp(both, weights, has_aux=True)
             logits, pull, u = taken  # f, J^T and Jv, of one forward pass
             p = logits.softmax(1)
+            self.saw(len(inputs))
             return pull(p * u - p * (p * u).sum(1, keepdim=True))[0]
 
         return self._mean(rows, self._at_once(), summed)
@@ -91,6 +99,7 @@ class Curvature:
             weights, total = self._weights(), dict[str, Tensor]()
             for c in pull(self._logits(inputs)(weights), targets):
                 each = vmap(grad(score), (None, 0, 0))(weights, inputs, c)
+                self.saw(len(inputs))
                 for name, value in each.items():
                     total[name] = total.get(name, 0) + value.square().sum(0)
             return total

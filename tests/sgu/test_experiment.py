@@ -11,6 +11,7 @@ import pytest
 from analysis.schema import METRICS
 from sgu.auditor import AuditorError
 from sgu.experiment import Experiment, unlearn
+from sgu.metrics import all_metrics, metrics_of
 from sgu.training import Diverged
 
 SHORT = {"epochs": 2, "lr": 0.02, "solve_every": 1, "subset": 400}
@@ -33,9 +34,10 @@ def test_a_seed_gives_the_same_metrics(world, original, outcome):
 
 
 def test_metrics_are_those_of_the_schema_and_finite(outcome):
-    against_others = {"avg_gap", "tow"}
+    of_others = {"avg_gap", "tow", "rmia_auc", "lira_auc", "u_lira_auc", "klom"}
     suppressed = {"tpr_at_1", "tpr_at_01"}  # 80 test images are too few
-    assert set(outcome.metrics) == set(METRICS) - against_others - suppressed
+    elsewhere = {"relearn_steps", "peak_memory"}
+    assert set(outcome.metrics) == set(METRICS) - of_others - suppressed - elsewhere
     assert all(math.isfinite(value) for value in outcome.metrics.values())
     assert outcome.unsolved >= 0
 
@@ -50,6 +52,38 @@ def test_finetuning_has_no_game(world, original):
     found = unlearn(Experiment.of(**SHORT, method="finetune"), world, original).metrics
     assert found["seconds"] > 0
     assert found["game_seconds"] == found["solve_seconds"] == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"method": "finetune", "epochs": 2}, 2 * 360),
+        ({"method": "sg", "epochs": 2, "solve_every": 1}, 2 * (360 + 3 * 80)),  # 3 steps
+        ({"method": "sg", "epochs": 2, "solve_every": 2}, 2 * 360 + 3 * 80),
+        ({"method": "sg", "epochs": 1, "update": "alternate"}, 360 + 80),
+        ({"method": "scrub", "epochs": 3, "max_epochs": 2}, 3 * 360 + 2 * 40),
+        ({"method": "fisher"}, 360),
+        ({"method": "fisher", "draws": 3}, 3 * 360),
+        ({"method": "ssd"}, 400),
+        ({"method": "influence", "iterations": 2}, 400 + 2 * 360),
+        ({"method": "salun", "epochs": 0}, 40),
+    ],
+    ids=str,
+)
+def test_every_example_that_goes_forward_and_backward_is_counted(
+    world, original, settings, expected
+):
+    """360 of retain, 40 of forget; a round of the game takes these and as many of audit."""
+    found = unlearn(Experiment.of(subset=400, **settings), world, original)
+    assert found.metrics["examples_seen"] == expected
+
+
+def test_the_outcome_answers_as_its_model_does(world, outcome):
+    found = metrics_of(outcome.logits.scored(world))
+    expected = all_metrics(outcome.model, world)
+    assert found == pytest.approx(expected, abs=1e-6)
+    assert {name: outcome.metrics[name] for name in found} == found
+    assert outcome.logits.seconds == outcome.metrics["seconds"]
 
 
 def test_reports_change_nothing_and_their_time_is_left_out(world, original, outcome):

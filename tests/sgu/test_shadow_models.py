@@ -6,10 +6,19 @@ from collections.abc import Mapping
 
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 
 from sgu.ensembles import Logits, Shadows, ensemble, oracles, originals, shadows, unlearned
 from sgu.experiment import Experiment
-from sgu.metrics.shadow import Klom, evidence, klom, shadow_report
+from sgu.metrics.shadow import (
+    Klom,
+    evidence,
+    klom,
+    lira,
+    rmia,
+    shadow_metrics,
+    shadow_report,
+)
 from sgu.world import World
 
 pytestmark = pytest.mark.slow
@@ -59,6 +68,18 @@ def test_the_original_fails_and_a_retrained_model_passes(attack, by, found, desi
 
     assert auc(found["originals"][0]).low > 0.6
     assert 0.5 in auc(found["oracles"][0])
+
+
+def test_a_trial_s_metrics_are_scikit_learn_s_areas(found, design, world):
+    """Forget against as many of test, as members and non-members."""
+    for model in (found["originals"][0], found["oracles"][0]):
+        seen = evidence(model, found["shadows"], design, world)
+        expected = {
+            "rmia_auc": roc_auc_score(seen.members, rmia(seen)),
+            "lira_auc": roc_auc_score(seen.members, lira(seen)),
+        }
+        metrics = shadow_metrics(model, found["shadows"], design, world)
+        assert metrics == pytest.approx(expected, abs=1e-12)
 
 
 def test_klom_tells_originals_from_retrained_models_on_forget(found, world):

@@ -8,14 +8,23 @@ from typing import Literal
 
 from sgu.metrics.attacks.base import Attack
 from sgu.metrics.attacks.boosted import Boosted
-from sgu.metrics.attacks.judging import Judged, Record, cross_fit, report
+from sgu.metrics.attacks.judging import Judged, Record, cross_fit, record_of, report
 from sgu.metrics.attacks.linear_svc import LinearSvc
 from sgu.metrics.attacks.loss import Loss
 from sgu.metrics.attacks.rbf_svc import RbfSvc
 from sgu.metrics.attacks.threshold import Threshold
 from sgu.metrics.scored import Scored
 
-__all__ = ["ATTACKS", "Attack", "Judged", "Record", "attack_table", "cross_fit", "report"]
+__all__ = [
+    "ATTACKS",
+    "Attack",
+    "Judged",
+    "Record",
+    "attack_table",
+    "cross_fit",
+    "record_of",
+    "report",
+]
 
 ATTACKS: dict[str, Callable[[], Attack]] = {
     "loss": Loss,

@@ -146,7 +146,11 @@ def report(
     seed: int = 0,
 ) -> Record:
     """Judge an attack, made anew for each fold; the larger side is thinned at random."""
-    judged = cross_fit(make, members, heldout, seed)
+    return record_of(cross_fit(make, members, heldout, seed), attack, against, seed)
+
+
+def record_of(judged: Judged, attack: str, against: str, seed: int = 0) -> Record:
+    """What the scores of as many members as non-members come to."""
     acc = float((judged.called == judged.members).mean())
     size = int(judged.members.sum())
     reasons = {name: too_few(fpr, size) for name, fpr in LOW_FPR.items()}

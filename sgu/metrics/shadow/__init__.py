@@ -6,17 +6,20 @@ formula, and intervals are those of the bootstrap as they are (see `attacks.judg
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from sgu.metrics.attacks import Judged, Record
-from sgu.metrics.rates import LOW_FPR, f1, too_few
+from sgu.ensembles import Shadows
+from sgu.logits import Logits
+from sgu.metrics.attacks import Judged, Record, record_of
+from sgu.metrics.rates import auc
 from sgu.metrics.shadow.evidence import Evidence, evidence, margins
 from sgu.metrics.shadow.klom import Klom, Spread, klom
 from sgu.metrics.shadow.lira import lira
 from sgu.metrics.shadow.rmia import rmia
 from sgu.metrics.shadow.u_lira import u_lira
+from sgu.world import World
 
 __all__ = [
     "SHADOW_ATTACKS",
@@ -24,10 +27,12 @@ __all__ = [
     "Klom",
     "Spread",
     "evidence",
+    "judged",
     "klom",
     "lira",
     "margins",
     "rmia",
+    "shadow_metrics",
     "shadow_report",
     "u_lira",
 ]
@@ -40,32 +45,29 @@ SHADOW_ATTACKS: dict[str, Callable[[Evidence], np.ndarray]] = {
 
 
 def shadow_report(name: str, seen: Evidence, seed: int = 0) -> Record:
-    """What an attack finds, forget against test. Half of the pool are members, so the half that
-    scores higher is called members: no label is used for that."""
+    """What an attack finds, forget against test, with intervals."""
     if name not in SHADOW_ATTACKS:
         raise ValueError(f"attack is {name!r}: must be one of {', '.join(SHADOW_ATTACKS)}")
-    return record_of(SHADOW_ATTACKS[name](seen), seen.members, name, seed)
+    return record_of(judged(SHADOW_ATTACKS[name](seen), seen.members), name, "test", seed)
 
 
-def record_of(scores: np.ndarray, members: np.ndarray, attack: str, seed: int) -> Record:
-    """Scores (n,) that nothing was fitted for, of members and as many others, as a record."""
-    size, called = int(members.sum()), scores > np.median(scores)
-    everyone, rows = np.zeros(len(scores), int), np.concatenate([np.arange(size)] * 2)
-    judged = Judged(scores, called, members, everyone, rows, widen=1.0)
-    acc = float((called == members).mean())
-    reasons = {each: too_few(fpr, size) for each, fpr in LOW_FPR.items()}
-    rates = {
-        each: None if reasons[each] else judged.tpr_at(fpr, seed) for each, fpr in LOW_FPR.items()
-    }
-    return Record(
-        attack=attack,
-        against="test",
-        acc=acc,
-        auc=judged.auc(seed=seed),
-        f1=f1(called, members),
-        advantage=abs(2 * acc - 1),
-        **rates,
-        suppressed={each: reason for each, reason in reasons.items() if reason},
-        members=size,
-        heldout=size,
-    )
+def judged(scores: np.ndarray, members: np.ndarray) -> Judged:
+    """Scores (n,) that nothing was fitted for, of members and as many others. Half of the pool are
+    members, so the half that scores higher is called members: no label is used for that."""
+    called, everyone = scores > np.median(scores), np.zeros(len(scores), int)
+    rows = np.concatenate([np.arange(members.sum())] * 2)
+    return Judged(scores, called, members, everyone, rows, widen=1.0)
+
+
+def shadow_metrics(
+    model: Logits, trained: Sequence[Logits], design: Shadows, world: World
+) -> dict[str, float]:
+    """rmia_auc and lira_auc of a model, by shadow models as they were trained: milliseconds.
+
+    model: `Outcome.logits` of a trial, say. design: `shadows(experiment, world, pairs)`, once a
+    study; trained: `ensemble(design.members, world, cache)`. The pool is forget and test: never an
+    objective.
+    """
+    seen = evidence(model, trained, design, world)
+    found = {name: SHADOW_ATTACKS[name](seen) for name in ("rmia", "lira")}
+    return {f"{name}_auc": auc(scores, seen.members) for name, scores in found.items()}

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from scipy.special import logsumexp
 
-from sgu.ensembles import Logits, Shadows
+from sgu.ensembles import Shadows
+from sgu.logits import Logits
 from sgu.world import World
 
 

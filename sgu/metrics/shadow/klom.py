@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sgu.ensembles import Logits
+from sgu.logits import Logits
 from sgu.metrics.shadow.evidence import margins
 from sgu.world import World
 

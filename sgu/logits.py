@@ -1,4 +1,4 @@
-"""The answers of one network on everything: what is kept of a member of an ensemble."""
+"""The answers of one network on everything: what all metrics, attacks and ensembles go by."""
 
 from __future__ import annotations
 
