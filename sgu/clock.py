@@ -9,9 +9,12 @@ from contextlib import contextmanager
 
 import torch
 
+from sgu.snapshots import State
+
 
 class Clock:
-    """Adds up seconds by part; parts may nest. On CUDA by device events, read when asked for.
+    """Adds up seconds by part; parts may nest, each but once. On CUDA by device
+    events, read when asked for.
 
     examples: how many went through the network, forward and backward; `saw` adds some.
     """
@@ -21,14 +24,15 @@ class Clock:
         self.examples = 0
         self._seconds: dict[str, float] = defaultdict(float)
         self._events: list[tuple[str, torch.cuda.Event, torch.cuda.Event]] = []
+        self._open: dict[str, float | torch.cuda.Event] = {}
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        begin = self._mark()
+        self._open[name] = self._mark()
         try:
             yield
         finally:
-            self._record(name, begin, self._mark())
+            self._record(name, self._open.pop(name), self._mark())
 
     def seconds(self, name: str) -> float:
         """Seconds spent in a part so far; 0 if it never ran."""
@@ -41,6 +45,22 @@ class Clock:
 
     def saw(self, examples: int) -> None:
         self.examples += examples
+
+    def state(self) -> State:
+        """What was counted so far, the seconds of parts that are not over included."""
+        now = self._mark()
+        for name, begin in self._open.items():
+            self._record(name, begin, now)
+        self._open = dict.fromkeys(self._open, now)
+        names = {*self._seconds, *(name for name, _, _ in self._events)}
+        seconds = {name: self.seconds(name) for name in sorted(names)}
+        return {"examples": self.examples, "seconds": seconds}
+
+    def restore(self, state: State) -> None:
+        """Go on from there; what was counted so far was done before, and is not counted twice."""
+        self.examples = state["examples"]
+        self._seconds, self._events = defaultdict(float, state["seconds"]), []
+        self._open = dict.fromkeys(self._open, self._mark())
 
     def _mark(self) -> float | torch.cuda.Event:
         if not self.on_device:

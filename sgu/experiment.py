@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -23,8 +23,9 @@ from sgu.memorisation import Progress, memorisation
 from sgu.methods import GAME, OVER, Method, Run, method_class, plays
 from sgu.metrics import Bin, loss_histograms, metrics_of, selection_metrics
 from sgu.models import pretraining
+from sgu.snapshots import Snapshots, State
 from sgu.training import Diverged
-from sgu.world import World
+from sgu.world import Request, World
 
 Report = Callable[[dict[str, float]], None]
 EpochReport = Callable[[int, float, list[Round]], None]
@@ -179,29 +180,38 @@ class Outcome:
 
 
 def unlearn(
-    experiment: Experiment, world: World, original: nn.Module, report: Report | None = None
+    experiment: Experiment,
+    world: World,
+    original: nn.Module,
+    report: Report | None = None,
+    snapshots: Snapshots | None = None,
 ) -> Outcome:
     """Run the experiment from `original`, which is left as it is, on its device.
 
     report: called after every epoch with epoch, train_loss, utility, solves, unsolved and
-    `selection_metrics`. Seconds are the method's own with its game, evaluation apart.
+    `selection_metrics`. snapshots: kept after every epoch; the run goes on from the one that was
+    found, and reports the epochs before it again.
+    Seconds are the method's own with its game, evaluation apart.
     Raises Diverged or AuditorError where the run breaks down.
     """
     model, unlearner = copy.deepcopy(original), experiment.unlearner()
-    clock, tally = Clock(device_of(model)), Tally(report)
-    steps: list[int] = []
-    for request in world.requests():
+    clock, tally, requests = Clock(device_of(model)), Tally(report), Requests(world, model)
+    snapshots, steps = snapshots or Snapshots(), list[int]()
+    snapshots.add("tally", tally)
+    snapshots.add("requests", requests)
+    for request in requests.left():
         with clock.part("all"):
             unlearner.unlearn(
                 Run(
                     model=model,
-                    original=copy.deepcopy(model),
+                    original=requests.original,
                     world=request.world,
                     game=experiment.game(),
                     seed=experiment.seed,
                     clock=clock,
                     on_epoch=tally.of(model, request.so_far, clock),
                     epoch_steps=steps,
+                    snapshots=snapshots,
                 )
             )
     if not all(weights.isfinite().all() for weights in model.parameters()):
@@ -229,6 +239,7 @@ class Tally:
 
     def __init__(self, report: Report | None):
         self.report, self.unsolved, self.epochs = report, 0, 0
+        self.reports: list[dict[str, float]] = []
 
     def of(self, model: nn.Module, so_far: World, clock: Clock) -> EpochReport:
         """The `on_epoch` of a request's run."""
@@ -241,10 +252,45 @@ class Tally:
                 if self.report is None:
                     return
                 utility = torch.stack([r.utility for r in rounds]).mean() if rounds else math.nan
-                self.report(
+                self.reports.append(
                     {"epoch": epoch, "train_loss": loss, "utility": float(utility)}
                     | {"solves": len(rounds), "unsolved": missed}
                     | selection_metrics(model, so_far)
                 )
+                self.report(self.reports[-1])
 
         return on_epoch
+
+    def state(self) -> State:
+        return {name: getattr(self, name) for name in ("unsolved", "epochs", "reports")}
+
+    def restore(self, state: State) -> None:
+        self.unsolved, self.epochs, self.reports = (state[name] for name in self.state())
+        if self.report:
+            for each in self.reports:
+                self.report(each)
+
+
+class Requests:
+    """The requests of a run, and the model that the one at hand started from."""
+
+    def __init__(self, world: World, model: nn.Module):
+        self.all, self.model, self.number = world.requests(), model, 0
+        self.original = copy.deepcopy(model)
+
+    def left(self) -> Iterator[Request]:
+        """Those that are not met yet; each takes the model as the one before has left it."""
+        first = self.number
+        for number in range(first, len(self.all)):
+            if number > first:
+                self.number, self.original = number, copy.deepcopy(self.model)
+            yield self.all[number]
+
+    def state(self) -> State:
+        original = self.original.state_dict() if self.number else None
+        return {"number": self.number, "original": original}
+
+    def restore(self, state: State) -> None:
+        self.number = state["number"]
+        for model in (self.model, self.original) if self.number else ():
+            model.load_state_dict(state["original"])

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import torch
@@ -30,6 +31,7 @@ from sgu.data.pipeline import Pipeline
 from sgu.data.sources import Source
 from sgu.data.splits import Splits
 from sgu.inference import batch_statistics, device_of, evaluating, precision
+from sgu.snapshots import State
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +125,7 @@ class Match:
         self.counts = smaller if most is None else smaller.clamp(max=most)
         self.batches = -(-int(smaller.max()) // int(self.counts.max()))
         self.generator = torch.Generator().manual_seed(seed)
-        self.turn = 0
+        self.turn, self.shuffled = 0, list[list[Tensor]]()
         self.last: Any = None  # the fit of the round before: a warm start
 
     def play(self, model: nn.Module) -> Round:
@@ -139,6 +141,20 @@ class Match:
                 scores.backward(self.game.alpha * gradient)
         self.clock.saw(len(scores))
         return Round(utility.detach(), unsolved)
+
+    def state(self) -> State:
+        fit = vars(self.last) if self.game.warm_start and self.last else {}
+        return {
+            "generator": self.generator.get_state(),
+            "turn": self.turn,
+            "shuffled": self.shuffled,
+            "last": {name: value for name, value in fit.items() if isinstance(value, Tensor)},
+        }
+
+    def restore(self, state: State) -> None:
+        self.generator.set_state(state["generator"])
+        self.turn, self.shuffled = state["turn"], state["shuffled"]
+        self.last = SimpleNamespace(**state["last"]) if state["last"] else None
 
     def _draw(self) -> list[Tensor]:
         """This turn's forget and audit rows, group by group, as many of one as of the other."""

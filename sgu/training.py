@@ -18,6 +18,7 @@ from sgu.checks import check
 from sgu.data.examples import Examples
 from sgu.data.pipeline import Pipeline
 from sgu.inference import device_of, precision, restoring_modes
+from sgu.snapshots import Snapshots, State
 
 
 class Diverged(RuntimeError):
@@ -138,6 +139,7 @@ def train(
     seed: int,
     on_epoch: Callable[[int, float], None] | None = None,
     adjust: Callable[[int, bool], None] | None = None,
+    snapshots: Snapshots | None = None,
 ) -> None:
     """Train `model` in place.
 
@@ -146,6 +148,7 @@ def train(
     on_epoch: called with the epoch, from 0, and its mean loss over the batches.
     adjust: called with the step, from 1, and whether it is its epoch's last, once the gradients
         are there and before they are used.
+    snapshots: kept after each epoch; training goes on from the one that was found.
     Raises Diverged where an epoch's loss is not finite.
     """
     passes = (lambda _: [Pass(plan)]) if isinstance(plan, Tensor) else plan
@@ -158,6 +161,8 @@ def train(
     generator = torch.Generator().manual_seed(seed)
     augmentation = generator if optimisation.augment else None
     optimiser, schedule = make_optimiser(model, optimisation, max(sum(lengths), 1))
+    snapshots, progress = snapshots or Snapshots(), _Progress(model, optimiser, schedule, generator)
+    snapshots.add("training", progress)
     network: Any = torch.compile(model) if optimisation.compile else model
 
     def loss_of(rows: Tensor, objective: Objective) -> Tensor:
@@ -167,7 +172,8 @@ def train(
 
     with restoring_modes(model):
         model.train()
-        for epoch, (parts, length) in enumerate(zip(epochs, lengths, strict=True)):
+        for epoch in range(progress.epochs, len(epochs)):
+            parts, length = epochs[epoch], lengths[epoch]
             total, first = torch.zeros((), device=device), sum(lengths[:epoch])
             for step, (rows, objective) in enumerate(_batches_of(parts, size, generator), 1):
                 loss = loss_of(rows, objective)
@@ -185,6 +191,45 @@ def train(
                 )
             if on_epoch:
                 on_epoch(epoch, mean_loss)
+            progress.epochs += 1
+            snapshots.save()
+
+
+@dataclass(eq=False)
+class _Progress:
+    """All that training changes, and the epochs that are over."""
+
+    model: nn.Module
+    optimiser: torch.optim.Optimizer
+    schedule: LambdaLR
+    generator: torch.Generator
+    epochs: int = 0
+
+    def state(self) -> State:
+        return {
+            "epochs": self.epochs,
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "generator": self.generator.get_state(),
+        }
+
+    def restore(self, state: State) -> None:
+        self.epochs = state["epochs"]
+        self.model.load_state_dict(state["model"])
+        weights, kept = list(self.model.parameters()), state["optimiser"]
+        kept["state"] = {
+            int(k): {name: _laid_out(value, weights[int(k)]) for name, value in values.items()}
+            for k, values in kept["state"].items()
+        }
+        self.optimiser.load_state_dict(kept)
+        self.schedule.load_state_dict(state["schedule"])
+        self.generator.set_state(state["generator"])
+
+
+def _laid_out(value: Tensor, weights: Tensor) -> Tensor:
+    """In memory as its weights are: fused optimisers go through both as they lie."""
+    return torch.empty_like(weights).copy_(value) if value.shape == weights.shape else value
 
 
 def _batches_of(

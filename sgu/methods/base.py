@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from sgu.clock import Clock
 from sgu.game import Game, Match, Round
 from sgu.inference import device_of
+from sgu.snapshots import Snapshots, State
 from sgu.training import Batch, Optimisation, Pass, Plan, train
 from sgu.world import World
 
@@ -41,6 +42,7 @@ class Run:
 
     on_epoch is called after each epoch with its number from 0, its mean training loss and the
     rounds of the game played in it. epoch_steps: the steps of each epoch trained so far.
+    snapshots: what changes while it trains is added there; the rest is done again when it goes on.
     """
 
     model: nn.Module
@@ -51,6 +53,7 @@ class Run:
     clock: Clock
     on_epoch: Callable[[int, float, list[Round]], None]
     epoch_steps: list[int] = field(default_factory=list)
+    snapshots: Snapshots = field(default_factory=Snapshots)
 
     @property
     def device(self) -> torch.device:
@@ -82,6 +85,8 @@ class Run:
         adjust: called in each step when all gradients are there, those of the game too.
         """
         board = Board(self, adjust or (lambda: None))
+        self.snapshots.add("clock", self.clock)
+        self.snapshots.add("board", board)
         passes = plan or (lambda _: [Pass(self.retain)])
         train(
             self.model,
@@ -92,6 +97,7 @@ class Run:
             self.seed,
             on_epoch=board.on_epoch,
             adjust=board.on_step,
+            snapshots=self.snapshots,
         )
 
     def _counted(self, part: Pass) -> Pass:
@@ -130,3 +136,12 @@ class Board:
         self.run.epoch_steps.append(self.steps)
         self.run.on_epoch(epoch, loss, self.rounds)
         self.rounds, self.steps = [], 0
+
+    def state(self) -> State:
+        match = self.match.state() if self.match else None
+        return {"epoch_steps": self.run.epoch_steps, "match": match}
+
+    def restore(self, state: State) -> None:
+        self.run.epoch_steps[:] = state["epoch_steps"]
+        if self.match:
+            self.match.restore(state["match"])

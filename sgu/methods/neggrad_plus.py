@@ -9,15 +9,14 @@ Published: beta .95 to .999.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from sgu.checks import check
 from sgu.methods.base import Method, Run, Space
+from sgu.snapshots import State
 from sgu.training import Batch, Pass, batches, classification
 
 
@@ -41,7 +40,8 @@ class NegGradPlus(Method):
         check(self, beta=(0 <= self.beta <= 1, "between 0 and 1"))
 
     def unlearn(self, run: Run) -> None:
-        beta, forget = self.beta, self._forget(run)
+        beta, forget = self.beta, Forget(self, run)
+        run.snapshots.add("forget", forget)
 
         def objective(model: nn.Module, retain: Batch) -> Tensor:
             descent, ascent = classification(model, retain), classification(model, next(forget))
@@ -49,18 +49,30 @@ class NegGradPlus(Method):
 
         run.train(self, lambda _: [Pass(run.retain, objective)])
 
-    def _forget(self, run: Run) -> Iterator[Batch]:
-        """Prepared batches of forget, without end."""
-        generator, examples = run.generator(), run.world.source.train.to(run.device)
-        for rows in cycled(run.forget, self.batch_size, generator):
-            inputs, targets = examples.at(rows, run.device)
-            prepared = run.world.pipeline.prepare(inputs, generator if self.augment else None)
-            yield Batch(rows, prepared, targets)
 
+class Forget:
+    """Prepared batches of forget, each time round in another order, without end."""
 
-def cycled(rows: Tensor, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Batches of rows (n,), each time round in another order, without end."""
-    if len(rows) < 2:
-        raise ValueError(f"forget has {len(rows)} examples: a batch needs >= 2, forget more")
-    while True:
-        yield from batches(rows, batch_size, generator)
+    def __init__(self, method: NegGradPlus, run: Run):
+        if len(run.forget) < 2:
+            raise ValueError(
+                f"forget has {len(run.forget)} examples: a batch needs >= 2, forget more"
+            )
+        self.method, self.run, self.generator = method, run, run.generator()
+        self.examples = run.world.source.train.to(run.device)
+        self.left: list[Tensor] = []  # batches of this time round
+
+    def __next__(self) -> Batch:
+        if not self.left:
+            self.left = list(batches(self.run.forget, self.method.batch_size, self.generator))
+        rows = self.left.pop(0)
+        inputs, targets = self.examples.at(rows, self.run.device)
+        augmentation = self.generator if self.method.augment else None
+        return Batch(rows, self.run.world.pipeline.prepare(inputs, augmentation), targets)
+
+    def state(self) -> State:
+        return {"left": self.left, "generator": self.generator.get_state()}
+
+    def restore(self, state: State) -> None:
+        self.left = state["left"]
+        self.generator.set_state(state["generator"])
