@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.schema import METRICS, REFERENCES
+from analysis.schema import KEY, METRICS, REFERENCES
+from analysis.seeds import configurations
 
 OBJECTIVES = ("val_error", "val_mia_advantage")
 """Used where the caller names none."""
@@ -36,15 +37,27 @@ def check_selectable(objectives: Sequence[str]) -> None:
     """As `check_objectives`, and refuses a metric that reads the test split or has a target."""
     check_objectives(objectives)
     for name in objectives:
-        if METRICS[name].reads_test:
-            twin = _ON_VAL.get(name, f"val_{name}")
-            advice = f"use {twin}" if twin in METRICS else "use one measured on val"
-            raise ValueError(f"{name} reads the test split, which is only ever reported; {advice}")
-        if METRICS[name].target:
-            raise ValueError(
-                f"{name} is best at the {METRICS[name].target} model's value, not at its end; "
-                "use val_mia_advantage"
-            )
+        check_blind(name)
+        check_directed(name)
+
+
+def check_blind(name: str) -> None:
+    """Refuses a metric that reads the test split, or none at all, with a ValueError."""
+    if name not in METRICS:
+        raise ValueError(f"unknown metric {name!r}: choose from {', '.join(METRICS)}")
+    if METRICS[name].reads_test:
+        twin = _ON_VAL.get(name, f"val_{name}")
+        advice = f"use {twin}" if twin in METRICS else "use one measured on val"
+        raise ValueError(f"{name} reads the test split, which is only ever reported; {advice}")
+
+
+def check_directed(name: str) -> None:
+    """Refuses a metric that is best at another model's value, with a ValueError."""
+    if METRICS[name].target:
+        raise ValueError(
+            f"{name} is best at the {METRICS[name].target} model's value, not at its end; "
+            "use val_mia_advantage"
+        )
 
 
 def losses(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> NDArray[np.float64]:
@@ -54,9 +67,16 @@ def losses(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> NDArr
 
 
 def candidates(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> pd.DataFrame:
-    """Rows that may enter a front: complete, no reference method, every objective measured."""
+    """Configurations that may enter a front; see `eligible`. At least two objectives."""
     check_objectives(objectives)
-    rows = frame.dropna(subset=list(objectives))
+    return eligible(frame, objectives)
+
+
+def eligible(frame: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """Configurations of the search that are complete in all of their seeds, have all `metrics`,
+    and are no reference. A frame without trials' identities is taken as one a row."""
+    rows = configurations(frame) if set(KEY) <= set(frame) else frame
+    rows = rows.dropna(subset=list(metrics))
     if "status" in rows:
         rows = rows[rows["status"] == "complete"]
     if "method" in rows:
@@ -64,20 +84,30 @@ def candidates(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> p
     return rows
 
 
-def pareto_front(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> pd.DataFrame:
-    """Non-dominated rows of `frame`, sorted by the first objective; equal rows are all kept.
+def pareto_front(
+    frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES, by: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Non-dominated configurations of `frame`, sorted by the first objective; equal ones are all
+    kept. Their metrics are means over their `seeds`; see `configurations` for the columns.
+
+    by: columns, such as dataset and method, or cell: each of their values has a front of its own,
+    and they come first in the order.
 
     Raises:
         ValueError: an objective is unknown, or no row can enter a front.
     """
-    rows = candidates(frame, objectives)
-    if rows.empty:
-        raise ValueError(
-            f"no complete trial has all of {', '.join(objectives)}: let the study finish a trial, "
-            "or see the reasons of the failed ones"
+    rows = _some(candidates(frame, objectives), objectives)
+    values = losses(rows, objectives)
+    if by:
+        groups = rows.groupby(list(by), dropna=False).ngroup().to_numpy()
+        order = np.argsort(groups, kind="stable")
+        kept = np.empty(len(rows), dtype=bool)
+        kept[order] = moocore.is_nondominated_within_sets(
+            values[order], sets=groups[order], keep_weakly=True
         )
-    kept = moocore.is_nondominated(losses(rows, objectives), keep_weakly=True)
-    return rows[kept].sort_values(list(objectives), kind="stable")
+    else:
+        kept = moocore.is_nondominated(values, keep_weakly=True)
+    return rows[kept].sort_values([*by, *objectives], kind="stable")
 
 
 def hypervolume(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> float:
@@ -85,6 +115,33 @@ def hypervolume(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> 
 
     A row beyond a reference adds nothing. Raises as `pareto_front` does.
     """
+    rows = _some(candidates(frame, objectives), objectives)
+    return volume(losses(rows, objectives), objectives)
+
+
+def volume(values: NDArray[np.float64], objectives: Sequence[str]) -> float:
+    """Hypervolume of losses, shape (rows, objectives), dominated ones among them or not."""
     reference = [METRICS[name].sign * METRICS[name].reference for name in objectives]
-    front = losses(pareto_front(frame, objectives), objectives)
-    return float(moocore.hypervolume(front, ref=reference))
+    return float(moocore.hypervolume(values, ref=reference))
+
+
+def knee(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> pd.Series:
+    """The front's knee: where giving up a little of one objective starts to cost much of another.
+
+    With each objective scaled to 0..1 over the front, the row of least sum: in two objectives the
+    one furthest inside the line through the front's ends. Raises as `pareto_front` does.
+    """
+    front = pareto_front(frame, objectives)
+    values = losses(front, objectives)
+    least, reach = values.min(axis=0), np.ptp(values, axis=0)
+    scaled = (values - least) / np.where(reach > 0, reach, 1.0)
+    return front.iloc[int(scaled.sum(axis=1).argmin())]
+
+
+def _some(rows: pd.DataFrame, objectives: Sequence[str]) -> pd.DataFrame:
+    if rows.empty:
+        raise ValueError(
+            f"no complete trial has all of {', '.join(objectives)}: let the study finish a trial, "
+            "or see the reasons of the failed ones"
+        )
+    return rows

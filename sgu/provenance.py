@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 from functools import lru_cache
@@ -11,11 +12,16 @@ from pathlib import Path
 import torch
 
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "ray", "optuna", "pyarrow")
+VERSION_GIVEN = "SGU_CODE_VERSION"
+"""Where code that was sent without its history is told its commit, with +dirty if it was."""
 
 
 @lru_cache
 def code_version() -> tuple[str, bool | None]:
     """The commit and whether the tree was dirty; outside a checkout the package's version, None."""
+    if given := os.environ.get(VERSION_GIVEN):
+        commit, dirty, _ = given.partition("+dirty")
+        return commit, bool(dirty)
     root = Path(__file__).resolve().parents[1]
     try:
         commit = _git(root, "rev-parse", "--short=12", "HEAD")

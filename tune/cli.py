@@ -14,6 +14,8 @@ from tune.spec import SpecError, load_spec
 from tune.study import Interrupted, missing, rows_of, stored_spec
 from tune.study import resume as resume_study
 from tune.study import run as run_study
+from tune.submit import SubmitError
+from tune.submit import submit as submit_study
 
 app = typer.Typer(
     help="Searches the trade-off between accuracy, forgetting and time, with Ray Tune and Optuna.",
@@ -22,25 +24,27 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-FORESEEN = (SpecError, DataError, AuditorError, Interrupted, OSError)
+FORESEEN = (SpecError, DataError, AuditorError, Interrupted, SubmitError, OSError)
 
 Results = Annotated[Path, typer.Option(help="Folder that holds the studies.")]
 Address = Annotated[
     str | None,
     typer.Option(help="A Ray cluster's address, or auto; without it, this machine alone."),
 ]
+SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="A YAML file; see studies/.")]
+Change = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a key, such as trials=3."),
+]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The study's name.")]
 
 
 @app.command()
 def run(
-    spec: Annotated[Path, typer.Argument(metavar="SPEC", help="A YAML file; see studies/.")],
+    spec: SpecFile,
     results: Results = Path("results"),
     address: Address = None,
-    change: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a key, such as trials=3."),
-    ] = None,
+    change: Change = None,
     fresh: Annotated[bool, typer.Option(help="Delete an earlier study of that name.")] = False,
 ) -> None:
     """Run the study of a specification; rows go to results/<name>. Goes on with one begun."""
@@ -70,6 +74,19 @@ def status(name: Name, results: Results = Path("results")) -> None:
         typer.echo(f"{name}: {spec.trials - left} of {spec.trials} trials; rows: {kinds}")
         if left:
             typer.echo(f"if it is not running: sgu-study resume {name}")
+
+
+@app.command()
+def submit(
+    spec: SpecFile,
+    address: Annotated[str, typer.Option(help="The dashboard, such as http://127.0.0.1:8265.")],
+    results: Annotated[str, typer.Option(help="Folder of results as the cluster sees it.")],
+    change: Change = None,
+    wait: Annotated[bool, typer.Option(help="Follow the job's log to its end.")] = True,
+) -> None:
+    """Run a study as a job of a Ray cluster; the code goes along. See cluster.yaml."""
+    with one_line_errors("sgu-study", *FORESEEN):
+        submit_study(load_spec(spec, change or ()), address, results, typer.echo, wait)
 
 
 def main() -> None:

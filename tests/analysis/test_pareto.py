@@ -4,11 +4,12 @@ import itertools
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
-from analysis import hypervolume, pareto_front
+from analysis import hypervolume, knee, pareto_front
 from analysis.pareto import check_selectable
-from analysis.schema import METRICS, SELECTABLE
+from analysis.schema import METRICS, SELECTABLE, TRIALS
 
 SETS = [
     ("val_error", "val_mia_advantage"),
@@ -118,3 +119,41 @@ def test_two_different_objectives_are_needed(frame, objectives):
 def test_no_test_metric_selects(name):
     with pytest.raises(ValueError, match=f"{name} reads the test split, which is only ever"):
         check_selectable(("val_error", name))
+
+
+@pytest.mark.parametrize("objectives", SETS)
+@pytest.mark.parametrize("seed", range(3))
+def test_groups_have_fronts_of_their_own(objectives, seed):
+    frame = random_frame(objectives, seed, rows=40)
+    frame["dataset"], frame["method"] = list("xy") * 20, list("aabb") * 10
+    front = pareto_front(frame, objectives, by=["dataset", "method"])
+    for group, rows in frame.groupby(["dataset", "method"]):
+        own = front[(front[["dataset", "method"]] == group).all(axis=1)]
+        assert sorted(own.index) == sorted(brute_front(rows, objectives))
+
+
+def test_a_front_is_of_means_over_seeds_of_the_search(synthetic):
+    """Of a lucky seed its configuration's mean counts; fresh seeds do not."""
+    table = [("a", 0, 0.1, "search"), ("a", 1, 0.5, "search"), ("b", 0, 0.2, "search"),
+             ("b", 1, 0.2, "search"), ("b", 2, 0.0, "confirm")]  # fmt: skip
+    rows = [
+        synthetic.trial(name, seed=seed, val_error=error, val_mia_advantage=0.2, phase=phase)
+        for name, seed, error, phase in table
+    ]
+    front = pareto_front(pa.Table.from_pylist(rows, schema=TRIALS).to_pandas())
+    assert list(front["trial_id"]) == ["b"]
+    assert list(front["val_error"]) == [0.2]
+    assert list(front["seeds"]) == [2]
+
+
+def test_the_knee_is_furthest_inside_the_line_through_the_ends():
+    x = np.linspace(0, 1, 21)
+    for y, at in (((1 - np.sqrt(x)) ** 2, 0.25), ((1 - x**0.25) ** 4, 1 / 16)):
+        frame = pd.DataFrame({"val_error": 0.2 + 0.1 * x, "val_mia_advantage": y})
+        distance = (x + y - 1) / np.sqrt(2)  # of the line x + y = 1
+        assert knee(frame).name == distance.argmin()
+        assert abs(x[knee(frame).name] - at) <= 0.05
+
+
+def test_the_knee_of_one_row_is_that_row():
+    assert knee(pd.DataFrame({"val_error": [0.2], "val_mia_advantage": [0.3]})).name == 0

@@ -1,0 +1,188 @@
+"""The null band: where a retrained model's metrics lie, from the rows of retrained models.
+
+Seed j has K_j retrained models with mean m_j; s pools their deviations within seeds, on
+v = sum (K_j - 1) degrees of freedom. The mean over J seeds of one more retrained model each lies
+with probability .95 in the prediction interval
+
+    mean_j m_j +- t_{v, .975} s sqrt(sum_j (1 + 1/K_j)) / J
+
+(exact for normal values; cut to the metric's range), which for one seed is `sgu.metrics.band`'s
+m +- t_{N-1, .975} s sqrt(1 + 1/N). Where no seed has two retrained models, the seeds' models are
+taken as one ensemble: its band is wider by what the seeds' splits differ in.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t
+
+from analysis.seeds import configurations
+
+Verdict = Literal["inside", "under-forgotten", "over-forgotten", "better", "worse"]
+Kind = Literal["memory", "attack", "utility", "cost"]
+
+KINDS: dict[str, Kind] = {
+    # higher = more of forget is remembered: outside, the side says which failure it is
+    **dict.fromkeys(("forget_acc", "tpr_at_1", "tpr_at_01", "rmia_auc", "lira_auc"), "memory"),
+    # higher = forget can be told from held-out examples, whichever way it differs
+    **dict.fromkeys(
+        [f"{prefix}_{name}" for prefix in ("mia", "val_mia") for name in ("acc", "auc", "f1")]
+        + ["mia_advantage", "val_mia_advantage", "ks", "wasserstein", "forget_test_gap"]
+        + ["u_lira_auc"],
+        "attack",
+    ),
+    **dict.fromkeys(("retain_acc", "test_acc", "val_acc", "utility_paper", "tow"), "utility"),
+    **dict.fromkeys(("val_error", "avg_gap"), "cost"),
+}
+"""Metrics that have a band, as `sgu.metrics.band` has them (a test holds the two together)."""
+
+RANGES = {"wasserstein": (0.0, math.inf), "utility_paper": (-1.0, 1.0)}
+"""All others are in 0..1."""
+
+WORLD = ("study", "dataset", "model", "scenario")
+"""What retrained models must share with a configuration to be its null."""
+
+SLACK = 1e-9  # what rounding may do to a value that is the band's end
+
+
+class Band(NamedTuple):
+    """Mean and deviation of a metric over retrained models; what they promise is in low..high."""
+
+    mean: float
+    sd: float
+    low: float
+    high: float
+    models: int
+    seeds: int
+
+
+def null_bands(frame: pd.DataFrame, seeds: int = 1) -> pd.DataFrame:
+    """The band of each metric in each world of `frame`: where the mean over `seeds` seeds of a
+    retrained model lies.
+
+    Columns: those of `WORLD`, metric and those of `Band`: mean, sd, low, high, models (retrained
+    ones) and seeds (that they have). A metric that fewer than two of them have has no row.
+
+    Raises:
+        ValueError: no metric of any world has two retrained models.
+    """
+    found = [
+        [*world, name, *band]
+        for world, retrained in _worlds(frame).items()
+        for name, band in bands_of(retrained, seeds).items()
+    ]
+    if not found:
+        raise ValueError(
+            "a null band takes 2 or more retrained models of one data set, and there are fewer: "
+            "run the study with oracles: 3, or with several seeds"
+        )
+    return pd.DataFrame(found, columns=[*WORLD, "metric", *Band._fields])
+
+
+def bands_of(retrained: pd.DataFrame, seeds: int = 1) -> dict[str, Band]:
+    """By metric, from the rows of one world's retrained models; see `null_bands`."""
+    values = {name: retrained[["seed", name]].dropna() for name in KINDS}
+    return {name: band_of(name, own, seeds) for name, own in values.items() if len(own) >= 2}
+
+
+def band_of(name: str, known: pd.DataFrame, seeds: int) -> Band:
+    """Of one metric, from the retrained models' values in `known`, beside their seed."""
+    groups = known.groupby("seed")[name]
+    sizes, means = groups.size().to_numpy(), groups.mean().to_numpy()
+    freedom, mean = int((sizes - 1).sum()), float(means.mean())
+    if freedom:
+        sd = math.sqrt(((known[name] - groups.transform("mean")) ** 2).sum() / freedom)
+        others = float((1 / sizes).mean())
+    else:
+        freedom, sd, others = len(known) - 1, float(known[name].std(ddof=1)), seeds / len(known)
+    reach = float(t.ppf(0.975, freedom)) * sd * math.sqrt((1 + others) / seeds)
+    least, most = RANGES.get(name, (0.0, 1.0))
+    low, high = max(least, mean - reach), min(most, mean + reach)
+    return Band(mean, sd, low, high, len(known), len(sizes))
+
+
+def limits(frame: pd.DataFrame, rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The ends, low and high, of the band that each of the configurations `rows` is judged by;
+    `frame` has the retrained models. NaN where there is no band."""
+    found = pd.DataFrame(math.nan, index=rows.index, columns=["low", "high"])
+    for group, bands in _with_bands(frame, rows):
+        if metric in bands:
+            found.loc[group.index] = [bands[metric].low, bands[metric].high]
+    return found
+
+
+def _with_bands(
+    frame: pd.DataFrame, rows: pd.DataFrame
+) -> Iterator[tuple[pd.DataFrame, dict[str, Band]]]:
+    """Configurations that share a world and a number of seeds, with their bands."""
+    worlds = _worlds(frame)
+    for seeds in sorted(set(rows["seeds"]) - {0}):
+        same = rows[rows["seeds"] == seeds]
+        for world, group in same.groupby(_world(same)):
+            if world in worlds:
+                yield group, bands_of(worlds[world], seeds)
+
+
+def _worlds(frame: pd.DataFrame) -> dict[tuple[Any, ...], pd.DataFrame]:
+    """Complete rows of retrained models by world; those of a sweep of sizes are others."""
+    rows = frame[(frame["method"] == "retrain") & (frame["status"] == "complete")]
+    rows = rows[rows["phase"] != "scaling"]
+    return dict(iter(rows.groupby(_world(rows))))
+
+
+def _world(rows: pd.DataFrame) -> list[pd.Series]:
+    return [rows[name].fillna("") for name in WORLD]
+
+
+def verdicts(frame: pd.DataFrame, metrics: Sequence[str] = tuple(KINDS)) -> pd.DataFrame:
+    """Each configuration's verdict on each of `metrics`: inside, under-forgotten, over-forgotten,
+    better or worse; None where it has no value or its world no band.
+
+    Columns: study, cell, trial_id, seeds and the metrics. The band is that of a mean over as many
+    seeds as the configuration has.
+
+    An attack finds a forget set that is known too little as it finds one known too well. Which of
+    the two it is, the accuracies say: remembered is where forget_acc lies higher above test_acc
+    (val_acc, for what is against val) than it does in the retrained models' mean.
+
+    Raises:
+        ValueError: a metric can have no band.
+    """
+    strange = [name for name in metrics if name not in KINDS]
+    if strange:
+        raise ValueError(f"{strange} have no null band: choose from {', '.join(KINDS)}")
+    rows = configurations(frame)
+    found = rows[["study", "cell", "trial_id", "seeds"]].assign(**dict.fromkeys(metrics))
+    for group, bands in _with_bands(frame, rows):
+        for name in metrics:
+            if name in bands:
+                found.loc[group.index, name] = _verdicts(group, name, bands)
+    return found
+
+
+def _verdicts(rows: pd.DataFrame, name: str, bands: dict[str, Band]) -> pd.Series:
+    """On one metric, of rows of one world."""
+    value, band, kind = rows[name], bands[name], KINDS[name]
+    above, below = value > band.high + SLACK, value < band.low - SLACK
+    if kind in ("utility", "cost"):
+        high, low = ("better", "worse") if kind == "utility" else ("worse", "better")
+        said = np.select([above, below], [high, low], "inside")
+    else:
+        remembered = above if kind == "memory" else above & (_lead(rows, name, bands) >= 0)
+        sides = ["under-forgotten", "over-forgotten"]
+        said = np.select([remembered, above | below], sides, "inside")
+    return pd.Series(said, rows.index, dtype=object).where(value.notna(), None)
+
+
+def _lead(rows: pd.DataFrame, name: str, bands: dict[str, Band]) -> pd.Series:
+    """forget_acc less the other accuracy, above the retrained models' mean of that; 0: unknown."""
+    other = "val_acc" if name.startswith("val_") else "test_acc"
+    if not {"forget_acc", other} <= bands.keys():
+        return pd.Series(0.0, rows.index)
+    theirs = bands["forget_acc"].mean - bands[other].mean
+    return (rows["forget_acc"] - rows[other] - theirs).fillna(0.0)

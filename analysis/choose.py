@@ -1,0 +1,177 @@
+"""The choice of one configuration: the best of those that keep to their bounds, selected on val."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from analysis.band import KINDS, SLACK, limits
+from analysis.formats import metric_text, unit
+from analysis.pareto import check_blind, check_directed, eligible
+from analysis.schema import METRICS
+
+BOUND = re.compile(r"(<=|>=)\s*([-+.\deE]+)")
+ONE = ("dataset", "model", "scenario")
+"""What configurations must share for one to be better than another."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """A configuration to run, and what spoke for it.
+
+    row, runner_up: of `configurations` (None: no other keeps to the bounds); settings: everything
+    needed to run it again; why: sentences for people; reported: its metrics on test, which had no
+    part in the choice.
+    """
+
+    row: pd.Series
+    runner_up: pd.Series | None
+    settings: dict[str, Any]
+    why: tuple[str, ...]
+    reported: dict[str, float]
+
+    def yaml(self) -> str:
+        """The settings as a study's `experiment:` holds them."""
+        return yaml.safe_dump(self.settings)
+
+    def command(self) -> str:
+        """The call of `sgu` that runs it again."""
+        words = [f"{name}={_word(value)}" for name, value in sorted(self.settings.items())]
+        return " ".join(["sgu", *(f"--set {shlex.quote(word)}" for word in words)])
+
+
+def choose(
+    frame: pd.DataFrame,
+    *,
+    maximise: str | None = None,
+    minimise: str | None = None,
+    where: Mapping[str, str] | None = None,
+) -> Choice:
+    """The best configuration of one data set, by one metric, among those within all bounds.
+
+    maximise, minimise: the metric, one of the two. where: bounds by metric, each "inside" (the
+    null band of the retrained models), "<= 0.6" or ">= 0.6". All are means over seeds, and none
+    may read the test split. Of equals, the quicker one. Such as
+
+        choose(load_study("results/default"), maximise="val_acc", where={"val_mia_acc": "inside"})
+
+    Raises:
+        ValueError: a metric or bound that cannot select, rows of several data sets, no null band;
+            or nothing keeps to the bounds: it then says what comes closest.
+    """
+    if (maximise is None) == (minimise is None):
+        raise ValueError("give one metric to choose by: maximise=... or minimise=...")
+    metric, bounds = str(maximise or minimise), dict(where or {})
+    for name in (metric, *bounds):
+        check_blind(name)
+    check_directed(metric)
+    rows = _comparable(eligible(frame, list(dict.fromkeys([metric, *bounds]))))
+    ends = {name: _ends(frame, rows, name, text) for name, text in bounds.items()}
+    excess = pd.DataFrame({name: _excess(rows[name], ends[name]) for name in ends}, rows.index)
+    within = rows[(excess <= SLACK).all(axis=1)]
+    if within.empty:
+        raise ValueError(_nothing(rows, bounds, excess))
+    order = [metric, "seconds", "trial_id"]
+    better = within.sort_values(order, ascending=[maximise is None, True, True], kind="stable")
+    best, second = better.iloc[0], better.iloc[1] if len(better) > 1 else None
+    kept = [
+        _kept(best, name, bounds[name], ends[name].loc[better.index].iloc[0]) for name in bounds
+    ]
+    return Choice(
+        row=best,
+        runner_up=second,
+        settings=json.loads(best["config"]),
+        why=(_first(best, second, metric, len(within), len(rows)), *kept, _seeds(best)),
+        reported={name: float(best[name]) for name in METRICS if METRICS[name].reads_test},
+    )
+
+
+def _comparable(rows: pd.DataFrame) -> pd.DataFrame:
+    for name in ONE:
+        found = sorted(rows[name].dropna().unique())
+        if len(found) > 1:
+            raise ValueError(
+                f"rows of {name} {', '.join(found)} do not compare; keep one of them, such as "
+                f"frame[frame[{name!r}] == {found[0]!r}]"
+            )
+    if rows.empty:
+        raise ValueError(
+            "no complete trial has all of these metrics: let the study finish a trial, or see the "
+            "reasons of the failed ones"
+        )
+    return rows
+
+
+def _ends(frame: pd.DataFrame, rows: pd.DataFrame, name: str, text: str) -> pd.DataFrame:
+    """Between which values a metric may lie, for each row: columns low and high."""
+    bound = BOUND.fullmatch(text.strip())
+    if bound:
+        low, high = -math.inf, math.inf
+        low, high = (low, float(bound[2])) if bound[1] == "<=" else (float(bound[2]), high)
+        return pd.DataFrame({"low": low, "high": high}, rows.index)
+    if text.strip() != "inside":
+        raise ValueError(f'{name}: bound {text!r}; expected "inside", "<= 0.6" or ">= 0.6"')
+    found = limits(frame, rows, name)
+    if found["low"].isna().all():
+        reason = "2 or more retrained models take one" if name in KINDS else "it can have none"
+        raise ValueError(f"{name} has no null band here: {reason}; give a bound such as '<= 0.6'")
+    return found
+
+
+def _excess(values: pd.Series, ends: pd.DataFrame) -> pd.Series:
+    """How far outside each value is; <= 0 within, infinite where it is not known."""
+    outside = pd.concat([ends["low"] - values, values - ends["high"]], axis=1).max(axis=1)
+    return outside.where(ends["low"].notna(), math.inf)
+
+
+def _nothing(rows: pd.DataFrame, bounds: Mapping[str, str], excess: pd.DataFrame) -> str:
+    each = [f"{(excess[name] <= SLACK).sum()} keep {name} {bounds[name]}" for name in bounds]
+    missed = (excess > SLACK).sum(axis=1)
+    scaled = (excess / excess.where(excess > 0).median()).clip(lower=0).sum(axis=1)
+    nearest = rows.loc[scaled[missed == missed.min()].idxmin()]
+    values = ", ".join(f"{name} {_value(name, nearest[name])}" for name in bounds)
+    return (
+        f"no configuration of {len(rows)} keeps to all bounds ({'; '.join(each)}). Closest is "
+        f"trial {nearest['trial_id']} with {values}: loosen a bound, or search on"
+    )
+
+
+def _first(best: pd.Series, second: pd.Series | None, metric: str, within: int, among: int) -> str:
+    text = (
+        f"Trial {best['trial_id']} of {best['cell']} has the best {metric}, "
+        f"{_value(metric, best[metric])}, of the {within} of {among} that keep to the bounds"
+    )
+    if second is None:
+        return f"{text}."
+    return f"{text}, before trial {second['trial_id']} with {_value(metric, second[metric])}."
+
+
+def _kept(best: pd.Series, name: str, bound: str, ends: pd.Series) -> str:
+    value = f"Its {name} is {_value(name, best[name])}"
+    if bound.strip() != "inside":
+        return f"{value}, within {bound}."
+    low, high = (metric_text(name, ends[end]) for end in ("low", "high"))
+    return f"{value}, inside the retrained models' {low} to {high}."
+
+
+def _seeds(best: pd.Series) -> str:
+    if best["seeds"] == 1:
+        return "All of it rests on one seed: run it on others before it is trusted."
+    return f"All are means over {best['seeds']} seeds."
+
+
+def _value(name: str, value: float) -> str:
+    return f"{metric_text(name, value)} {unit(name)}"
+
+
+def _word(value: Any) -> str:
+    """A setting as `sgu --set` reads it: JSON, or a text that is none."""
+    return value if isinstance(value, str) else json.dumps(value)

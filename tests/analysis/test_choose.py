@@ -1,0 +1,109 @@
+"""The choice is the best within its bounds, by hand; nothing that reads test has a part in it."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import yaml
+
+from analysis import choose
+from analysis.schema import METRICS, SELECTABLE, TRIALS
+
+
+def as_frame(*rows):
+    return pa.Table.from_pylist(list(rows), schema=TRIALS).to_pandas()
+
+
+@pytest.fixture
+def rows(synthetic):
+    """Four configurations of two seeds, and an ensemble whose val_mia_acc is 0.49 to 0.51."""
+    table = {"a": (0.9, 0.70, 5), "b": (0.8, 0.51, 9), "c": (0.8, 0.50, 7), "d": (0.7, 0.50, 5)}
+    retrained = [
+        synthetic.trial(f"retrain-{n}", method="retrain", cell="digits", val_mia_acc=0.49 + n / 100)
+        for n in range(3)
+    ]
+    return retrained + [
+        synthetic.trial(
+            name, seed=seed, val_acc=accuracy + step, val_mia_acc=attack, seconds=seconds,
+            test_acc=1 - accuracy,
+        )
+        for name, (accuracy, attack, seconds) in table.items()
+        for seed, step in enumerate((-0.01, 0.01))
+    ]  # fmt: skip
+
+
+def test_the_best_inside_the_band_is_chosen_the_quicker_of_equals(rows):
+    choice = choose(as_frame(*rows), maximise="val_acc", where={"val_mia_acc": "inside"})
+    assert choice.row["trial_id"] == "c"
+    assert choice.runner_up["trial_id"] == "b"
+    assert choice.reported["test_acc"] == pytest.approx(0.2)
+    assert set(choice.reported) == set(METRICS) - set(SELECTABLE)
+    text = " ".join(choice.why)
+    for words in ("the best val_acc, 80.00 %, of the 3 of 4", "before trial b", "means over 2"):
+        assert words in text
+
+
+@pytest.mark.parametrize(
+    ("goal", "where", "chosen"),
+    [
+        ({"maximise": "val_acc"}, {}, "a"),
+        ({"minimise": "val_mia_acc"}, {"val_acc": ">= 0.75"}, "c"),
+        ({"maximise": "val_acc"}, {"seconds": "<= 6", "val_mia_acc": "<= 0.6"}, "d"),
+        ({"minimise": "seconds"}, {"val_acc": ">= 7e-1", "val_mia_acc": "inside"}, "d"),
+    ],
+)
+def test_bounds_are_kept(rows, goal, where, chosen):
+    assert choose(as_frame(*rows), **goal, where=where).row["trial_id"] == chosen
+
+
+def test_the_settings_are_ready_to_run(rows):
+    choice = choose(as_frame(*rows), maximise="val_acc")
+    assert choice.settings == json.loads(choice.row["config"]) == yaml.safe_load(choice.yaml())
+    assert "--set alpha=null --set 'note=<b>&</b>' --set seed=0" in choice.command()
+
+
+@pytest.mark.parametrize("name", [name for name in METRICS if name not in SELECTABLE])
+def test_nothing_that_reads_test_selects_or_bounds(rows, name):
+    frame = as_frame(*rows)
+    for asked in ({"maximise": name}, {"minimise": "val_error", "where": {name: "<= 1"}}):
+        with pytest.raises(ValueError, match=f"{name} reads the test split"):
+            choose(frame, **asked)
+
+
+def test_test_metrics_may_hold_anything(rows):
+    """The choice is the same with every test metric shuffled or gone."""
+    frame, asked = as_frame(*rows), {"maximise": "val_acc", "where": {"val_mia_acc": "inside"}}
+    other = frame.copy()
+    for name in set(METRICS) - set(SELECTABLE):
+        other[name] = np.random.default_rng(0).permutation(len(frame))
+    assert choose(frame, **asked).row["trial_id"] == choose(other, **asked).row["trial_id"]
+
+
+def test_nothing_within_says_what_is_closest(rows):
+    with pytest.raises(ValueError, match=r"of 4 .*0 keep val_acc >= 0.95.*trial a with val_acc 90"):
+        choose(as_frame(*rows), minimise="seconds", where={"val_acc": ">= 0.95"})
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({}, "maximise=... or minimise="),
+        ({"maximise": "val_acc", "minimise": "seconds"}, "maximise=... or minimise="),
+        ({"maximise": "accuracy"}, "unknown metric 'accuracy'"),
+        ({"minimise": "forget_acc"}, "best at the retrained model's value"),
+        ({"minimise": "seconds", "where": {"val_acc": "high"}}, "val_acc: bound 'high'; expected"),
+        ({"minimise": "val_mia_acc", "where": {"seconds": "inside"}}, "it can have none"),
+        ({"minimise": "seconds", "where": {"val_acc": "inside"}}, "2 or more retrained models"),
+        ({"minimise": "val_error"}, "no complete trial has all"),
+    ],
+)
+def test_what_cannot_be_asked_says_so(rows, asked, said):
+    with pytest.raises(ValueError, match=said):
+        choose(as_frame(*rows), **asked)
+
+
+def test_data_sets_do_not_compare(rows, synthetic):
+    frame = as_frame(*rows, synthetic.trial("z", dataset="other", cell="other/sg", val_acc=1.0))
+    with pytest.raises(ValueError, match=r"rows of dataset digits, other do not compare"):
+        choose(frame, maximise="val_acc")
