@@ -16,6 +16,7 @@ from sgu.auditor import Auditor, CvxpyAuditor, LinearAuditor, MLPAuditor
 from sgu.checks import check
 from sgu.clock import Clock
 from sgu.data.scenarios import Scenario, ScenarioName
+from sgu.data.sources import Source
 from sgu.game import Game, Round
 from sgu.inference import device_of
 from sgu.logits import Logits
@@ -114,14 +115,20 @@ class Experiment:
         """Who is to be forgotten. Raises ValueError where its settings do not go together."""
         return Scenario(**{each.name: getattr(self, each.name) for each in fields(Scenario)})
 
-    def world(self, cache: Path = Path("results/cache"), on_epoch: Progress | None = None) -> World:
+    def world(
+        self,
+        cache: Path = Path("results/cache"),
+        on_epoch: Progress | None = None,
+        source: Source | None = None,
+    ) -> World:
         """Its data, and who is forgotten.
 
         cache: where memorisation is kept, which the scenarios that ask for it train networks for;
-        on_epoch: called with the epochs of that training, so far and in all.
+        on_epoch: called with the epochs of that training, so far and in all; source: the data,
+        where they are loaded already.
         """
         return World.load(
-            self.data,
+            source or self.data,
             subset=self.subset,
             seed=self.seed,
             memorisation=lambda source: memorisation(

@@ -78,17 +78,38 @@ def reference(
     on_epoch: EpochReport | None = None,
 ) -> Reference:
     """The reference of a recipe, on `device`: loaded from the cache, or trained and put there."""
-    source, path = world.source, Path(cache) / made.filename
-    model = build(made.model, source.shape, made.seed)
-    if path.is_file():
-        info = load_model(path, model)
-        return Reference(model.to(device), float(info["seconds"]), True)
-    model, clock = model.to(device), Clock(device)
+    found = stored(made, world, cache, device)
+    if found is None:
+        found = trained(made, world, device, on_epoch)
+        keep(made, found, cache)
+    return found
+
+
+def stored(made: Recipe, world: World, cache: Path, device: torch.device) -> Reference | None:
+    """The reference that the cache has of a recipe."""
+    path = Path(cache) / made.filename
+    if not path.is_file():
+        return None
+    model = build(made.model, world.source.shape, made.seed)
+    info = load_model(path, model)
+    return Reference(model.to(device), float(info["seconds"]), True)
+
+
+def trained(
+    made: Recipe, world: World, device: torch.device, on_epoch: EpochReport | None = None
+) -> Reference:
+    """The reference of a recipe, trained on `device`."""
+    source, clock = world.source, Clock(device)
+    model = build(made.model, source.shape, made.seed).to(device)
     rows = torch.arange(len(source.train)) if made.kind == "original" else world.splits.retain
     with clock.part("train"):
         train(model, source.train, rows, world.pipeline, made.optimisation, made.seed, on_epoch)
-    seconds = clock.seconds("train")
+    return Reference(model, clock.seconds("train"), False)
+
+
+def keep(made: Recipe, found: Reference, cache: Path) -> None:
+    """Put a reference into the cache."""
+    path = Path(cache) / made.filename
     path.parent.mkdir(parents=True, exist_ok=True)
     settings = json.dumps(asdict(made), sort_keys=True)
-    save_model(path, model, {"recipe": settings, "seconds": repr(seconds)})
-    return Reference(model, seconds, False)
+    save_model(path, found.model, {"recipe": settings, "seconds": repr(found.seconds)})

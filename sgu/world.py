@@ -32,18 +32,20 @@ class World:
     @classmethod
     def load(
         cls,
-        data: str,
+        data: str | Source,
         *,
         subset: int | None = None,
         seed: int = 0,
         memorisation: Memorisation | None = None,
         **asked: Any,
     ) -> World:
-        """A named source or folder, and who is forgotten; a pure function of its arguments.
+        """A source, by its name or folder or as it is, and who is forgotten; a pure function of
+        its arguments.
 
         asked: the settings of a Scenario, such as forget_fraction; without them a random tenth.
         """
-        scenario, source = Scenario(**asked), load_source(data, subset)
+        scenario = Scenario(**asked)
+        source = data if isinstance(data, Source) else load_source(data, subset)
         return cls.of(source, scenario.splits(source, seed, memorisation))
 
     def part(self, split: str) -> tuple[Examples, Tensor]:

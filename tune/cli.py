@@ -10,8 +10,10 @@ import typer
 from sgu.auditor import AuditorError
 from sgu.cli.shared import one_line_errors
 from sgu.data.sources import DataError
+from tune.prepare import Failed
 from tune.spec import SpecError, load_spec
-from tune.study import Interrupted, missing, rows_of, stored_spec
+from tune.standing import standings
+from tune.study import Interrupted, rows_of, stored_spec
 from tune.study import resume as resume_study
 from tune.study import run as run_study
 from tune.submit import SubmitError
@@ -24,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-FORESEEN = (SpecError, DataError, AuditorError, Interrupted, SubmitError, OSError)
+FORESEEN = (SpecError, DataError, AuditorError, Interrupted, Failed, SubmitError, OSError)
 
 Results = Annotated[Path, typer.Option(help="Folder that holds the studies.")]
 Address = Annotated[
@@ -70,9 +72,11 @@ def status(name: Name, results: Results = Path("results")) -> None:
         spec, rows = stored_spec(folder), rows_of(folder)
         counts = rows["status"].value_counts()
         kinds = ", ".join(f"{count} {status}" for status, count in counts.items()) or "no rows yet"
-        left = missing(spec, rows)
-        typer.echo(f"{name}: {spec.trials - left} of {spec.trials} trials; rows: {kinds}")
-        if left:
+        found = standings(spec, rows)
+        for each in found:
+            typer.echo(str(each))
+        typer.echo(f"rows: {kinds}")
+        if not all(each.finished for each in found):
             typer.echo(f"if it is not running: sgu-study resume {name}")
 
 

@@ -1,67 +1,185 @@
-"""Before the search: the original and the retrained model, side by side on the cluster."""
+"""Before the search: the original, the retrained models and the shadow models, once for each data
+set and seed, as tasks of the cluster.
+
+The driver keeps each network in the cache, by the content of its recipe, the moment it is trained:
+a study that is stopped here goes on from there, and another one finds them.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import ray
+from ray.exceptions import RayError
 
+from sgu.experiment import Experiment
 from sgu.metrics import against_retrained
-from sgu.references import Kind
-from sgu.rows import ROW, Row, cell, context, described
+from sgu.rows import ROW, Row, context, described
 from sgu.world import World
+from tune.networks import Made, Network, Progress, measured, networks
 from tune.sink import Say
 from tune.spec import Spec
 from tune.store import Store
-from tune.trial import make_reference
+from tune.trial import Stage
 
-KINDS: tuple[Kind, Kind] = ("original", "retrain")
 SAY_EVERY = 15.0  # seconds between two lines about progress
+NEEDED = ("original", "shadow")  # themselves; of the others, their metrics are
+Key = tuple[str, int]
+"""A data set's name, and a seed."""
 
 
-class Progress:
-    """How far each reference is; an actor that needs no CPU."""
+class Failed(RuntimeError):
+    """A network that the trials need could not be trained."""
 
-    def __init__(self) -> None:
-        self.lines: dict[str, str] = {}
 
-    def reached(self, kind: str, text: str) -> None:
-        self.lines[kind] = text
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """What all methods stand on, of one data set with one seed. base: settings of one of them."""
 
-    def text(self) -> str:
-        return ", ".join(f"{kind} {text}" for kind, text in sorted(self.lines.items()))
+    data: str
+    base: Experiment
+    world: World
+
+    @property
+    def key(self) -> Key:
+        return self.data, self.base.seed
+
+    @property
+    def shared(self) -> Row:
+        """Columns that all rows on it have in common."""
+        return context(self.base, self.world) | {"dataset": self.data}
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """The original's weights, in Ray's store, and its digest; the retrained model's metrics."""
+    """By data set and seed: what workers need, the columns that rows share, and the metrics of the
+    references by their kind."""
 
-    original: Any
-    digest: str
-    retrained: Row
+    stages: dict[Key, Stage]
+    shared: dict[Key, Row]
+    references: dict[Key, dict[str, Row]]
 
 
 def prepare(
-    spec: Spec, world: World, world_ref: Any, store: Store, rows: pd.DataFrame, say: Say
+    spec: Spec,
+    grounds: Sequence[Ground],
+    cache: Path,
+    store: Store,
+    rows: pd.DataFrame,
+    say: Say,
 ) -> Prepared:
-    """Train (or load) both; write their rows."""
-    base, begin = spec.base(), time.perf_counter()
-    cache = (store.folder.parent / "cache").resolve()
-    say("training the original and the retrained model (or loading them from the cache)")
+    """Train what the cache does not have, measure what no row holds, and write those rows."""
+    work = Preparation(spec, grounds, cache, rows)
+    if work.todo:
+        _run(work, say)
+    for ground in grounds:
+        store.splits(ground.world.splits.digest, ground.world.splits.to_table())
+        for row in work.new_rows(ground):
+            store.trial(row)
+    return Prepared(
+        {ground.key: work.stage(ground) for ground in grounds},
+        {ground.key: ground.shared for ground in grounds},
+        {ground.key: work.rows[ground.key] for ground in grounds},
+    )
+
+
+class Preparation:
+    """What there is of each network, and what is to be done.
+
+    made, rows: networks and the columns of their rows, by ground and name.
+    """
+
+    def __init__(self, spec: Spec, grounds: Sequence[Ground], cache: Path, rows: pd.DataFrame):
+        self.spec, self.cache = spec, cache
+        self.worlds = {ground.data: ray.put(ground.world) for ground in reversed(grounds)}
+        self.splits = {ground.key: ray.put(ground.world.splits) for ground in grounds}
+        self.made: dict[Key, dict[str, Made]] = {ground.key: {} for ground in grounds}
+        self.rows: dict[Key, dict[str, Row]] = {ground.key: {} for ground in grounds}
+        self.written = dict[Key, set[str]]()
+        self.todo: list[tuple[Ground, Network]] = []
+        for ground in grounds:
+            own = rows[(rows["cell"] == ground.data) & (rows["seed"] == ground.base.seed)]
+            records: list[Any] = own.to_dict("records")
+            self.rows[ground.key] = {row["trial_id"]: row for row in records}
+            self.written[ground.key] = set(self.rows[ground.key])
+            for network in networks(ground.base, ground.world, spec.oracles, spec.shadows):
+                self._look(ground, network)
+
+    def _look(self, ground: Ground, network: Network) -> None:
+        """Whether there is anything to do for a network."""
+        measured_before = network.name in self.rows[ground.key] or network.kind == "shadow"
+        if network.kind in NEEDED or not measured_before:
+            found = network.found(ground.world, self.cache)
+            if found:
+                self.made[ground.key][network.name] = found
+            if not (found and measured_before):
+                self.todo.append((ground, network))
+
+    def submit(self, ground: Ground, network: Network, progress: Any) -> Any:
+        task = ray.remote(num_cpus=self.spec.cpus_per_trial, num_gpus=self.spec.gpus_per_trial)
+        name = f"{network.name} of {ground.data}, seed {ground.base.seed},"
+        found = self.made[ground.key].get(network.name)
+        world, splits = self.worlds[ground.data], self.splits[ground.key]
+        return task(measured).remote(network, found, world, splits, name, progress)
+
+    def ended(self, ground: Ground, network: Network, result: tuple[Made, Row]) -> None:
+        made, row = result
+        if network.name not in self.made[ground.key]:
+            network.keep(made, self.cache)
+            self.made[ground.key][network.name] = made
+        if network.kind != "shadow":
+            self.rows[ground.key][network.name] = row
+
+    def new_rows(self, ground: Ground) -> list[Row]:
+        """Whole rows of what was measured now."""
+        found = self.rows[ground.key]
+        return [
+            ROW
+            | ground.shared
+            | described(ground.base.settings(), name.split("-")[0])
+            | row
+            | against_retrained(row, found["retrain"])
+            | {"trial_id": name, "cell": ground.data}
+            for name, row in found.items()
+            if name not in self.written[ground.key]
+        ]
+
+    def stage(self, ground: Ground) -> Stage:
+        original: Any = self.made[ground.key]["original"]
+        digest = self.rows[ground.key]["original"]["original_digest"]
+        return Stage(
+            self.worlds[ground.data],
+            self.splits[ground.key],
+            ray.put(original.model.state_dict()),
+            digest,
+        )
+
+
+def _run(work: Preparation, say: Say) -> None:
+    """All that is to be done, as much at a time as there is room for."""
+    begin, count = time.perf_counter(), len(work.todo)
+    say(f"preparing {count} networks: originals, retrained and shadow models")
     progress: Any = ray.remote(num_cpus=0)(Progress).remote()
-    task = ray.remote(num_cpus=spec.cpus_per_trial, num_gpus=spec.gpus_per_trial)(make_reference)
-    tasks = [task.remote(kind, base, world_ref, cache, progress) for kind in KINDS]
-    while ray.wait(tasks, num_returns=len(tasks), timeout=SAY_EVERY)[1]:
-        say(f"{time.perf_counter() - begin:4.0f} s  {ray.get(progress.text.remote())}")
-    (weights, original), (_, retrained) = ray.get(tasks)
-    store.splits(world.splits.digest, world.splits.to_table())
-    for kind, row in zip(KINDS, (original, retrained), strict=True):
-        if kind not in set(rows["method"]):
-            columns, gap = described(base.settings(), kind), against_retrained(row, retrained)
-            where = {"trial_id": kind, "cell": cell(world.source.name, kind)}
-            store.trial(ROW | context(base, world) | columns | row | gap | where)
-    say(f"both are ready after {time.perf_counter() - begin:.0f} s")
-    return Prepared(ray.put(weights), original["original_digest"], retrained)
+    tasks = {work.submit(*each, progress): each for each in work.todo}
+    while tasks:
+        ended, _ = ray.wait(list(tasks), timeout=SAY_EVERY)
+        for task in ended:
+            ground, network = tasks.pop(task)
+            try:
+                work.ended(ground, network, ray.get(task))
+            except RayError as error:
+                raise Failed(f"{network.name} of {ground.data}: {_cause(error)}") from error
+        if not ended:
+            text = ray.get(progress.text.remote())
+            say(f"{time.perf_counter() - begin:4.0f} s  {count - len(tasks)} of {count}; {text}")
+    say(f"they are ready after {time.perf_counter() - begin:.0f} s")
+
+
+def _cause(error: RayError) -> str:
+    """The last line of what a worker says."""
+    return str(error).strip().splitlines()[-1]

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback
 
+from analysis.schema import METRICS
 from sgu.metrics import against_retrained
-from sgu.rows import ROW, Row, cell, described
+from sgu.rows import ROW, Row, described
 from tune.store import Store
 
+if TYPE_CHECKING:
+    from tune.prepare import Prepared
+
 Say = Callable[[str], None]
+IDENTITY = ("cell", "trial_id", "seed", "control", "phase")
 
 
 class Sink(Callback):
@@ -23,9 +28,14 @@ class Sink(Callback):
     """
 
     def __init__(
-        self, store: Store, shared: Row, retrained: Row, searched: list[str], todo: int, say: Say
+        self,
+        store: Store,
+        prepared: Prepared,
+        searched: Mapping[str, Sequence[str]],
+        todo: int | None,
+        say: Say,
     ):
-        self.store, self.shared, self.retrained = store, shared, retrained
+        self.store, self.prepared = store, prepared
         self.searched, self.todo, self.say = searched, todo, say
         self.epochs: dict[str, list[Row]] = defaultdict(list)
         self.unwritten: list[tuple[Row, list[Row]]] = []
@@ -43,8 +53,13 @@ class Sink(Callback):
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         del iteration, trials, info
-        row = dict(trial.last_result.get("row", {"failure": "ended without a result"}))
-        self._ended(trial, row)
+        last = trial.last_result
+        if "row" in last:
+            self._ended(trial, dict(last["row"]))
+        else:  # the scheduler has stopped it
+            reached = {name: last["epoch"][name] for name in METRICS if name in last["epoch"]}
+            seconds = {"wall_seconds": last["time_total_s"], "host": last["hostname"]}
+            self._ended(trial, {"status": "pruned"} | seconds | reached)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         del iteration, trials, info
@@ -56,16 +71,15 @@ class Sink(Callback):
         self._write()
 
     def _ended(self, trial: Any, measured: Row) -> None:
-        settings, identity = trial.config["settings"], ("trial_id", "control")
-        row = ROW | self.shared | described(settings) | measured
-        row |= {name: trial.config[name] for name in identity}
-        row["cell"] = cell(row["dataset"], row["method"])
+        settings, key = trial.config["settings"], (trial.config["data"], trial.config["seed"])
+        row = ROW | self.prepared.shared[key] | described(settings) | measured
+        row |= {name: trial.config[name] for name in IDENTITY}
         if "failure" in measured:
             row |= {"status": "failed", "reason": measured["failure"]}
-        else:
-            row |= against_retrained(row, self.retrained)
+        elif row["status"] == "complete":
+            row |= against_retrained(row, self.prepared.references[key]["retrain"])
         epochs = [
-            ROW | epoch | {name: row[name] for name in ("cell", "trial_id", "seed")}
+            ROW | epoch | {name: row[name] for name in IDENTITY}
             for epoch in self.epochs.pop(trial.trial_id, [])
         ]
         self.unwritten.append((row, epochs))
@@ -87,12 +101,13 @@ class Sink(Callback):
 
     def _line(self, row: Row) -> str:
         """One trial in one line."""
-        values = [f"{name} {_short(row['config'][name])}" for name in self.searched]
+        values = [f"{name} {_short(row['config'][name])}" for name in self.searched[row["cell"]]]
         what = f"{row['method']}, control" if row["control"] else ", ".join(values)
+        run = f"{row['cell']} trial {row['trial_id']}, seed {row['seed']} ({what})"
         if row["status"] != "complete":
-            return f"trial {row['trial_id']} ({what}) failed: {row['reason']}"
+            return f"{run} {row['status']}" + (f": {row['reason']}" if row["reason"] else "")
         return (
-            f"trial {row['trial_id']} ({what}): val accuracy {row['val_acc']:.3f}, "
+            f"{run}: val accuracy {row['val_acc']:.3f}, "
             f"val MIA accuracy {row['val_mia_acc']:.3f}, {row['seconds']:.1f} s"
         )
 

@@ -2,133 +2,114 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Sequence
-from dataclasses import fields
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    FiniteFloat,
-    TypeAdapter,
-    ValidationError,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, FiniteFloat, model_validator
 
 from analysis.pareto import check_selectable
-from sgu.experiment import GAME_SETTINGS, SETTINGS, Experiment
-from sgu.methods import known, method_class, plays, search_space
+from analysis.schema import METRICS, SELECTABLE
+from sgu.experiment import Experiment
+from sgu.methods import known, search_space
+from tune.cells import Cell, DataSets, MethodsUsed, Seconds, Trials, cells
+from tune.space import Space, Strict
+from tune.wording import SpecError, check_known, one_line
 
-FIXED_IN_A_STUDY = SETTINGS - GAME_SETTINGS
+__all__ = ["Asha", "Bound", "Spec", "SpecError", "load_spec"]
+
+DEFAULT_TRIALS = 12
+NOT_OF_A_TRIAL = {"klom", "relearn_steps"}
+IN_EACH_EPOCH = {name for name in SELECTABLE if name.startswith("val_")} | {"forget_acc"}
 
 
-class SpecError(ValueError):
-    """The specification cannot be used; one line that names the key and what is allowed."""
+class Bound(Strict):
+    """What a metric's mean over the seeds must keep to. above: measured from that reference's
+    value, with the same seeds; "at most 0.02 above retrain"."""
 
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Range(Strict):
-    """Values from low to high; log: uniform in the logarithm; step: whole numbers apart by it."""
-
-    low: FiniteFloat
-    high: FiniteFloat
-    log: bool = False
-    step: Annotated[int, Field(ge=1)] | None = None
+    at_most: FiniteFloat | None = None
+    at_least: FiniteFloat | None = None
+    above: Literal["original", "retrain"] | None = None
 
     @model_validator(mode="after")
-    def _ordered(self) -> Range:
-        if not self.low < self.high:
-            raise ValueError(f"low = {self.low} and high = {self.high}: low must be below high")
-        if self.log and not self.low > 0:
-            raise ValueError(f"low = {self.low}: must be > 0 with log")
-        if self.step and not (self.low.is_integer() and self.high.is_integer()):
-            raise ValueError(f"low = {self.low} and high = {self.high}: must be whole with step")
-        if self.log and self.step and self.step > 1:
-            raise ValueError(f"step = {self.step}: must be 1 with log")
+    def _says_something(self) -> Bound:
+        if self.at_most is None and self.at_least is None:
+            raise ValueError("needs at_most or at_least (with above: original or retrain)")
         return self
 
-    def ends(self) -> list[Any]:
-        return [int(v) if self.step else v for v in (self.low, self.high)]
-
-    def distribution(self) -> BaseDistribution:
-        if self.step:
-            return IntDistribution(int(self.low), int(self.high), log=self.log, step=self.step)
-        return FloatDistribution(self.low, self.high, log=self.log)
+    def excess(self, value: float) -> float:
+        """How far a value, measured from the reference where there is one, is out; <= 0: kept."""
+        over = [value - self.at_most] if self.at_most is not None else []
+        under = [self.at_least - value] if self.at_least is not None else []
+        return max(over + under)
 
 
-class Choice(Strict):
-    """One of the values listed."""
+class Asha(Strict):
+    """Stops a run early, asynchronously: after grace * factor^k epochs, k = 0, 1, ..., one goes on
+    only where fewer than a `factor`-th of those that came so far are of a better front."""
 
-    values: Annotated[tuple[int | float | str, ...], Field(min_length=1)]
-
-    @model_serializer
-    def _as_written(self) -> list[Any]:
-        return list(self.values)
-
-    def ends(self) -> list[Any]:
-        return list(self.values)
-
-    def distribution(self) -> BaseDistribution:
-        return CategoricalDistribution(self.values)
+    grace: Annotated[int, Field(ge=1)] = 1
+    factor: Annotated[int, Field(ge=2)] = 3
 
 
-def _domain(value: Any) -> Any:
-    if isinstance(value, list):
-        return Choice.model_validate({"values": value})
-    if isinstance(value, dict):
-        return Range.model_validate(value)
-    raise ValueError("must be a list of values, or low and high (with log or step)")
+class Scheduler(Strict):
+    """asha: without it, every trial runs to its end."""
 
-
-Domain = Annotated[Range | Choice, BeforeValidator(_domain)]
+    asha: Asha | None = None
 
 
 class Spec(Strict):
     """What to search, on what, by what, and how much of it.
 
-    experiment: settings that all trials share (see `sgu.experiment.Experiment`, and `sgu methods`
-    for those of a method); search: the domains of the others (without it: the method's own, and
-    the game's where it is played); objectives: metrics measured on val, two or more; trials: how
-    many the sampler proposes, controls apart; slots: trials at a time.
+    data, methods: one or many; each pair is a cell with a search of its own. experiment: settings
+    that all trials share (see `sgu.experiment.Experiment`, and `sgu methods` for those of a
+    method). search: the domains of the others (without it: the method's own, and the game's where
+    it is played). objectives: metrics measured on val, two or more. seeds: runs of each
+    configuration, from the experiment's seed on; the sampler sees their mean. trials, seconds: of
+    each cell, how many the sampler proposes and the time they may take together, controls apart;
+    the first of the two that is reached ends it. constraints: bounds on metrics. slots: trials at a
+    time (None: as many as there is room for). oracles: further retrained models, for the null band;
+    shadows: shadow models, which give each trial rmia_auc and lira_auc.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-    experiment: dict[str, Any] = {}
-    search: dict[str, Domain] = {}
+    experiment: dict[str, Any] = Field(default_factory=dict)
+    data: DataSets = ()
+    methods: MethodsUsed = ()
+    search: Space = Field(default_factory=dict)
     objectives: tuple[str, ...] = ("val_error", "val_mia_advantage")
-    trials: Annotated[int, Field(ge=1)] = 12
-    slots: Annotated[int, Field(ge=1)] = 2
+    constraints: dict[str, Bound] = Field(default_factory=dict)
+    seeds: Annotated[int, Field(ge=1)] = 1
+    trials: Trials | None = None
+    seconds: Seconds | None = None
+    sampler: Literal["tpe", "nsga2", "nsga3", "gp", "qmc", "random"] = "tpe"
+    sampler_seed: int = 0
+    scheduler: Scheduler = Scheduler()
+    oracles: Annotated[int, Field(ge=0)] = 3
+    shadows: Annotated[int, Field(ge=0)] = 0
+    slots: Annotated[int, Field(ge=1)] | None = None
     cpus_per_trial: Annotated[FiniteFloat, Field(gt=0)] = 1
     gpus_per_trial: Annotated[FiniteFloat, Field(ge=0)] = 0
-    sampler: Literal["tpe", "nsga2", "qmc", "random"] = "tpe"
-    sampler_seed: int = 0
+    storage: Annotated[str, Field(min_length=1)] | None = None
 
     @model_validator(mode="before")
     @classmethod
-    def _with_a_space(cls, given: Any) -> Any:
+    def _with_spaces(cls, given: Any) -> Any:
         """Without domains, the method's own: all of its space that is not given as a setting."""
-        if isinstance(given, dict) and not given.get("search"):
-            experiment = given.get("experiment") or {}
-            name = experiment.get("method", Experiment.method)
-            space = search_space(name) if known(name) else {}
-            own = {key: domain for key, domain in space.items() if key not in experiment}
-            return {**given, "search": own}
-        return given
+        if not isinstance(given, dict):
+            return given
+        if not (given.get("trials") or given.get("seconds")):
+            given = {**given, "trials": given.get("trials", DEFAULT_TRIALS)}
+        experiment = given.get("experiment") or {}
+        if given.get("search") or not isinstance(experiment, dict):
+            return given
+        if not given.get("methods"):
+            method = experiment.get("method", Experiment.method)
+            return {**given, "search": _own_space(method, experiment)}
+        methods = given["methods"] if isinstance(given["methods"], list) else [given["methods"]]
+        return {**given, "methods": [_with_space(each, experiment) for each in methods]}
 
     @model_validator(mode="after")
     def _meaningful(self) -> Spec:
@@ -136,37 +117,56 @@ class Spec(Strict):
             raise ValueError(
                 "name = 'cache': is the folder of the trained originals; choose another"
             )
-        method = self.experiment.get("method", Experiment.method)
-        try:
-            allowed = settings_of(method)
-        except ValueError as error:
-            raise ValueError(f"experiment.{_one_line(error)}") from error
-        _known("experiment", self.experiment, allowed)
-        _known("search", self.search, allowed - FIXED_IN_A_STUDY - set(self.experiment))
-        try:
-            _typed(self.experiment)
-        except ValueError as error:
-            raise ValueError(f"experiment.{_one_line(error)}") from error
-        idle = GAME_SETTINGS & set(self.search)
-        if idle and not plays(method):
-            raise ValueError(
-                f"search.{min(idle)}: {method} plays no game; choose method sg+{method}, or drop it"
-            )
-        for key, domain in self.search.items():
-            for value in domain.ends():
-                try:
-                    _suits(value, _typed({**self.experiment, key: value})[key])
-                except ValueError as error:
-                    raise ValueError(f"search.{key}: {_one_line(error)}") from error
+        if self.search and self.methods and all(used.search for used in self.methods):
+            raise ValueError("search: each method has its own; drop this one")
+        self._check_metrics()
+        if self.shadows % 2 or self.shadows == 2:
+            raise ValueError(f"shadows = {self.shadows}: must be 0, or an even number from 4 on")
+        assert self.cells
+        return self
+
+    def _check_metrics(self) -> None:
         try:
             check_selectable(self.objectives)
         except ValueError as error:
             raise ValueError(f"objectives: {error}") from error
-        return self
+        for name in self.constraints:
+            if name not in SELECTABLE:
+                what = "reads the test split" if name in METRICS else "is no metric"
+                raise ValueError(f"constraints.{name}: {what}; choose from {', '.join(SELECTABLE)}")
+        for name in {*self.objectives, *self.constraints} & NOT_OF_A_TRIAL:
+            raise ValueError(f"{name}: takes an audit of its own; no trial measures it")
+        late = [name for name in self.objectives if name not in IN_EACH_EPOCH]
+        if self.scheduler.asha and late:
+            raise ValueError(
+                f"scheduler.asha: {late[0]} is known at the end alone; it compares epochs by "
+                f"{', '.join(sorted(IN_EACH_EPOCH))}"
+            )
 
-    def base(self) -> Experiment:
-        """The settings that all trials share; what is searched holds its default."""
-        return Experiment.of(**_typed(self.experiment))
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """Each data set with each method."""
+        return tuple(cells(self))
+
+    @cached_property
+    def first_seed(self) -> int:
+        return self.cells[0].base.seed
+
+    def runs(self) -> range:
+        """The seeds that each configuration is run with."""
+        return range(self.first_seed, self.first_seed + self.seeds)
+
+
+def _own_space(method: Any, given: dict[str, Any]) -> dict[str, Any]:
+    space = search_space(method) if isinstance(method, str) and known(method) else {}
+    return {key: domain for key, domain in space.items() if key not in given}
+
+
+def _with_space(used: Any, experiment: dict[str, Any]) -> Any:
+    entry = {"method": used} if isinstance(used, str) else used
+    if not isinstance(entry, dict) or entry.get("search"):
+        return entry
+    return {**entry, "search": _own_space(entry.get("method"), experiment | entry)}
 
 
 def load_spec(path: Path, changes: Sequence[str] = ()) -> Spec:
@@ -176,22 +176,32 @@ def load_spec(path: Path, changes: Sequence[str] = ()) -> Spec:
     "experiment.data=some/folder"; the value is YAML.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise SpecError(
             f"{path}: {error.strerror}: give a YAML file such as studies/default.yaml"
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SpecError(f"{path}: not YAML: {_one_line(error)}") from error
+    except UnicodeDecodeError as error:
+        raise SpecError(f"{path}: not YAML: {one_line(error)}") from error
+    return parse_spec(text, str(path), changes)
+
+
+def parse_spec(text: str, origin: str, changes: Sequence[str] = ()) -> Spec:
+    """A specification from its text; origin: where errors say that it is from."""
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SpecError(f"{origin}: not YAML: {one_line(error)}") from error
     if not isinstance(content, dict):
-        raise SpecError(f"{path}: expected keys {_listed(Spec.model_fields)}; found none")
+        names = ", ".join(sorted(Spec.model_fields))
+        raise SpecError(f"{origin}: expected keys {names}; found none")
     try:
         for change in changes:
             _change(content, change)
-        _known("", content, set(Spec.model_fields))
+        check_known("", content, Spec.model_fields)
         return Spec.model_validate(content)
     except ValueError as error:
-        raise SpecError(f"{path}: {_one_line(error)}") from error
+        raise SpecError(f"{origin}: {one_line(error)}") from error
 
 
 def _change(content: dict[str, Any], change: str) -> None:
@@ -204,51 +214,3 @@ def _change(content: dict[str, Any], change: str) -> None:
         if not isinstance(content, dict):
             raise ValueError(f"{key}: {section} holds no keys")
     content[name] = yaml.safe_load(value)
-
-
-def settings_of(method: str) -> frozenset[str]:
-    """The names of all settings of an experiment by that method."""
-    return SETTINGS | {field.name for field in fields(method_class(method))}
-
-
-def _typed(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings, each of its field's type, after the checks of Experiment itself."""
-    made = method_class(settings.get("method", Experiment.method))
-    options = {name: value for name, value in settings.items() if name not in SETTINGS}
-    own = {name: value for name, value in settings.items() if name in SETTINGS}
-    checked = TypeAdapter(made).validate_python(options)
-    options = {name: getattr(checked, name) for name in options}
-    typed = TypeAdapter(Experiment).validate_python(own | {"options": options})
-    return {name: getattr(typed, name) for name in own} | options
-
-
-def _suits(value: Any, typed: Any) -> None:
-    """A sampler's value reaches Experiment as it is, so it must be of its field's type."""
-    if isinstance(value, str) and not isinstance(typed, str):
-        raise ValueError(f"{value!r} must be a number: write it without quotes")
-    if isinstance(value, float) and isinstance(typed, int):
-        raise ValueError(f"{value!r} must be a whole number; low and high need a step for that")
-
-
-def _known(section: str, given: dict[str, Any], allowed: Iterable[str]) -> None:
-    for key in given:
-        if key not in allowed:
-            name = f"{section}.{key}" if section else key
-            near = difflib.get_close_matches(str(key), list(allowed), 1)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise ValueError(f"unknown key {name}: {hint}allowed: {_listed(allowed)}")
-
-
-def _listed(names: Any) -> str:
-    return ", ".join(sorted(names))
-
-
-def _one_line(error: Exception) -> str:
-    if not isinstance(error, ValidationError):
-        return " ".join(str(error).split())
-    first, *more = error.errors()
-    where = ".".join(str(part) for part in first["loc"])
-    text = first["msg"].removeprefix("Value error, ")
-    given = "" if first["type"] in ("value_error", "missing") else f" = {first['input']!r}"
-    rest = f" (and {len(more)} more)" if more else ""
-    return f"{where}{given}: {text}{rest}" if where else f"{text}{rest}"

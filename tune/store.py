@@ -28,15 +28,14 @@ class Store:
 
     def trial(self, row: Row) -> None:
         """A trial that has ended: the histograms of its losses, and then its row."""
-        name = f"{row['trial_id']}-{row['attempt']}"
         if "losses" in row:
-            self._write("losses", LOSSES, [row | each for each in row["losses"]], name)
-        self._write("trials", TRIALS, [row], name)
+            losses = [row | each for each in row["losses"]]
+            self._write("losses", LOSSES, losses, _name(row))
+        self._write("trials", TRIALS, [row], _name(row))
 
     def epochs(self, rows: list[Row]) -> None:
         if rows:
-            last = rows[-1]
-            self._write("epochs", EPOCHS, rows, f"{last['trial_id']}-{last['attempt']}")
+            self._write("epochs", EPOCHS, rows, _name(rows[-1]))
 
     def splits(self, digest: str, table: pa.Table) -> None:
         self._put(table, self.folder / "splits" / f"{digest}.parquet")
@@ -62,6 +61,12 @@ class Store:
         unfinished = path.with_name(f"_{path.name}")
         pq.write_table(table, unfinished)
         os.replace(unfinished, path)
+
+
+def _name(row: Row) -> str:
+    """A file's name for what tells rows apart."""
+    parts = [row[name] for name in ("cell", "trial_id", "seed", "attempt") if name in row]
+    return "-".join(map(str, parts)).replace("/", "-")
 
 
 def _clean(row: Row, schema: pa.Schema) -> Row:

@@ -24,6 +24,7 @@ from sgu.experiment import unlearn
 from sgu.inference import default_device
 from sgu.logits import Logits
 from sgu.models import build
+from sgu.references import EpochReport
 from sgu.training import train
 from sgu.world import World
 
@@ -60,15 +61,29 @@ def ensemble(
 
 
 def train_and_unlearn(
-    members: Sequence[Member], world: World, device: torch.device | None = None
+    members: Sequence[Member],
+    world: World,
+    device: torch.device | None = None,
+    on_epoch: EpochReport | None = None,
 ) -> list[Logits]:
-    """The logits of members that are trained alike: trained once, then unlearned one by one."""
+    """The logits of members that are trained alike: trained once, then unlearned one by one.
+
+    on_epoch: called with the epochs of that training, from 0, and their mean loss.
+    """
     device = device or default_device()
     first, clock = members[0], Clock(device)
     examples = combined(world.source, first.rows)
     model = build(first.model, world.source.shape, first.seed).to(device)
     with clock.part("train"):
-        train(model, examples, first.rows, world.pipeline, first.optimisation, first.seed)
+        train(
+            model,
+            examples,
+            first.rows,
+            world.pipeline,
+            first.optimisation,
+            first.seed,
+            on_epoch,
+        )
     seconds = clock.seconds("train")
     return [_logits(member, model, examples, world, seconds) for member in members]
 

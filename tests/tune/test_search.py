@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-import pandas as pd
 import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
@@ -18,11 +17,14 @@ from analysis.schema import METRICS, TRIALS
 from sgu.experiment import Experiment
 from tune.search import StudySearch
 from tune.spec import Spec
+from tune.standing import standings
 from tune.store import Store
-from tune.study import missing, rows_of
+from tune.study import rows_of
 
-CONTROL = Experiment.of(method="finetune", alpha=0.0).settings()
 GOOD = dict.fromkeys(METRICS, 0.5)
+CELL = "embedded/sg"
+REFERENCES = {("embedded", seed): {"original": GOOD, "retrain": GOOD} for seed in (0, 1)}
+CONTROLS = 2  # alpha = 0, and as published
 
 
 @pytest.fixture
@@ -41,13 +43,19 @@ def spec_of(**changes: Any) -> Spec:
     return Spec.model_validate({"name": "small", "search": search, "trials": 6} | changes)
 
 
-def search_on(store: Store, controls: tuple[dict, ...] = (), **changes: Any) -> StudySearch:
-    return StudySearch(spec_of(**changes), store.folder, rows_of(store.folder), list(controls))
+def search_on(store: Store, controls: int = 0, **changes: Any) -> StudySearch:
+    """A searcher; controls: how many of them it still proposes."""
+    spec = spec_of(**changes)
+    search = StudySearch(spec, store.folder, rows_of(store.folder), REFERENCES)
+    for cell in search.cells.values():
+        left = [each for each in cell.waiting if each.control]
+        cell.waiting = left[:controls] + [each for each in cell.waiting if not each.control]
+    return search
 
 
-def journal(store: Store) -> list[optuna.trial.FrozenTrial]:
+def journal(store: Store, cell: str = CELL) -> list[optuna.trial.FrozenTrial]:
     storage = JournalStorage(JournalFileBackend(str(store.folder / "optuna.journal")))
-    return optuna.load_study(study_name="small", storage=storage).trials
+    return optuna.load_study(study_name=cell, storage=storage).trials
 
 
 def chosen(proposal: dict[str, Any]) -> dict[str, Any]:
@@ -58,31 +66,34 @@ def finish(search: StudySearch, store: Store, trial_row, key: str, proposal, **c
     """What worker and sink do with a proposal: one row, and the result for the search."""
     row = GOOD | columns
     failed = {"status": "failed", "reason": row["failure"]} if "failure" in row else {}
-    store.trial(
-        trial_row(proposal["trial_id"], row | failed | {"control": proposal["control"]},
-                  **proposal["settings"])
-    )  # fmt: skip
+    own = {name: proposal[name] for name in ("cell", "control")}
+    store.trial(trial_row(proposal["trial_id"], row | failed | own, **proposal["settings"]))
     search.on_trial_complete(key, {f"row/{name}": value for name, value in row.items()})
 
 
 def test_controls_come_first_and_optuna_never_hears_of_them(store, trial_row):
-    search = search_on(store, (CONTROL,))
-    first, second = search.suggest("a"), search.suggest("b")
-    assert (first["control"], first["settings"]) == (True, CONTROL)
-    assert (second["control"], second["settings"]["method"]) == (False, "sg")
-    assert [first["trial_id"], second["trial_id"]] == ["0000", "0001"]
-    finish(search, store, trial_row, "a", first)
+    """Without a game, and as published where the study does not say otherwise."""
+    search = search_on(store, CONTROLS, experiment={"lr": 0.5})
+    alone, published, sampled = (search.suggest(key) for key in "abc")
+    assert [each["control"] for each in (alone, published, sampled)] == [True, True, False]
+    assert [each["trial_id"] for each in (alone, published, sampled)] == ["0000", "0001", "0002"]
+    assert (
+        alone["settings"]
+        == Experiment.of(method="finetune", alpha=0.0, lr=0.5, epochs=30).settings()
+    )
+    assert published["settings"] == Experiment.of(lr=0.5).settings()
+    finish(search, store, trial_row, "a", alone)
     assert [trial.state for trial in journal(store)] == [TrialState.RUNNING]
-    finish(search, store, trial_row, "b", second)
+    finish(search, store, trial_row, "c", sampled)
     (told,) = journal(store)
     assert told.state == TrialState.COMPLETE
     assert told.values == [0.5, 0.5]
-    assert told.params == chosen(second)
+    assert told.params == chosen(sampled)
 
 
 def test_a_proposal_is_an_experiment(store):
     search = search_on(store, experiment={"lr": 0.123, "subset": 400})
-    for key in range(8):
+    for key in range(6):
         settings = search.suggest(str(key))["settings"]
         experiment = Experiment.of(**settings)
         assert experiment.settings() == settings
@@ -109,7 +120,7 @@ def test_a_failed_trial_is_told_as_failed(store, broken):
 
 def test_rows_are_replayed(store, trial_row):
     store.trial(trial_row("0000", {"control": True}, method="finetune"))
-    store.trial(trial_row("original", {"control": True, "method": "original"}))
+    store.trial(trial_row("original", {"control": True, "method": "original", "cell": "embedded"}))
     values = {"val_error": 0.3, "val_mia_advantage": 0.1}
     store.trial(trial_row("0001", values, alpha=0.5, solve_every="epoch", epochs=2))
     store.trial(trial_row("0003", {"status": "failed", "reason": "Diverged"}, alpha=2.5, epochs=3))
@@ -134,25 +145,24 @@ def test_what_was_in_flight_is_proposed_again_as_it_was(store, trial_row):
         assert [t.state.name for t in journal(store)].count("RUNNING") == 0
     again = [after.suggest(key) for key in "ef"]
     assert [chosen(p) for p in again] == [chosen(proposals["a"]), chosen(proposals["c"])]
-    assert [p["trial_id"] for p in again] == ["0004", "0005"]
+    assert [p["trial_id"] for p in again] == [proposals[key]["trial_id"] for key in "ac"]
     assert chosen(after.suggest("g")) not in [chosen(p) for p in proposals.values()]
 
 
 def test_a_study_stopped_after_each_trial_has_as_many_different_ones(store, trial_row):
     """Resumed five times: seeds differ, so no point comes twice, and numbers go on."""
     spec, seen = spec_of(), []
-    while missing(spec, rows_of(store.folder)):
-        search = search_on(store, (CONTROL,) if not seen else ())
-        for key in "ab"[: 1 + (not seen)]:
-            proposal = search.suggest(key)
-            finish(search, store, trial_row, key, proposal)
-            seen.append(proposal)
-    assert [p["trial_id"] for p in seen] == [f"{number:04d}" for number in range(7)]
-    assert len({json.dumps(p["settings"]) for p in seen}) == 7
+    while not standings(spec, rows_of(store.folder))[0].finished:
+        search = search_on(store, CONTROLS)
+        proposal = search.suggest("a")
+        finish(search, store, trial_row, "a", proposal)
+        seen.append(proposal)
+    assert [p["trial_id"] for p in seen] == [f"{number:04d}" for number in range(8)]
+    assert len({json.dumps(p["settings"]) for p in seen}) == 8
     assert [t.state.name for t in journal(store)].count("COMPLETE") == 6
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "qmc", "random"])
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "nsga3", "gp", "qmc", "random"])
 def test_a_sampler_seed_decides(tmp_path, sampler):
     def points(name: str, seed: int) -> list[dict]:
         store = Store(tmp_path / name, "small")
@@ -169,7 +179,7 @@ def test_a_sampler_seed_decides(tmp_path, sampler):
 def test_directions_are_those_of_the_schema(store):
     search_on(store, objectives=["val_acc", "val_mia_advantage", "seconds"])
     storage = JournalStorage(JournalFileBackend(str(store.folder / "optuna.journal")))
-    study = optuna.load_study(study_name="small", storage=storage)
+    study = optuna.load_study(study_name=CELL, storage=storage)
     assert [direction.name for direction in study.directions] == [
         "MAXIMIZE",
         "MINIMIZE",
@@ -186,21 +196,23 @@ def test_a_torn_journal_does_not_stop_a_resume(store, trial_row, torn):
     path: Path = store.folder / "optuna.journal"
     path.write_bytes(b"" if torn == "empty" else path.read_bytes() + b'{"op_code": 4, "wor')
     again = search_on(store)
-    assert again.suggest("b")["trial_id"] == "0001"
+    assert again.suggest("b")["trial_id"] == "0003"
     assert [t.state.name for t in journal(store)] == ["COMPLETE", "RUNNING"]
 
 
 def test_no_rows_no_journal(store):
     rows = rows_of(store.folder)
     assert list(rows.columns) == TRIALS.names
-    assert missing(spec_of(), rows) == 6
-    assert search_on(store).suggest("a")["trial_id"] == "0000"
+    (standing,) = standings(spec_of(), rows)
+    assert (standing.done, standing.controls_left, standing.runs_left) == (0, CONTROLS, 8)
+    assert search_on(store, CONTROLS).suggest("a")["trial_id"] == "0000"
 
 
 def test_a_failed_trial_has_had_its_turn(store, trial_row):
-    store.trial(trial_row("0000", {"control": True}, method="finetune"))
-    store.trial(trial_row("0001", {"status": "failed", "reason": "Diverged"}))
-    store.trial(trial_row("0002"))
-    assert missing(spec_of(), rows_of(store.folder)) == 4
-    assert missing(spec_of(trials=1), rows_of(store.folder)) == 0
-    assert isinstance(rows_of(store.folder), pd.DataFrame)
+    for number in range(CONTROLS):
+        store.trial(trial_row(f"{number:04d}", {"control": True}, method="finetune"))
+    store.trial(trial_row("0002", {"status": "failed", "reason": "Diverged"}))
+    store.trial(trial_row("0003"))
+    (standing,) = standings(spec_of(), rows_of(store.folder))
+    assert (standing.done, standing.runs_left, standing.share) == (2, 4, 2 / 6)
+    assert standings(spec_of(trials=2), rows_of(store.folder))[0].finished

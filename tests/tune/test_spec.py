@@ -31,7 +31,7 @@ def test_the_studies_that_are_shipped_load(path):
 
 def test_what_is_left_out_has_its_default(tmp_path):
     spec = load(tmp_path, SOUND)
-    assert spec.base() == Experiment()
+    assert spec.cells[0].base == Experiment()
     assert (spec.objectives, spec.sampler) == (("val_error", "val_mia_advantage"), "tpe")
 
 
@@ -58,7 +58,7 @@ def test_changes_are_put_in_place(tmp_path):
     path = tmp_path / "spec.yaml"
     path.write_text(yaml.safe_dump(SOUND))
     spec = load_spec(path, ["trials=3", "experiment.lr=0.5", "search.reg=[0.1, 0.2]"])
-    assert (spec.trials, spec.base().options["lr"]) == (3, 0.5)
+    assert (spec.trials, spec.cells[0].base.options["lr"]) == (3, 0.5)
     assert list(spec.search) == ["alpha", "reg"]
     for change, said in (("trials", "key=value"), ("trails=3", "trails"), ("name.x=3", "name")):
         with pytest.raises(SpecError, match=said):

@@ -77,7 +77,7 @@ def test_a_game_by_the_epoch_has_as_many_steps_as_its_trial_says(store, trial_ro
 
 def test_what_is_no_number_is_null(store, trial_row):
     store.trial(trial_row("0001", {"ks": math.nan, "seconds": None, "val_acc": math.inf}))
-    table = pq.read_table(store.folder / "trials" / "0001-0.parquet")
+    table = pq.read_table(store.folder / "trials" / "embedded-sg-0001-0-0.parquet")
     assert table["ks"].null_count == table["seconds"].null_count == 1
     assert table["val_acc"].to_pylist() == [math.inf]
     assert table.schema == TRIALS
@@ -136,8 +136,10 @@ def test_an_interrupted_packing_counts_no_row_twice(store, trial_row):
 
 def test_a_half_written_file_is_passed_over(store, trial_row, recwarn):
     store.trial(trial_row("0000"))
-    whole = (store.folder / "trials" / "0000-0.parquet").read_bytes()
-    (store.folder / "trials" / "_0001-0.parquet").write_bytes(whole[: len(whole) // 2])
+    whole = (store.folder / "trials" / "embedded-sg-0000-0-0.parquet").read_bytes()
+    (store.folder / "trials" / "_embedded-sg-0001-0-0.parquet").write_bytes(
+        whole[: len(whole) // 2]
+    )
     assert list(load_study(store.folder)["trial_id"]) == ["0000"]
     store.compact()
     assert list(load_study(store.folder)["trial_id"]) == ["0000"]

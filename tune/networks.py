@@ -1,0 +1,121 @@
+"""The networks that a study prepares, and what a worker does for each: train it, and measure it.
+
+Nothing is kept on the worker: the driver has the cache. Imports no analysis, no Optuna.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sgu.data.splits import Splits
+from sgu.ensembles import Logits, Member, oracles, shadows, train_and_unlearn
+from sgu.ensembles.member import digest
+from sgu.experiment import Experiment
+from sgu.metrics import loss_histograms, metrics_of, score_world
+from sgu.references import EpochReport, Recipe, Reference, keep, recipe, stored, trained
+from sgu.rows import Row
+from sgu.world import World
+from tune.worker import begin
+
+CPU = torch.device("cpu")
+Made = Reference | Logits
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """name: as the row of its metrics is called, or shadow-3, which has none."""
+
+    name: str
+    recipe: Recipe | Member
+
+    @property
+    def kind(self) -> str:
+        """original, retrain or shadow."""
+        return self.name.split("-")[0]
+
+    @property
+    def digest(self) -> str:
+        made = self.recipe
+        return made.digest if isinstance(made, Recipe) else digest(made.settings)
+
+    def found(self, world: World, cache: Path) -> Made | None:
+        """What the cache has of it."""
+        if isinstance(self.recipe, Recipe):
+            return stored(self.recipe, world, cache, CPU)
+        path = cache / self.recipe.filename
+        return Logits.load(path, True) if path.is_file() else None
+
+    def keep(self, made: Made, cache: Path) -> None:
+        if isinstance(self.recipe, Recipe) and isinstance(made, Reference):
+            keep(self.recipe, made, cache)
+        elif isinstance(self.recipe, Member) and isinstance(made, Logits):
+            made.save(cache / self.recipe.filename, self.recipe.settings)
+
+
+def networks(base: Experiment, world: World, oracle_count: int, shadow_count: int) -> list[Network]:
+    """The references, further retrained models, and shadow models of one world."""
+    references = [
+        Network(kind, recipe(kind, base.model, world, base.seed, base.pretrain_epochs))
+        for kind in ("original", "retrain")
+    ]
+    ensemble = [
+        Network(f"retrain-{number}", member)
+        for number, member in enumerate(oracles(base, world, oracle_count), 1)
+    ]
+    design = shadows(base, world, shadow_count // 2).members if shadow_count else []
+    shadowed = [Network(f"shadow-{number}", member) for number, member in enumerate(design)]
+    return references + ensemble + shadowed
+
+
+class Progress:
+    """How far the networks are that are being trained; an actor that needs no CPU."""
+
+    def __init__(self) -> None:
+        self.lines: dict[str, str] = {}
+
+    def reached(self, name: str, text: str) -> None:
+        self.lines[name] = text
+
+    def over(self, name: str) -> None:
+        self.lines.pop(name, None)
+
+    def text(self) -> str:
+        return ", ".join(f"{name} {text}" for name, text in sorted(self.lines.items()))
+
+
+def measured(
+    network: Network, found: Made | None, world: World, splits: Splits, name: str, progress: Any
+) -> tuple[Made, Row]:
+    """Train a network, or take the one that was found; with the columns of its row.
+
+    progress: an actor that is told how far it is, under `name`.
+    """
+    device, started = begin()
+    world = replace(world, splits=splits)
+    of = network.recipe.optimisation.epochs
+
+    def on_epoch(epoch: int, _: float) -> None:
+        progress.reached.remote(name, f"{epoch + 1}/{of} epochs")
+
+    made = found or _trained(network.recipe, world, device, on_epoch)
+    if isinstance(made, Reference):
+        scored = score_world(made.model.to(device), world)
+        made = replace(made, model=made.model.cpu())
+    else:
+        scored = made.scored(world)
+    row = metrics_of(scored) | {"seconds": made.seconds, "losses": loss_histograms(scored)}
+    row |= {"original_digest": network.digest} | started.provenance(device)
+    progress.over.remote(name)
+    return made, row
+
+
+def _trained(
+    made: Recipe | Member, world: World, device: torch.device, on_epoch: EpochReport
+) -> Made:
+    if isinstance(made, Recipe):
+        return trained(made, world.to(device), device, on_epoch)
+    return train_and_unlearn([made], world, device, on_epoch)[0]

@@ -1,0 +1,82 @@
+"""What a search may vary: ranges and choices, as a specification states and Optuna takes them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    model_serializer,
+    model_validator,
+)
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Range(Strict):
+    """Values from low to high; log: uniform in the logarithm; step: whole numbers apart by it."""
+
+    low: FiniteFloat
+    high: FiniteFloat
+    log: bool = False
+    step: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Range:
+        if not self.low < self.high:
+            raise ValueError(f"low = {self.low} and high = {self.high}: low must be below high")
+        if self.log and not self.low > 0:
+            raise ValueError(f"low = {self.low}: must be > 0 with log")
+        if self.step and not (self.low.is_integer() and self.high.is_integer()):
+            raise ValueError(f"low = {self.low} and high = {self.high}: must be whole with step")
+        if self.log and self.step and self.step > 1:
+            raise ValueError(f"step = {self.step}: must be 1 with log")
+        return self
+
+    def ends(self) -> list[Any]:
+        return [int(v) if self.step else v for v in (self.low, self.high)]
+
+    def distribution(self) -> BaseDistribution:
+        if self.step:
+            return IntDistribution(int(self.low), int(self.high), log=self.log, step=self.step)
+        return FloatDistribution(self.low, self.high, log=self.log)
+
+
+class Choice(Strict):
+    """One of the values listed."""
+
+    values: Annotated[tuple[int | float | str, ...], Field(min_length=1)]
+
+    @model_serializer
+    def _as_written(self) -> list[Any]:
+        return list(self.values)
+
+    def ends(self) -> list[Any]:
+        return list(self.values)
+
+    def distribution(self) -> BaseDistribution:
+        return CategoricalDistribution(self.values)
+
+
+def _domain(value: Any) -> Any:
+    if isinstance(value, list):
+        return Choice.model_validate({"values": value})
+    if isinstance(value, dict):
+        return Range.model_validate(value)
+    raise ValueError("must be a list of values, or low and high (with log or step)")
+
+
+Domain = Annotated[Range | Choice, BeforeValidator(_domain)]
+Space = dict[str, Domain]
