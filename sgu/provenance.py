@@ -46,6 +46,13 @@ def device_name(device: torch.device) -> str:
     return f"cpu ({platform.machine()})"
 
 
+@lru_cache
+def host_class() -> str:
+    """The kind of machine: processor, cores and memory."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB"
+
+
 def _git(root: Path, *words: str) -> str:
     return subprocess.run(
         ["git", "-C", str(root), *words], check=True, capture_output=True, text=True

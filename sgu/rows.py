@@ -11,8 +11,10 @@ from typing import Any
 import torch
 
 from sgu.experiment import Experiment
+from sgu.memory import peak, reset_peak
 from sgu.methods import plays
-from sgu.provenance import code_version, device_name, versions
+from sgu.provenance import code_version, device_name, host_class, versions
+from sgu.snapshots import State
 from sgu.world import World
 
 Row = dict[str, Any]
@@ -66,19 +68,42 @@ def described(settings: Row, kind: str | None = None) -> Row:
     return row if counted else row | {"solve_every": None}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Started:
-    """When a run began; its provenance is known when it has ended."""
+    """When a run began; its provenance is known when it has ended.
+
+    One that goes on from a snapshot began when its first attempt did; `before`: the seconds of
+    those that were cut off, up to their snapshots.
+    """
 
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
     clock: float = field(default_factory=time.perf_counter)
+    attempt: int = 0
+    before: float = 0.0
+
+    def __post_init__(self) -> None:
+        reset_peak()
+
+    @property
+    def seconds(self) -> float:
+        return self.before + time.perf_counter() - self.clock
+
+    def state(self) -> State:
+        return {"at": self.at.isoformat(), "attempt": self.attempt, "seconds": self.seconds}
+
+    def restore(self, state: State) -> None:
+        self.at = datetime.fromisoformat(state["at"])
+        self.attempt, self.before = state["attempt"] + 1, state["seconds"]
 
     def provenance(self, device: torch.device) -> Row:
         return {
+            "attempt": self.attempt,
+            "peak_memory": peak(device),
+            "host_class": host_class(),
             "device": device_name(device),
             "threads": torch.get_num_threads(),
             "host": platform.node(),
             "versions": versions(),
             "started": self.at,
-            "wall_seconds": time.perf_counter() - self.clock,
+            "wall_seconds": self.seconds,
         }

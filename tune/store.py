@@ -1,14 +1,13 @@
 """Result rows to Parquet: each file is whole or absent, and no row is ever rewritten.
 
-A row is a file of its own the moment it exists (its name starts with "_" while it is written);
-`compact` packs them into one file at the end of a study.
+A row is a file of its own the moment it exists; `compact` packs them into one file at the end of a
+study.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import os
 import uuid
 from pathlib import Path
 from typing import Any
@@ -16,57 +15,84 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.schema import EPOCHS, LOSSES, SCHEMA_VERSION, TRIALS
+from analysis.schema import EPOCHS, KEY, LOSSES, SCHEMA_VERSION, TRIALS
 from sgu.rows import Row
+from tune.files import Folder
+
+PARTS = {"trials": TRIALS, "epochs": EPOCHS, "losses": LOSSES}
+WITHIN = ("attempt", "epoch", "split", "low")  # beside KEY: what tells a part's rows apart
 
 
 class Store:
-    """The folder of one study: spec.yaml, trials/, epochs/, losses/, splits/."""
+    """What a study leaves: trials/, epochs/, losses/, splits/, artifacts/.
 
-    def __init__(self, folder: Path, study: str):
+    folder: the study's own, with its specification; address: where the rows go, such as
+    s3://bucket/folder (default: the same folder).
+    """
+
+    def __init__(self, folder: Path, study: str, address: str | None = None):
         self.folder, self.study = Path(folder), study
+        self.files = Folder.at(address or folder)
 
     def trial(self, row: Row) -> None:
         """A trial that has ended: the histograms of its losses, and then its row."""
         if "losses" in row:
-            losses = [row | each for each in row["losses"]]
-            self._write("losses", LOSSES, losses, _name(row))
-        self._write("trials", TRIALS, [row], _name(row))
+            self._write("losses", [row | each for each in row["losses"]])
+        self._write("trials", [row])
 
     def epochs(self, rows: list[Row]) -> None:
         if rows:
-            self._write("epochs", EPOCHS, rows, _name(rows[-1]))
+            self._write("epochs", rows)
 
     def splits(self, digest: str, table: pa.Table) -> None:
-        self._put(table, self.folder / "splits" / f"{digest}.parquet")
+        self.files.inside("splits").put(f"{digest}.parquet", _file(table))
 
     def compact(self) -> None:
-        """Pack the rows of each table into one file."""
-        for part, schema in (("trials", TRIALS), ("epochs", EPOCHS), ("losses", LOSSES)):
-            files = sorted((self.folder / part).glob("[!_]*.parquet"))
-            if len(files) > 1:
-                table = pa.concat_tables([pq.read_table(file, schema=schema) for file in files])
-                self._put(table, self.folder / part / f"packed-{uuid.uuid4().hex}.parquet")
-                for file in files:
-                    file.unlink()
+        """Pack the rows of each part into one file. Again after it was interrupted: no harm."""
+        for part, schema in PARTS.items():
+            folder = self.files.inside(part)
+            tables = {name: _read(folder, name) for name in folder.names()}
+            ours = {name: t for name, t in tables.items() if t is not None and t.schema == schema}
+            if len(ours) > 1:
+                packed = _distinct(pa.concat_tables(ours.values()))
+                folder.put(f"packed-{uuid.uuid4().hex}.parquet", _file(packed))
+                for name in ours:
+                    folder.remove(name)
+            folder.sweep()
 
-    def _write(self, part: str, schema: pa.Schema, rows: list[Row], name: str) -> None:
+    def _write(self, part: str, rows: list[Row]) -> None:
+        schema = PARTS[part]
         known = [{"schema_version": SCHEMA_VERSION, "study": self.study} | row for row in rows]
         table = pa.Table.from_pylist([_clean(row, schema) for row in known], schema=schema)
-        self._put(table, self.folder / part / f"{name}.parquet")
-
-    @staticmethod
-    def _put(table: pa.Table, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f"_{path.name}")
-        pq.write_table(table, unfinished)
-        os.replace(unfinished, path)
+        self.files.inside(part).put(f"{_name(rows[-1])}.parquet", _file(table))
 
 
 def _name(row: Row) -> str:
     """A file's name for what tells rows apart."""
     parts = [row[name] for name in ("cell", "trial_id", "seed", "attempt") if name in row]
     return "-".join(map(str, parts)).replace("/", "-")
+
+
+def _file(table: pa.Table) -> memoryview:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    return memoryview(sink.getvalue())
+
+
+def _read(folder: Folder, name: str) -> pa.Table | None:
+    """A file's rows; None where it cannot be read: it stays, and `load_study` names it."""
+    try:
+        return pq.ParquetFile(pa.BufferReader(folder.get(name) or b"")).read()
+    except (OSError, pa.ArrowException):
+        return None
+
+
+def _distinct(table: pa.Table) -> pa.Table:
+    """Each row once."""
+    names = [name for name in (*KEY, *WITHIN) if name in table.column_names]
+    rows = zip(*(table[name].to_pylist() for name in names), strict=True)
+    last = {row: position for position, row in enumerate(rows)}
+    return table.take(sorted(last.values()))
 
 
 def _clean(row: Row, schema: pa.Schema) -> Row:

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from sgu.provenance import code_version, versions
+from sgu.provenance import code_version, host_class, versions
+from sgu.rows import Started
 
 ROOT = Path(__file__).parents[2]
 ASK = "from sgu.provenance import code_version; print(*code_version())"
@@ -49,3 +51,22 @@ def test_a_copy_outside_a_checkout_still_answers(tmp_path):
 def test_versions_are_those_imported():
     assert versions()["python"] == platform.python_version()
     assert versions()["numpy"] == np.__version__
+
+
+def test_a_host_is_of_a_class():
+    processor, cores, memory = host_class().split(", ")
+    assert processor == platform.machine()
+    assert int(cores.removesuffix(" cores")) == os.cpu_count()
+    total = int(Path("/proc/meminfo").read_text().split()[1])  # kB
+    assert abs(int(memory.removesuffix(" GiB")) - total / 2**20) <= 1
+
+
+def test_a_run_that_goes_on_began_when_its_first_attempt_did():
+    first, second = Started(), Started()
+    state = first.state()
+    second.restore(state | {"seconds": 100.0})
+    row = second.provenance(torch.device("cpu"))
+    assert row["started"] == first.at
+    assert row["attempt"] == 1
+    assert 100 < row["wall_seconds"] < 101
+    assert first.provenance(torch.device("cpu"))["attempt"] == 0

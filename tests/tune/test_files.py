@@ -1,0 +1,81 @@
+"""Files are whole or absent: in a folder, in a bucket, and on a disk that is full."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tune.files import Folder
+
+
+@pytest.fixture(params=["local", "s3"])
+def folder(request, tmp_path) -> Folder:
+    if request.param == "s3":
+        return Folder.at(request.getfixturevalue("bucket")("files"))
+    return Folder.at(tmp_path / "some" / "folder")
+
+
+def test_a_file_comes_back(folder):
+    assert folder.get("a") is None
+    assert folder.names() == []
+    folder.put("b", b"first")
+    folder.put("a", b"x" * 10_000_000)
+    folder.put("b", b"second")
+    folder.inside("deeper").put("c", b"")
+    assert folder.get("a") == b"x" * 10_000_000
+    assert folder.get("b") == b"second"
+    assert folder.inside("deeper").get("c") == b""
+    assert folder.names() == ["a", "b"]
+
+
+def test_a_file_is_removed_once_or_twice(folder):
+    folder.put("a", b"1")
+    folder.remove("a")
+    folder.remove("a")
+    assert folder.get("a") is None
+
+
+def test_what_was_not_finished_is_swept(folder):
+    folder.put("a", b"1")
+    with folder.filesystem.open_output_stream(f"{folder.path}/_host-1_b") as left:
+        left.write(b"half")
+    assert folder.names() == ["a"]
+    folder.sweep()
+    assert [info.base_name for info in folder.filesystem.get_file_info(_selector(folder))] == ["a"]
+
+
+def _selector(folder: Folder):
+    from pyarrow.fs import FileSelector
+
+    return FileSelector(folder.path)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 1 MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("needs the right to mount")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_disk_leaves_the_file_before(small_disk: Path):
+    folder = Folder.at(small_disk)
+    folder.put("a", b"1" * 400_000)
+    with pytest.raises(OSError, match="space") as full:
+        folder.put("a", b"2" * 900_000)
+    assert full.value.errno == errno.ENOSPC
+    assert folder.get("a") == b"1" * 400_000
+    folder.sweep()
+    assert os.listdir(small_disk) == ["a"]
+    folder.put("a", b"3" * 500_000)
+    assert folder.get("a") == b"3" * 500_000

@@ -1,0 +1,85 @@
+"""Files that are whole or absent, in a folder here or in a store that Arrow reaches (s3://...)."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyarrow.fs import FileSelector, FileSystem, FileType, LocalFileSystem
+
+from sgu.data.location import locate
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder, made when first written to. shown: as its user named it."""
+
+    filesystem: FileSystem
+    path: str
+    shown: str
+
+    @classmethod
+    def at(cls, address: str | Path) -> Folder:
+        """At a path of this machine, or at an address such as s3://bucket/folder."""
+        place = locate(str(address))
+        return cls(place.filesystem, place.path, place.shown)
+
+    @property
+    def local(self) -> bool:
+        return isinstance(self.filesystem, LocalFileSystem)
+
+    def inside(self, name: str) -> Folder:
+        return Folder(self.filesystem, f"{self.path}/{name}", f"{self.shown}/{name}")
+
+    def put(self, name: str, content: bytes | memoryview) -> None:
+        """Write a file: who reads it sees the one before or the whole new one, whatever fails.
+
+        Its name begins with "_" while it is written. Raises OSError.
+        """
+        path, unfinished = f"{self.path}/{name}", f"{self.path}/_{_WRITER}_{name}"
+        if self.local:
+            os.makedirs(self.path, exist_ok=True)
+            with open(unfinished, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())  # a machine that dies leaves no empty file behind
+            os.replace(unfinished, path)
+        else:
+            with self.filesystem.open_output_stream(unfinished) as file:
+                file.write(content)
+            self.filesystem.move(unfinished, path)
+
+    def get(self, name: str) -> bytes | None:
+        """A file's content; None where there is none."""
+        try:
+            with self.filesystem.open_input_file(f"{self.path}/{name}") as file:
+                return file.read()
+        except FileNotFoundError:
+            return None
+
+    def remove(self, name: str) -> None:
+        """Delete a file, if it is there."""
+        try:
+            self.filesystem.delete_file(f"{self.path}/{name}")
+        except FileNotFoundError:
+            return
+
+    def names(self) -> list[str]:
+        """Of the whole files directly in it, in order."""
+        return [name for name in self._all() if not name.startswith("_")]
+
+    def sweep(self) -> None:
+        """Delete what was never finished; call it where nobody else writes."""
+        for name in self._all():
+            if name.startswith("_"):
+                self.remove(name)
+
+    def _all(self) -> list[str]:
+        inside = FileSelector(self.path, allow_not_found=True)
+        found = self.filesystem.get_file_info(inside)
+        return sorted(info.base_name for info in found if info.type == FileType.File)
+
+
+_WRITER = f"{socket.gethostname()}-{os.getpid()}"
