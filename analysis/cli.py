@@ -8,17 +8,19 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import pandas as pd
 import typer
 from rich.console import Console
 
 from analysis.charts import front_chart, save
-from analysis.load import load_epochs, load_study
+from analysis.choose import choose as chosen
+from analysis.load import load_study
 from analysis.pareto import OBJECTIVES, check_selectable, hypervolume, pareto_front
-from analysis.report import write_report
+from analysis.report import read_study, write_report
 from analysis.schema import METRICS
+from analysis.settings import cells, of_cell
 from analysis.summary import controls, counts, shown_metrics
 from analysis.table import front_table
 
@@ -36,8 +38,8 @@ Objectives = Annotated[
     typer.Option(help="Two or more metrics to trade off, comma between; none that reads test."),
 ]
 
-
 DEFAULT = ",".join(OBJECTIVES)
+T = TypeVar("T")
 
 
 @app.command()
@@ -60,8 +62,8 @@ def front(
         elif as_csv:
             typer.echo(pareto_front(frame, names).to_csv(index=False), nl=False)
         else:
-            width = None if sys.stdout.isatty() else 100
-            Console(width=width, highlight=False).print(front_table(frame, names))
+            console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
+            console.print(front_table(frame, names, console.width))
         picture = save(front_chart(frame, names), study / "front.png")
         typer.echo(f"chart: {picture}", err=as_json or as_csv)
 
@@ -76,13 +78,35 @@ def html(
     with _one_line_errors():
         names = _objectives(objectives)
         study = _folder(name, results)
-        frame = _read(load_study, study)
-        epochs = (
-            _read(load_epochs, study) if any((study / "epochs").glob("[!_]*.parquet")) else None
-        )
-        spec = study / "spec.yaml"
-        text = spec.read_text(encoding="utf-8") if spec.exists() else None
-        typer.echo(write_report(frame, epochs, names, study / "report.html", text))
+        typer.echo(write_report(_read(read_study, study), study / "report.html", names))
+
+
+@app.command()
+def choose(
+    name: Name,
+    results: Results = Path("results"),
+    maximise: Annotated[str | None, typer.Option(help="Metric to choose by.")] = None,
+    minimise: Annotated[str | None, typer.Option(help="The same, where less is better.")] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(help='A bound to keep: "val_mia_acc inside", "seconds <= 20"; repeatable.'),
+    ] = None,
+    cell: Annotated[str | None, typer.Option(help="One cell's trials only.")] = None,
+    as_yaml: Annotated[bool, typer.Option("--yaml", help="Print its settings as YAML.")] = False,
+) -> None:
+    """Print the configuration to run: the best val_acc inside the null band of val_mia_acc.
+
+    The reasons go to stderr, the command that runs it to stdout.
+    """
+    with _one_line_errors():
+        if not maximise and not minimise:
+            maximise, where = "val_acc", where or ["val_mia_acc inside"]
+        frame = _read(load_study, _folder(name, results))
+        rows = _narrowed(frame, cell)
+        found = chosen(rows, maximise=maximise, minimise=minimise, where=_bounds(where or []))
+        for sentence in found.why:
+            typer.echo(sentence, err=True)
+        typer.echo(found.yaml().rstrip() if as_yaml else found.command())
 
 
 def main() -> None:
@@ -94,6 +118,25 @@ def _folder(name: str, results: Path) -> Path:
     """A study inside `results`, else the folder `name` itself where there is one."""
     inside = results / name
     return inside if inside.is_dir() or not Path(name).is_dir() else Path(name)
+
+
+def _bounds(texts: list[str]) -> dict[str, str]:
+    """Such as {"seconds": "<= 20"} of ["seconds <= 20"]."""
+    pairs = [text.partition(" ") for text in texts]
+    for name, _, bound in pairs:
+        if not bound:
+            raise ValueError(f'--where {name!r}: expected a metric and its bound, "seconds <= 20"')
+    return {name: bound.strip() for name, _, bound in pairs}
+
+
+def _narrowed(frame: pd.DataFrame, cell: str | None) -> pd.DataFrame:
+    """The rows to choose from: all, where they are of one data set, or those of a cell."""
+    known = cells(frame)
+    if cell is None and frame["dataset"].nunique() == 1:
+        return frame
+    if cell not in known:
+        raise ValueError(f"--cell {cell}: choose from {', '.join(known)}")
+    return of_cell(frame, cell)
 
 
 def _objectives(text: str) -> tuple[str, ...]:
@@ -119,7 +162,7 @@ def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
     return json.loads(str(text))
 
 
-def _read(load: Callable[[Path], pd.DataFrame], study: Path) -> pd.DataFrame:
+def _read(load: Callable[[Path], T], study: Path) -> T:
     """What `load` finds; each of its warnings is one line on stderr."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)

@@ -1,50 +1,131 @@
-"""The front as a table for the terminal, with the controls above it and a legend below."""
+"""The front as a table for the terminal: controls, null band, trials with their verdicts, legend.
+
+The page takes its lines from here, too.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import pandas as pd
-from rich.console import Group
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from analysis.band import Band, bands_of, verdicts
 from analysis.formats import arrow, better, metric_text, plain_text, spread_text, unit
-from analysis.pareto import OBJECTIVES, pareto_front
+from analysis.pareto import OBJECTIVES, candidates, pareto_front
 from analysis.schema import METRICS
-from analysis.summary import CONFIGURATION, EXPLAINED, controls, notes, shown_metrics
+from analysis.seeds import configurations
+from analysis.settings import cells, names_of, of_cell, searched
+from analysis.summary import EXPLAINED, controls, notes, shown_metrics
 
+MARKS = {
+    "inside": "=",
+    "under-forgotten": "▲",
+    "over-forgotten": "▼",
+    "better": "+",
+    "worse": "−",
+}
+"""A verdict of the null band behind a value."""
+
+STYLES = {"control": "cyan", "band": "blue", "trial": ""}
 _BREAKS = {"advantage": "advan-\ntage", "wasserstein": "wasser-\nstein", "seconds": "secs"}
 
 
-def front_table(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> Group:
-    """Controls, front, notes and legend of a study, to print on 100 columns.
+@dataclass(frozen=True)
+class Line:
+    """A row of a front's table: who, a cell for each setting, a cell for each metric."""
+
+    kind: Literal["control", "band", "trial"]
+    who: str
+    settings: list[str]
+    metrics: list[str]
+
+
+def front_table(
+    frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES, width: int = 100
+) -> Group:
+    """Controls, front and notes of each cell, and a legend, to print on `width` columns.
 
     Raises:
         ValueError: as `pareto_front`.
     """
+    parts: list[RenderableType] = []
+    candidates(frame, objectives)
+    names, marked = shown_metrics(objectives), False
+    found = cells(frame)
+    for cell in found:
+        own = of_cell(frame, cell)
+        table, hidden = _table(own, objectives, width)
+        parts += [Text(cell, style="bold"), ""] if len(found) > 1 else []
+        unseen = [f"Too narrow here for {', '.join(hidden)}."] if hidden else []
+        parts += [table, "", *map(Text, [*notes(own, objectives), *unseen]), ""]
+        marked |= bool(null_band(own))
+    return Group(*parts, _legend_table(legend(frame, names, objectives, marked)))
+
+
+def lines(frame: pd.DataFrame, objectives: Sequence[str]) -> list[Line]:
+    """Controls, null band and front of one cell, of `setting_names` and `shown_metrics`."""
+    settings, names = setting_names(frame), shown_metrics(objectives)
+    found = [_control(row, settings, names) for _, row in controls(frame, names).iterrows()]
+    bands = null_band(frame)
+    if bands:
+        found.append(_band(bands, settings, names))
     front = pareto_front(frame, objectives)
-    names = shown_metrics(objectives)
-    table = _empty_table(names, objectives)
-    for _, row in controls(frame, names).iterrows():
-        table.add_row(*control_cells(row, names), style="cyan")
-    table.add_section()
-    for _, row in front.iterrows():
-        table.add_row(*trial_cells(row, names))
-    lines = [Text(line) for line in notes(frame, objectives)]
-    return Group(table, "", *lines, "", _legend_table(legend(names, objectives)))
+    said = verdicts(frame, [name for name in names if name in bands])
+    own = searched(configurations(frame))
+    for index, row in front.iterrows():
+        known = {**own.loc[[index]].iloc[0], **row}  # a column is null where it is of no use
+        marks = said.loc[[index]].iloc[0]
+        texts = [_setting(known[name]) for name in settings]
+        values = [_metric(row, name, marks.get(name)) for name in names]
+        found.append(Line("trial", _who(row), texts, values))
+    return found
 
 
-def _empty_table(names: Sequence[str], objectives: Sequence[str]) -> Table:
+def setting_names(frame: pd.DataFrame) -> list[str]:
+    """The settings that one cell's search varied."""
+    rows = configurations(frame)
+    return names_of(searched(rows[~rows["control"].astype(bool)]))
+
+
+def null_band(frame: pd.DataFrame) -> dict[str, Band]:
+    """The band of each metric, of the retrained models in `frame`, for the seeds of its trials."""
+    rows = frame[(frame["method"] == "retrain") & (frame["status"] == "complete")]
+    seeds = configurations(frame)["seeds"].max()
+    return bands_of(rows[rows["phase"] == "search"], max(1, int(seeds)))
+
+
+def _table(frame: pd.DataFrame, objectives: Sequence[str], width: int) -> tuple[Table, list[str]]:
+    """As many metrics as fit on `width` columns, and those that do not."""
+    settings, names = setting_names(frame), shown_metrics(objectives)
+    rows, console = lines(frame, objectives), Console(width=1000)
+    for shown in range(len(names), len(objectives) - 1, -1):
+        table = _filled(rows, settings, names[:shown], objectives)
+        if console.measure(table).maximum <= width:
+            break
+    return table, list(names[shown:])
+
+
+def _filled(
+    rows: Sequence[Line], settings: Sequence[str], names: Sequence[str], objectives: Sequence[str]
+) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
     table.add_column("trial", overflow="fold", vertical="bottom")
-    for name in CONFIGURATION:
-        table.add_column(_header(name), justify="left" if name == "update" else "right")
+    for name in settings:
+        table.add_column(_header(name), justify="right")
     for name in names:
         style = "bold" if name in objectives else ""
         heading = f"{_header(name)}\n{unit(name)} {arrow(name)}"
         table.add_column(heading, justify="right", style=style)
+    for before, row in zip([None, *rows], rows, strict=False):
+        if row.kind == "trial" and (before is None or before.kind != "trial"):
+            table.add_section()
+        texts = [row.who, *row.settings, *row.metrics[: len(names)]]
+        table.add_row(*texts, style=STYLES[row.kind])
     return table
 
 
@@ -52,32 +133,57 @@ def _header(name: str) -> str:
     return "\n".join(_BREAKS.get(word, word) for word in name.split("_"))
 
 
-def control_cells(row: pd.Series, names: Sequence[str]) -> list[str]:
+def _control(row: pd.Series, settings: Sequence[str], names: Sequence[str]) -> Line:
     """A row of `summary.controls`; each mean has its spread on a second line."""
     method, _, alpha = row["name"].partition(", alpha ")
     runs = "1 run" if row["runs"] == 1 else f"{row['runs']} runs"
     pairs = [spread_text(name, row[name], row[f"{name}_spread"]) for name in names]
-    return [f"{method}\n{runs}", alpha, "", "", "", *("\n".join(pair) for pair in pairs)]
+    set_ = [alpha if name == "alpha" else "" for name in settings]
+    return Line("control", f"{method}\n{runs}", set_, ["\n".join(pair) for pair in pairs])
 
 
-def trial_cells(row: pd.Series, names: Sequence[str]) -> list[str]:
-    """A trial: its id, configuration and the metrics `names`."""
-    configuration = [plain_text(_whole(row[name])) for name in CONFIGURATION]
-    return [row["trial_id"], *configuration, *(metric_text(name, row[name]) for name in names)]
+def _band(bands: dict[str, Band], settings: Sequence[str], names: Sequence[str]) -> Line:
+    """From where to where one more retrained model would lie."""
+    ends = [
+        f"{metric_text(name, bands[name].low)}\nto {metric_text(name, bands[name].high)}"
+        if name in bands
+        else plain_text(None)
+        for name in names
+    ]
+    models = max(band.models for band in bands.values())
+    return Line("band", f"null band\nn = {models}", ["" for _ in settings], ends)
 
 
-def _whole(value: Any) -> Any:
-    """A whole number that a missing neighbour turned into a float, as a whole number."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+def _metric(row: pd.Series, name: str, verdict: Any) -> str:
+    mean, spread = spread_text(name, row[name], row[f"{name}_spread"])
+    mark = MARKS.get(verdict, "") if isinstance(verdict, str) else ""
+    return f"{mean}{mark}\n{spread}" if spread else f"{mean}{mark}"
 
 
-def legend(names: Sequence[str], objectives: Sequence[str]) -> dict[str, str]:
+def _who(row: pd.Series) -> str:
+    return row["trial_id"] if row["seeds"] == 1 else f"{row['trial_id']}\n{row['seeds']} seeds"
+
+
+def _setting(value: Any) -> str:
+    return plain_text(int(value) if isinstance(value, float) and value.is_integer() else value)
+
+
+def legend(
+    frame: pd.DataFrame, names: Sequence[str], objectives: Sequence[str], marked: bool
+) -> dict[str, str]:
     """What the rows and each column mean and which way is better."""
+    settings = [name for name in EXPLAINED if (frame[name].nunique() > 1)] if len(frame) else []
+    band = {
+        "null band": "where one more retrained model lies with probability .95",
+        "= ▲ ▼": "inside the null band; outside: forget known too well; too little",
+        "+ −": "outside the null band: better, worse than retrained models",
+    }
     return {
         "first rows": "controls to compare with: mean ± standard deviation over runs",
         "retrain": "never saw the forget set: the target in every column",
+        **(band if marked else {}),
         "↓ ↑": "where better values lie, up to the retrained models' own value",
-        **{name: EXPLAINED[name] for name in CONFIGURATION},
+        **{name: EXPLAINED[name] for name in settings},
         **{name: _meaning(name, objectives) for name in names},
     }
 

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from analysis.schema import EPOCHS, METRICS, SCHEMA_VERSION, TRIALS
+from analysis import read_study, write_report
+from analysis.schema import EPOCHS, LOSSES, METRICS, SCHEMA_VERSION, TRIALS
 
 ALPHAS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 
@@ -105,14 +106,40 @@ def epoch_rows(rows: list[dict], epochs: int = 5) -> list[dict]:
     return curves
 
 
+def loss_rows(rows: list[dict]) -> list[dict]:
+    """Three bins of each split; what is remembered has its losses in the lowest."""
+    found = []
+    for row in rows:
+        known = {name: row[name] for name in LOSSES.names if name in row}
+        low = round(400 * (row["val_mia_advantage"] or 0))
+        for split, counts in (("forget", (low, 300, 100 - low)), ("test", (10, 600, 190))):
+            for place, count in enumerate(counts):
+                ends = {"low": 10.0 ** (place - 2), "high": 10.0 ** (place - 1)}
+                found.append(known | ends | {"split": split, "count": count})
+    return found
+
+
 @pytest.fixture
 def study(tmp_path: Path) -> Path:
     """Folder of the study `demo` inside a results folder."""
-    folder = tmp_path / "results" / "demo"
+    return write_study(tmp_path / "results" / "demo")
+
+
+@pytest.fixture(scope="session")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The study's page; its specification and reasons would like to be markup."""
+    folder = write_study(tmp_path_factory.mktemp("results") / "demo")
+    (folder / "spec.yaml").write_text("name: demo # </pre><script>alert(1)</script>\n")
+    return write_report(read_study(folder), folder / "report.html")
+
+
+def write_study(folder: Path) -> Path:
     rows = study_rows()
     for part in range(3):
         write_rows(folder / "trials", f"part-{part}.parquet", rows[part::3], TRIALS)
     write_rows(folder / "epochs", "part-0.parquet", epoch_rows(rows), EPOCHS)
+    complete = [row for row in rows if row["status"] == "complete"]
+    write_rows(folder / "losses", "part-0.parquet", loss_rows(complete), LOSSES)
     (folder / "spec.yaml").write_text("name: demo\nobjectives: [val_error, val_mia_advantage]\n")
     return folder
 

@@ -1,11 +1,25 @@
 """Charts follow the grammar, show what they claim and can be written without a browser."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import effect_chart, epochs_chart, front_chart, load_epochs, save, split_chart
-from analysis.charts import SWEPT
+from analysis import (
+    effect_chart,
+    epochs_chart,
+    front_chart,
+    linked_chart,
+    load_epochs,
+    load_losses,
+    losses_chart,
+    null_bands,
+    parallel_chart,
+    save,
+    split_chart,
+)
+from analysis.charts.marks import METHOD_COLOURS, METHOD_SHAPES
 from analysis.pareto import pareto_front
 from analysis.schema import METRICS
 
@@ -19,47 +33,111 @@ def marks(spec):
 
 def drawn(spec, layer):
     """The rows a layer draws."""
-    return spec["datasets"][spec["layer"][layer]["data"]["name"]]
+    return json.loads(spec["datasets"][layer["data"]["name"]])
 
 
-def test_front_chart_has_a_step_line_rings_and_labelled_controls(frame):
-    spec = front_chart(frame).to_dict()
-    assert marks(spec) == ["circle", "line", "point", "point", "text", "text", "point"]
-    assert len(drawn(spec, -1)) == len(pareto_front(frame))
-    names = [row["name"] for row in drawn(spec, 3)]
-    assert names == ["original", "retrain", "sg, alpha 0"]
-    assert "45 complete trials, 1 failed, 1 pruned" in spec["title"]["subtitle"]
+@pytest.fixture
+def two_methods(frame):
+    """The study with a second method that is worse in each objective."""
+    game = frame[frame["alpha"] > 0]
+    worse = {name: game[name] + 0.01 for name in ("val_error", "val_mia_advantage")}
+    return pd.concat([frame, game.assign(method="scrub", cell="digits/scrub", **worse)])
 
 
-@pytest.mark.parametrize(("x", "step"), [("val_error", "step-after"), ("val_acc", "step-before")])
-def test_the_step_line_never_claims_an_unreached_point(frame, x, step):
-    spec = front_chart(frame, (x, "val_mia_advantage")).to_dict()
-    assert spec["layer"][1]["mark"]["interpolate"] == step
+class TestFront:
+    def test_layers(self, frame):
+        spec = front_chart(frame).to_dict()
+        assert marks(spec) == [
+            *["rect"] * 2, "point", "line", "point", *["point"] * 2, *["text"] * 2,
+        ]  # fmt: skip
+        assert len(drawn(spec, spec["layer"][4])) == len(pareto_front(frame))
+        names = [row["name"] for row in drawn(spec, spec["layer"][7])]
+        assert names == ["original", "retrain", "sg, alpha 0"]
+        assert "45 complete trials, 1 failed, 1 pruned" in spec["title"]["subtitle"]
 
+    def test_the_shades_are_the_null_band(self, frame):
+        spec = front_chart(frame).to_dict()
+        bands = null_bands(frame).set_index("metric")
+        for layer, name in zip(spec["layer"], ("val_error", "val_mia_advantage"), strict=False):
+            (shade,) = drawn(spec, layer)
+            assert shade[name] == pytest.approx(bands.loc[name, "low"])
+            assert shade["high"] == pytest.approx(bands.loc[name, "high"])
 
-def test_three_objectives_are_projected_without_a_line(frame):
-    spec = front_chart(frame, THREE).to_dict()
-    assert "line" not in marks(spec)
-    assert "projection of 3" in spec["title"]["text"]
+    @pytest.mark.parametrize(
+        ("x", "step"), [("val_error", "step-after"), ("val_acc", "step-before")]
+    )
+    def test_the_step_line_never_claims_an_unreached_point(self, frame, x, step):
+        spec = front_chart(frame, (x, "val_mia_advantage")).to_dict()
+        (line,) = [layer for layer in spec["layer"] if layer["mark"]["type"] == "line"]
+        assert line["mark"]["interpolate"] == step
 
+    def test_three_objectives_are_projected_without_a_line(self, frame):
+        spec = front_chart(frame, THREE).to_dict()
+        assert "line" not in marks(spec)
+        assert "projection of 3" in spec["title"]["text"]
 
-def test_axes_say_what_is_better(frame):
-    encoding = front_chart(frame, THREE).to_dict()["layer"][0]["encoding"]
-    assert encoding["x"]["axis"]["title"] == "validation accuracy (%, higher is better)"
+    def test_axes_say_what_is_better(self, frame):
+        encoding = front_chart(frame, THREE).to_dict()["layer"][2]["encoding"]
+        assert encoding["x"]["axis"]["title"] == "validation accuracy (%, higher is better)"
+
+    def test_methods_are_told_by_colour_and_by_shape(self, two_methods):
+        spec = front_chart(two_methods).to_dict()
+        encoding = spec["layer"][2]["encoding"]
+        assert encoding["color"]["scale"]["domain"] == ["scrub", "sg"]
+        assert encoding["shape"]["scale"]["range"] == list(METHOD_SHAPES[:2])
+        assert len(set(METHOD_COLOURS)) == len(METHOD_COLOURS)
+        rings = drawn(spec, spec["layer"][4])
+        assert {row["method"] for row in rings} == {"scrub", "sg"}, "each has its own front"
+
+    def test_data_sets_have_planes_of_their_own(self, frame):
+        other = frame.assign(dataset="letters", cell=frame["cell"].str.replace("digits", "letters"))
+        spec = front_chart(pd.concat([frame, other])).to_dict()
+        titles = [panel["title"]["text"] for panel in spec["concat"]]
+        assert titles == ["digits", "letters"]
 
 
 def test_split_chart_marks_the_retrained_models(frame):
     spec = split_chart(frame).to_dict()
     retrained = frame[frame["method"] == "retrain"]
     assert marks(spec)[1:3] == ["rule", "rule"]
-    for layer in (1, 2):
+    for layer in spec["layer"][1:3]:
         (point,) = drawn(spec, layer)
         assert point["test_acc"] == pytest.approx(retrained["test_acc"].mean())
 
 
-def test_effects_have_a_panel_for_each_parameter_and_objective(frame):
+def test_effects_have_a_panel_for_each_setting_and_objective(frame):
+    """The fixture's configurations differ in alpha alone."""
     spec = effect_chart(frame, THREE).to_dict()
-    assert len(spec["concat"]) == len(THREE) * len(SWEPT)
+    assert len(spec["concat"]) == len(THREE)
+    assert "n = 36" in spec["title"]["subtitle"]
+
+
+def test_parallel_lines_lie_between_their_axes_ends(frame):
+    spec = parallel_chart(frame).to_dict()
+    rows = pd.DataFrame(drawn(spec, spec["layer"][0]))
+    names = spec["layer"][0]["transform"][0]["fold"]
+    assert names[0] == "alpha|"
+    assert rows[names].min().tolist() == [0] * len(names)
+    assert rows[names].max().tolist() == [1] * len(names)
+    order = rows.sort_values("val_error")["val|error|% ↓"]
+    assert order.is_monotonic_increasing
+
+
+def test_linked_charts_share_one_brush(frame):
+    spec = linked_chart(frame).to_dict()
+    text = json.dumps({key: value for key, value in spec.items() if key != "datasets"})
+    assert text.count('{"param": "brush"}') == 3, "two effects and the lines"
+    assert {each["name"] for each in spec["params"]} == {"brush", "gate"}
+
+
+def test_histograms_show_the_controls_and_the_front(study, frame):
+    spec = losses_chart(load_losses(study), frame).to_dict()
+    titles = [panel["title"]["text"] for panel in spec["concat"]]
+    assert titles[0] == "sg, alpha 0 (forget n = 400, test n = 800)"
+    assert len(titles) <= 8
+    for panel in spec["concat"]:
+        rows = pd.DataFrame(drawn(spec, panel)).drop_duplicates(["split", "high"])
+        assert rows.groupby("split")["share"].sum().tolist() == pytest.approx([1, 1])
 
 
 def test_epochs_draw_what_was_measured(study, frame):
@@ -74,7 +152,7 @@ def test_sparse_studies_are_drawn(frame, tmp_path, kind):
     game = frame[frame["alpha"] > 0]
     other = game.head(5).assign(alpha=np.nan, reg=np.nan, method="scrub")
     rows = {"candidates only": game, "one trial": game.head(1), "no game at all": other}
-    for chart in (front_chart(rows[kind]), split_chart(rows[kind]), effect_chart(rows[kind])):
+    for chart in (front_chart(rows[kind]), split_chart(rows[kind]), linked_chart(rows[kind])):
         assert save(chart, tmp_path / "x.png").stat().st_size > 0
 
 
@@ -93,5 +171,7 @@ def test_save_refuses_another_suffix(frame, tmp_path):
 
 
 def test_more_rows_than_a_default_limit(frame):
-    many = pd.concat([frame] * 150, ignore_index=True)
-    assert len(drawn(front_chart(many).to_dict(), 0)) > 5000
+    game = frame[frame["alpha"] > 0]
+    many = [game.assign(trial_id=game["trial_id"] + f"-{copy}") for copy in range(150)]
+    spec = front_chart(pd.concat(many)).to_dict()
+    assert len(drawn(spec, spec["layer"][0])) == 36 * 150

@@ -5,16 +5,12 @@ import re
 
 import pytest
 
-from analysis import load_epochs, load_study, write_report
+from analysis import Study, load_study, null_bands, write_report
 
 
-@pytest.fixture
-def page(study, tmp_path):
-    spec = (study / "spec.yaml").read_text() + "# </pre><script>alert(1)</script>\n"
-    path = write_report(
-        load_study(study), load_epochs(study), path=tmp_path / "r.html", spec_text=spec
-    )
-    return path.read_text(encoding="utf-8")
+@pytest.fixture(scope="module")
+def text(page):
+    return page.read_text(encoding="utf-8")
 
 
 def outside_scripts(page):
@@ -22,55 +18,72 @@ def outside_scripts(page):
     return re.sub(r"(<script[^>]*>).*?</script>", r"\1", page, flags=re.DOTALL)
 
 
-def test_nothing_is_loaded(page):
-    markup = outside_scripts(page)
+def test_nothing_is_loaded(text):
+    markup = outside_scripts(text)
     assert not re.search(r"""(?:src|href)\s*=\s*["']?[^#"']""", markup)
     assert "@import" not in markup
     assert "url(" not in markup
     assert "default-src 'none'" in markup
 
 
-def test_the_libraries_are_there_once(page):
-    scripts = re.findall(r"<script[^>]*>(.*?)</script>", page, flags=re.DOTALL)
+def test_the_libraries_are_there_once(text):
+    scripts = re.findall(r"<script[^>]*>(.*?)</script>", text, flags=re.DOTALL)
     assert sum(len(script) > 300_000 for script in scripts) == 1
-    assert len(page) < 1_600_000
+    assert len(text) < 1_600_000
 
 
-def test_specifications_are_whole(page):
-    found = re.findall(
-        r'<script type="application/json" id="spec-(\w+)">(.*?)</script>', page, re.DOTALL
-    )
-    assert [name for name, _ in found] == ["front", "effect", "split", "epochs"]
-    specs = {name: json.loads(text) for name, text in found}
-    assert specs["front"]["width"] == "container"
-    assert "chosen" in json.dumps(specs["effect"])
+def test_specifications_are_whole(text):
+    names = re.findall(r'data-name="(\w+)"', text)
+    specs = re.findall(r'<script type="application/json">(.*?)</script>', text, re.DOTALL)
+    assert names == ["linked", "losses", "split", "epochs"]
+    for spec in specs:
+        assert {"datasets", "config"} <= set(json.loads(spec))
 
 
-def test_a_study_cannot_inject_markup(page):
-    markup = outside_scripts(page)
+def test_a_study_cannot_inject_markup(text):
+    markup = outside_scripts(text)
     assert "loss is NaN &lt;script&gt;at step 7" in markup
     assert "&lt;/pre&gt;&lt;script&gt;alert(1)" in markup
     assert "&lt;b&gt;&amp;&lt;/b&gt;" in markup
 
 
-def test_provenance_and_every_trial_stand_on_it(page, study):
+def test_the_choice_is_a_command_or_why_there_is_none(study, tmp_path, text):
+    assert "<b>No choice.</b> no configuration of 39 keeps to all bounds" in text
+    frame = load_study(study)
+    band = null_bands(frame).set_index("metric").loc["val_mia_acc"]
+    frame.loc[frame["trial_id"] == "a1b2c_00013", "val_mia_acc"] = band["mean"]
+    page = write_report(Study(frame), tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "<b>The choice: trial a1b2c_00013</b>" in page
+    assert "<pre>sgu --set alpha=" in page
+
+
+def test_provenance_and_every_trial_stand_on_it(text, study):
     for trial_id in load_study(study)["trial_id"]:
-        assert trial_id in page
-    for text in ("abc1234", "d" * 64, "e" * 64, "worker-1", "2.14.0", "worse than the median"):
-        assert text in page
+        assert trial_id in text
+    for known in ("abc1234", "d" * 64, "e" * 64, "worker-1", "2.14.0", "worse than the median"):
+        assert known in text
 
 
 def test_mixed_provenance_is_marked(study, tmp_path):
     frame = load_study(study)
     frame.loc[0, "code_version"] = "zzz9999"
     frame["code_dirty"] = True
-    page = write_report(frame, None, path=tmp_path / "r.html").read_text(encoding="utf-8")
-    assert re.search(r'class="mixed">1 trials?:</span> <code>zzz9999', page)
+    page = write_report(Study(frame), tmp_path / "r.html").read_text(encoding="utf-8")
+    assert re.search(r'class="mixed">1 row:</span> <code>zzz9999', page)
     assert "uncommitted changes" in page
 
 
 def test_a_study_that_only_failed_still_has_a_page(study, tmp_path):
     frame = load_study(study).query("status == 'failed'")
-    page = write_report(frame, None, path=tmp_path / "r.html").read_text(encoding="utf-8")
+    page = write_report(Study(frame), tmp_path / "r.html").read_text(encoding="utf-8")
     assert "there is no front" in page
     assert "loss is NaN" in page
+
+
+def test_each_cell_has_a_section(study, tmp_path):
+    frame = load_study(study)
+    other = frame.assign(dataset="letters", cell=frame["cell"].str.replace("digits", "letters"))
+    both = Study(frame.merge(other, how="outer"))
+    page = write_report(both, tmp_path / "r.html").read_text(encoding="utf-8")
+    assert re.findall(r'<h2 id="cell-\d">([\w/]+):', page) == ["digits/sg", "letters/sg"]
+    assert re.findall(r'data-name="(\w+)"', page)[0] == "fronts"

@@ -1,0 +1,166 @@
+"""The front in the plane of two objectives, with its intervals, the controls and the null band."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from analysis.band import bands_of
+from analysis.charts.marks import (
+    BLUE,
+    CONTROL_COLOURS,
+    INK,
+    Chart,
+    axis,
+    by_method,
+    coloured_by_alpha,
+    control_points,
+    extent,
+    finish,
+    in_the_game,
+    panel_title,
+    records,
+    tooltip,
+    trial_data,
+)
+from analysis.pareto import OBJECTIVES, hypervolume, pareto_front
+from analysis.schema import METRICS
+from analysis.settings import cells
+from analysis.summary import controls, counts_line
+
+
+def front_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> Chart:
+    """Every complete configuration in the plane of the first two objectives, the front, the
+    controls and the null band; a panel for each data set.
+
+    A point is the mean over a configuration's seeds, its bars the interval of that mean. Colour is
+    alpha where one method was searched, else the method. With more objectives the picture is a
+    projection and no line joins the front.
+
+    Raises:
+        ValueError: as `pareto_front`.
+    """
+    frame = frame[frame["phase"] == "search"]
+    data_sets = sorted(frame["dataset"].dropna().unique())
+    planes = [plane(frame[frame["dataset"] == name], objectives) for name in data_sets]
+    x, y = objectives[:2]
+    title = f"{METRICS[x].title} and {METRICS[y].title}"
+    title += f", a projection of {len(objectives)} objectives" if len(objectives) > 2 else ""
+    if len(planes) == 1:
+        return finish(planes[0], title, front_note(frame, objectives))
+    named = [
+        each.properties(title=panel_title(n)) for each, n in zip(planes, data_sets, strict=True)
+    ]
+    return finish(alt.concat(*named, columns=1), title, front_note(frame, objectives))
+
+
+def front_note(frame: pd.DataFrame, objectives: Sequence[str]) -> str:
+    """How many trials a front rests on, and what is drawn how."""
+    by = ["cell"] if len(cells(frame)) > 1 else []
+    rings = f"{len(pareto_front(frame, objectives, by=by))} on the front (rings)"
+    volume = "" if by else f", hypervolume {hypervolume(frame, objectives):.4g}"
+    return f"{counts_line(frame)}; {rings}{volume}"
+
+
+def plane(
+    frame: pd.DataFrame,
+    objectives: Sequence[str],
+    brush: alt.Parameter | None = None,
+    *conditions: Any,
+) -> alt.LayerChart:
+    """The front of one data set. brush: a selection to draw on it; conditions: where one of them
+    does not hold, a point is grey."""
+    several = len(cells(frame)) > 1
+    x, y = (
+        axis(name, channel, domain=extent(frame, name))
+        for name, channel in zip(objectives[:2], "xy", strict=True)
+    )
+    front = pareto_front(frame, objectives, by=["cell"] if several else [])
+    points = _points(in_the_game(frame), x, y, objectives, several, conditions)
+    layers = [
+        *_band(frame, x, y),
+        points.add_params(brush) if brush is not None else points,
+        *([_line(front, x, y, several)] if len(objectives) == 2 else []),
+        _rings(front, x, y, objectives),
+        *control_points(frame, x, y),
+    ]
+    chart = alt.layer(*layers).resolve_scale(color="independent", shape="independent")
+    return chart.properties(width=640, height=400)
+
+
+def split_chart(frame: pd.DataFrame) -> Chart:
+    """Attack accuracy on val against accuracy on test, with the retrained models' as the target."""
+    x, y = (axis("val_mia_acc", "x"), axis("test_acc", "y"))
+    target = controls(frame, ["val_mia_acc", "test_acc"]).query("name == 'retrain'")
+    rule = alt.Chart(records(target, ["val_mia_acc", "test_acc"])).mark_rule(
+        strokeDash=[2, 3], color=CONTROL_COLOURS["retrain"]
+    )
+    several = len(cells(frame)) > 1
+    points = _points(in_the_game(frame), x, y, ["val_mia_acc", "test_acc"], several, ())
+    layers = [points, rule.encode(x=x), rule.encode(y=y), *control_points(frame, x, y)]
+    chart = alt.layer(*layers).resolve_scale(color="independent", shape="independent")
+    return finish(
+        chart.properties(width=640, height=400),
+        "What the attack finds, what the model still knows",
+        "dotted: the retrained models, the target on both axes; test is reported, never selects",
+    )
+
+
+def _points(
+    rows: pd.DataFrame,
+    x: Any,
+    y: Any,
+    metrics: Sequence[str],
+    several: bool,
+    conditions: Sequence[Any],
+) -> alt.Chart:
+    """A mark a configuration."""
+    base = alt.Chart(trial_data(rows, metrics)).mark_point(
+        filled=True, size=60, opacity=0.8, strokeWidth=0
+    )
+    place: dict[str, Any] = {"x": x, "y": y, "tooltip": tooltip(metrics)}
+    if several:
+        return base.encode(**place, **by_method(sorted(rows["method"].unique())))
+    return base.encode(**place, color=coloured_by_alpha(*conditions))
+
+
+def _band(frame: pd.DataFrame, x: Any, y: Any) -> list[alt.Chart]:
+    """Where a retrained model lies, in each direction: both shades together are the target."""
+    retrained = frame[(frame["method"] == "retrain") & (frame["status"] == "complete")]
+    retrained = retrained[retrained["phase"] == "search"]
+    rows = in_the_game(frame)
+    bands = bands_of(retrained, int(rows["seeds"].max()) if len(rows) else 1)
+    shades = []
+    for channel, place in (("x", x), ("y", y)):
+        name = str(place.shorthand).removesuffix(":Q")
+        if name in bands:
+            band = bands[name]
+            ends = pd.DataFrame([{name: band.low, "high": band.high}])
+            shade = alt.Chart(records(ends, [name, "high"])).mark_rect(
+                color=BLUE, opacity=0.09, clip=True, tooltip=False
+            )
+            second = {f"{channel}2": "high:Q"}
+            shades.append(shade.encode(**{channel: place}, **second))
+    return shades
+
+
+def _line(front: pd.DataFrame, x: Any, y: Any, several: bool) -> alt.Chart:
+    """The best reachable second objective for each bound on the first."""
+    name, other = (str(place.shorthand).removesuffix(":Q") for place in (x, y))
+    step: Any = "step-after" if METRICS[name].goal == "min" else "step-before"
+    line = alt.Chart(records(front, ["method", name, other])).mark_line(
+        interpolate=step, color=INK, strokeWidth=1, opacity=0.6
+    )
+    detail = {"detail": "method:N"} if several else {}
+    return line.encode(x=x, y=y, order=alt.Order(f"{name}:Q"), **detail)
+
+
+def _rings(front: pd.DataFrame, x: Any, y: Any, metrics: Sequence[str]) -> alt.Chart:
+    """Rings around the front's configurations: the point below keeps its colour."""
+    mark = alt.Chart(trial_data(front, metrics)).mark_point(
+        size=130, stroke=INK, strokeWidth=1.5, fill="transparent", opacity=1
+    )
+    return mark.encode(x=x, y=y, tooltip=tooltip(metrics))

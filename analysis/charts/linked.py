@@ -1,0 +1,34 @@
+"""Front, effects and parallel coordinates in one figure: what is drawn on one filters all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import altair as alt
+import pandas as pd
+
+from analysis.charts.effects import effect_panels
+from analysis.charts.front import front_note, plane
+from analysis.charts.marks import Chart, finish
+from analysis.charts.parallel import lines
+from analysis.pareto import OBJECTIVES
+
+BRUSH = "brush"
+
+
+def linked_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> Chart:
+    """The front of one cell; below it, each objective against each setting, and a line a
+    configuration through all of them. What lies outside an interval drawn on the front is grey.
+
+    Raises:
+        ValueError: as `pareto_front`.
+    """
+    brush = alt.selection_interval(name=BRUSH)
+    panels = effect_panels(frame, objectives, brush)
+    parts = [
+        plane(frame, objectives, brush),
+        *([alt.concat(*panels, columns=3, spacing=26)] if panels else []),
+        *([lines(frame, objectives, brush)] if panels else []),
+    ]
+    chart = alt.vconcat(*parts, spacing=34).resolve_scale(color="shared")
+    return finish(chart, "The front and its settings", front_note(frame, objectives))

@@ -1,0 +1,97 @@
+"""Histograms of the losses: what an attack on the loss sees of forget beside held-out examples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from analysis.charts.marks import BLUE, VERMILION, Chart, finish, panel_title, records
+from analysis.pareto import OBJECTIVES, pareto_front
+from analysis.schema import REFERENCES
+from analysis.summary import is_no_game
+
+SPLIT_COLOURS = {"forget": VERMILION, "test": BLUE}
+MOST = 8  # panels: the controls, and the front evenly from end to end
+
+
+def losses_chart(
+    losses: pd.DataFrame,
+    frame: pd.DataFrame,
+    objectives: Sequence[str] = OBJECTIVES,
+    *,
+    columns: int = 2,
+) -> alt.ConcatChart:
+    """Losses of forget against those of test for the controls and along the front, a panel a model.
+
+    losses: from `load_losses`; frame: of one data set. Of several seeds the first is drawn.
+    """
+    chosen = _models(frame, objectives)
+    first = frame.sort_values("seed", kind="stable").drop_duplicates(["cell", "trial_id"])
+    keys = first[["study", "cell", "trial_id", "seed"]]
+    rows = losses[losses["split"].isin(SPLIT_COLOURS)].merge(keys)
+    rows = rows.assign(
+        share=rows["count"] / rows.groupby(["cell", "trial_id", "split"])["count"].transform("sum")
+    )
+    panels = [
+        _panel(own, name)
+        for name, (cell, trial) in chosen.items()
+        if len(own := rows[(rows["cell"] == cell) & (rows["trial_id"] == trial)])
+    ]
+    return finish(
+        alt.concat(*panels, columns=columns, spacing=26).resolve_scale(x="shared", y="shared"),
+        "Losses of forget against test",
+        "forget solid, test dashed: where a model has forgotten, the two lie on each other; "
+        "one seed, logarithmic, the outermost bins hold what lies beyond",
+    )
+
+
+def _models(frame: pd.DataFrame, objectives: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Heading, and (cell, trial_id), of each model to draw."""
+    controls = frame[frame["trial_id"].isin(REFERENCES) | is_no_game(frame)]
+    controls = controls[controls["status"] == "complete"].drop_duplicates(["cell", "trial_id"])
+    named = {
+        row["method"] if row["method"] in REFERENCES else f"{row['method']}, alpha 0": row
+        for _, row in controls.iterrows()
+    }
+    front = pareto_front(frame, objectives)
+    front = front[~is_no_game(front)]
+    room = max(1, MOST - len(named))
+    step = max(1, -(-len(front) // room))
+    for _, row in front.iloc[::step].iterrows():
+        setting = f", alpha {row['alpha']:.3g}" if row["alpha"] > 0 else ""
+        named[f"trial {row['trial_id']}{setting}"] = row
+    return {name: (row["cell"], row["trial_id"]) for name, row in named.items()}
+
+
+def _panel(rows: pd.DataFrame, name: str) -> Chart:
+    number = rows.groupby("split")["count"].sum()
+    n = ", ".join(f"{split} n = {number[split]}" for split in SPLIT_COLOURS if split in number)
+    last = rows[rows["low"] == rows["low"].max()]
+    steps = pd.concat([rows, last.assign(low=last["high"])])  # a step is drawn from its left end
+    base = alt.Chart(records(steps, ["split", "low", "high", "share", "count"]))
+    names, colours = list(SPLIT_COLOURS), list(SPLIT_COLOURS.values())
+    shown = alt.Axis(title="loss (nats, log scale)", format="~g", tickCount=5, grid=False)
+    key = alt.Legend(
+        title=None, orient="bottom", symbolType="stroke", symbolSize=400, symbolOpacity=1
+    )
+    place: dict[str, Any] = {
+        "x": alt.X("low:Q", axis=shown).scale(type="log", nice=False),
+        "y": alt.Y("share:Q", stack=None, axis=alt.Axis(title="share of examples", format=".0%")),
+        "tooltip": [
+            alt.Tooltip("split:N"),
+            alt.Tooltip("low:Q", title="loss from", format=".2~g"),
+            alt.Tooltip("high:Q", title="to", format=".2~g"),
+            alt.Tooltip("count:Q", title="examples"),
+        ],
+    }
+    colour = alt.Color("split:N", legend=key).scale(domain=names, range=colours)
+    dash = alt.StrokeDash("split:N", legend=key).scale(domain=names, range=[[1, 0], [4, 3]])
+    return alt.layer(
+        base.mark_area(interpolate="step-after", opacity=0.18).encode(**place, color=colour),
+        base.mark_line(interpolate="step-after", strokeWidth=1.5).encode(
+            **place, color=colour, strokeDash=dash
+        ),
+    ).properties(width=300, height=110, title=panel_title(f"{name} ({n})"))

@@ -1,0 +1,57 @@
+"""The page's figures: Vega-Lite specifications with their headings, and the library that draws."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import vl_convert
+from markupsafe import Markup
+
+from analysis import charts
+from analysis.charts.marks import Chart, in_the_game
+from analysis.report.study import Study
+from analysis.settings import of_cell
+
+
+def of_the_cell(study: Study, cell: str, objectives: Sequence[str]) -> list[dict[str, Any]]:
+    """The figures of one cell, in reading order."""
+    frame = of_cell(study.frame, cell)
+    searched = len(in_the_game(frame)) > 0
+    made: dict[str, Chart] = {"linked": charts.linked_chart(frame, objectives)}
+    if study.losses is not None:
+        made["losses"] = charts.losses_chart(study.losses, frame, objectives)
+    made["split"] = charts.split_chart(frame)
+    if study.epochs is not None and searched:
+        made["epochs"] = charts.epochs_chart(study.epochs, frame, objectives)
+    return [figure(name, chart) for name, chart in made.items()]
+
+
+def of_all_cells(study: Study, objectives: Sequence[str]) -> list[dict[str, Any]]:
+    """The figures that put cells side by side."""
+    made: dict[str, Chart] = {"fronts": charts.front_chart(study.frame, objectives)}
+    return [figure(name, chart) for name, chart in made.items()]
+
+
+def figure(name: str, chart: Chart) -> dict[str, Any]:
+    """Name, heading, note and specification. The page sets heading and width: a heading breaks
+    its lines where a chart's cannot."""
+    spec = chart.to_dict()
+    title = spec.pop("title")
+    spec.pop("$schema")
+    spec["datasets"] = {key: json.loads(text) for key, text in spec["datasets"].items()}
+    return {"name": name, "title": title["text"], "note": title["subtitle"], "spec": _json(spec)}
+
+
+def _json(value: Any) -> Markup:
+    """JSON to stand unescaped in a script element: no `<` is left to close or open anything."""
+    return Markup(json.dumps(value, separators=(",", ":")).replace("<", "\\u003c"))
+
+
+@cache
+def bundle() -> Markup:
+    """Vega, Vega-Lite and Vega-Embed as one script, offering `vegaEmbed`."""
+    code = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    return Markup(code.replace("</script", "<\\/script"))

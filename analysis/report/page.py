@@ -1,0 +1,90 @@
+"""The page: what a study's sections say, rendered to one file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader
+
+from analysis.choose import choose
+from analysis.pareto import OBJECTIVES, candidates, check_objectives, hypervolume, knee
+from analysis.report import figures, tables
+from analysis.report.study import Study
+from analysis.seeds import configurations
+from analysis.settings import cells, of_cell
+from analysis.summary import counts, counts_line, notes, shown_metrics
+from analysis.table import legend, lines, null_band, setting_names
+
+
+def write_report(study: Study, path: str | Path, objectives: Sequence[str] = OBJECTIVES) -> Path:
+    """Writes the page to `path` and returns it.
+
+    A study without a front yet (every trial failed) still gets its page, with the reasons.
+
+    Raises:
+        ValueError: an objective is unknown.
+    """
+    check_objectives(objectives)
+    frame, found = study.frame, cells(study.frame)
+    sections = [_cell(study, number, cell, objectives) for number, cell in enumerate(found)]
+    fronts = [each for each in sections if each["front"]]
+    marked = any(null_band(of_cell(frame, cell)) for cell in found)
+    page = _template().render(
+        study=", ".join(frame["study"].unique()),
+        counts=counts_line(frame),
+        period=tables.period(frame),
+        objectives=objectives,
+        spec=study.spec,
+        searched=tables.what_was_searched(frame),
+        cells=sections,
+        legend=legend(frame, shown_metrics(objectives), objectives, marked),
+        figures=figures.of_all_cells(study, objectives) if len(fronts) > 1 else [],
+        unfinished=tables.unfinished(frame),
+        provenance=tables.provenance(frame),
+        columns=tables.columns(tables.trial_settings(frame), objectives),
+        trials=tables.trials(frame, objectives),
+        bundle=figures.bundle() if fronts else "",
+    )
+    Path(path).write_text(page, encoding="utf-8")
+    return Path(path)
+
+
+def _template() -> Any:
+    loader = FileSystemLoader(Path(__file__).parent)
+    return Environment(
+        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True
+    ).get_template("page.html.j2")
+
+
+def _cell(study: Study, number: int, cell: str, objectives: Sequence[str]) -> dict[str, Any]:
+    """One cell's section: front, choice, notes and figures; without a front, its notes alone."""
+    frame = of_cell(study.frame, cell)
+    own = frame[frame["cell"] == cell]
+    section = {"id": f"cell-{number}", "name": cell, "counts": counts(own), "front": []}
+    section["notes"] = notes(frame, objectives)
+    if candidates(frame, objectives).empty:
+        return section
+    front = lines(frame, objectives)
+    return section | {
+        "front": front,
+        "columns": tables.columns(setting_names(frame), objectives),
+        "size": sum(line.kind == "trial" for line in front),
+        "hypervolume": f"{hypervolume(frame, objectives):.4f}",
+        "seeds": int(configurations(own)["seeds"].max()),
+        "choice": _choice(frame),
+        "knee": knee(frame, objectives)["trial_id"],
+        "figures": figures.of_the_cell(study, cell, objectives),
+    }
+
+
+def _choice(frame: pd.DataFrame) -> dict[str, Any]:
+    """The best validation accuracy that an attack cannot tell from retraining, or why there is
+    none."""
+    try:
+        found = choose(frame, maximise="val_acc", where={"val_mia_acc": "inside"})
+    except ValueError as error:
+        return {"none": str(error)}
+    return {"trial": found.row["trial_id"], "why": found.why, "command": found.command()}

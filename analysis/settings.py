@@ -1,0 +1,40 @@
+"""What a search varied, read from each row's exact configuration; and a study cell by cell."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+
+from analysis.schema import REFERENCES
+
+
+def searched(rows: pd.DataFrame) -> pd.DataFrame:
+    """The settings in which `rows` differ, a column each, in the order of the configuration; the
+    seed is none of them."""
+    configs = [json.loads(text) if isinstance(text, str) else {} for text in rows["config"]]
+    table = pd.DataFrame(configs, index=rows.index)
+    plain = [n for n in table if n != "seed" and not table[n].map(_nested).any()]
+    return table[[name for name in plain if table[name].nunique() > 1]]
+
+
+def names_of(settings: pd.DataFrame) -> list[str]:
+    """The names of the columns that `searched` has found."""
+    return [str(name) for name in settings.columns]
+
+
+def cells(frame: pd.DataFrame) -> list[str]:
+    """The cells of a study that hold more than references, by name."""
+    return sorted(frame.loc[~frame["method"].isin(REFERENCES), "cell"].dropna().unique())
+
+
+def of_cell(frame: pd.DataFrame, cell: str) -> pd.DataFrame:
+    """What was searched in a cell, and the references of its data set."""
+    rows = frame[frame["phase"] == "search"]
+    own = rows["cell"] == cell
+    data_sets = rows.loc[own, "dataset"].unique()
+    return rows[own | (rows["method"].isin(REFERENCES) & rows["dataset"].isin(data_sets))]
+
+
+def _nested(value: object) -> bool:
+    return isinstance(value, list | dict)
