@@ -14,6 +14,7 @@ from tune.prepare import Failed
 from tune.spec import SpecError, load_spec
 from tune.standing import standings
 from tune.study import Interrupted, rows_of, stored_spec
+from tune.study import confirm as confirm_study
 from tune.study import resume as resume_study
 from tune.study import run as run_study
 from tune.submit import SubmitError
@@ -63,12 +64,22 @@ def resume(name: Name, results: Results = Path("results"), address: Address = No
 
 
 @app.command()
+def confirm(
+    name: Name,
+    seeds: Annotated[int, typer.Option(min=1, help="How many, after the study's own.")] = 3,
+    results: Results = Path("results"),
+    address: Address = None,
+) -> None:
+    """Run the front's configurations again, on fresh seeds; goes on where it was stopped."""
+    with one_line_errors("sgu-study", *FORESEEN):
+        confirm_study(name, seeds, results, address, typer.echo)
+
+
+@app.command()
 def status(name: Name, results: Results = Path("results")) -> None:
     """Say how far a study is; works while it runs."""
     with one_line_errors("sgu-study", *FORESEEN):
         folder = results / name
-        if not (folder / "spec.yaml").exists():
-            raise SpecError(f"no study in {folder}: start one with `sgu-study run SPEC`")
         spec, rows = stored_spec(folder), rows_of(folder)
         counts = rows["status"].value_counts()
         kinds = ", ".join(f"{count} {status}" for status, count in counts.items()) or "no rows yet"

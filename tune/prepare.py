@@ -72,6 +72,7 @@ def prepare(
     store: Store,
     rows: pd.DataFrame,
     say: Say,
+    phase: str = "search",
 ) -> Prepared:
     """Train what the cache does not have, measure what no row holds, and write those rows."""
     work = Preparation(spec, grounds, cache, rows)
@@ -80,7 +81,7 @@ def prepare(
     for ground in grounds:
         store.splits(ground.world.splits.digest, ground.world.splits.to_table())
         for row in work.new_rows(ground):
-            store.trial(row)
+            store.trial(row | {"phase": phase})
     return Prepared(
         {ground.key: work.stage(ground) for ground in grounds},
         {ground.key: ground.shared for ground in grounds},

@@ -58,9 +58,11 @@ class Proposal:
         return sum(math.nan if v is None else float(v) for v in values) / len(values)
 
 
-def known(cell: str, rows: pd.DataFrame, seeds: Sequence[int]) -> list[Proposal]:
-    """The trials of a cell that have rows, by their number; `seeds` are those still to be run."""
-    own = rows[(rows["cell"] == cell) & (rows["phase"] == "search")]
+def known(
+    cell: str, rows: pd.DataFrame, seeds: Sequence[int], phase: str = "search"
+) -> list[Proposal]:
+    """The trials of a cell that have rows, by their number; `seeds` are what each is to have."""
+    own = rows[(rows["cell"] == cell) & (rows["phase"] == phase)]
     found: dict[str, Proposal] = {}
     for record in own.sort_values(["trial_id", "seed"]).to_dict("records"):
         row = {str(name): value for name, value in record.items()}

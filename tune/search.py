@@ -7,7 +7,7 @@ the least of its budget.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,42 +26,42 @@ References = Mapping[tuple[str, int], Mapping[str, Row]]
 """By data set and seed: metrics of the original and the retrained model, by their kind."""
 
 
-class StudySearch(Searcher):
-    """Proposes runs as {cell, data, trial_id, seed, control, phase, settings}."""
+class RunSearch(Searcher):
+    """Hands out the runs of trials, {cell, data, trial_id, seed, control, phase, settings}."""
 
-    def __init__(self, spec: Spec, folder: Path, rows: pd.DataFrame, references: References):
+    phase: str
+
+    def __init__(self, data: Mapping[str, str]):
+        """data: the data set's name, by that of the cell."""
         super().__init__()
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        journal = Path(folder) / "optuna.journal"
-        before = _handed_out(journal)
-        journal.unlink(missing_ok=True)
-        storage = JournalStorage(JournalFileBackend(str(journal)))
-        self.cells = {}
-        for cell in spec.cells:
-            there = known(cell.name, rows, spec.runs())
-            self.cells[cell.name] = CellSearch(
-                spec, cell, storage, there, before.get(cell.name, {}), references
-            )
+        self.data = data
         self.open: list[Proposal] = []  # trials that have seeds left
         self.runs: dict[str, tuple[Proposal, int]] = {}  # by Tune's name
 
+    def proposed(self) -> Proposal | None:
+        """The next trial; None: there is no other."""
+        raise NotImplementedError
+
+    def over(self, proposal: Proposal) -> None:
+        """All runs of a trial are over."""
+
     def suggest(self, trial_id: str) -> Any:
         if not self.open:
-            cell = min(self.cells.values(), key=CellSearch.share)
-            if cell.share() >= 1:
+            fresh = self.proposed()
+            if fresh is None:
                 return Searcher.FINISHED
-            self.open.append(cell.propose())
+            self.open.append(fresh)
         proposal = self.open[0]
         seed = proposal.take()
         self._close()
         self.runs[trial_id] = proposal, seed
         return {
             "cell": proposal.cell,
-            "data": self.cells[proposal.cell].cell.data,
+            "data": self.data[proposal.cell],
             "trial_id": proposal.trial_id,
             "seed": seed,
             "control": proposal.control,
-            "phase": "search",
+            "phase": self.phase,
             "settings": proposal.settings | {"seed": seed},
         }
 
@@ -78,7 +78,7 @@ class StudySearch(Searcher):
         proposal.ended(seed, values | {"status": status})
         self._close()
         if proposal.over:
-            self.cells[proposal.cell].ended(proposal)
+            self.over(proposal)
 
     def _close(self) -> None:
         self.open = [each for each in self.open if each.seeds]
@@ -91,6 +91,45 @@ class StudySearch(Searcher):
 
     def restore(self, checkpoint_path: str) -> None:
         """Nothing: a study goes on from its rows, not from Tune's files."""
+
+
+class StudySearch(RunSearch):
+    """What the cells' samplers propose, and their controls before that."""
+
+    phase = "search"
+
+    def __init__(self, spec: Spec, folder: Path, rows: pd.DataFrame, references: References):
+        super().__init__({cell.name: cell.data for cell in spec.cells})
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        journal = Path(folder) / "optuna.journal"
+        before = _handed_out(journal)
+        journal.unlink(missing_ok=True)
+        storage = JournalStorage(JournalFileBackend(str(journal)))
+        self.cells = {}
+        for cell in spec.cells:
+            there = known(cell.name, rows, spec.runs())
+            lost = before.get(cell.name, {})
+            self.cells[cell.name] = CellSearch(spec, cell, storage, there, lost, references)
+
+    def proposed(self) -> Proposal | None:
+        cell = min(self.cells.values(), key=CellSearch.share)
+        return cell.propose() if cell.share() < 1 else None
+
+    def over(self, proposal: Proposal) -> None:
+        self.cells[proposal.cell].ended(proposal)
+
+
+class ConfirmSearch(RunSearch):
+    """Trials that are given, with the seeds that they lack."""
+
+    phase = "confirm"
+
+    def __init__(self, spec: Spec, trials: Sequence[Proposal]):
+        super().__init__({cell.name: cell.data for cell in spec.cells})
+        self.left = list(trials)
+
+    def proposed(self) -> Proposal | None:
+        return self.left.pop(0) if self.left else None
 
 
 def _handed_out(journal: Path) -> dict[str, dict[str, dict[str, Any]]]:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-import math
-import os
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
-import ray
 import yaml
 from ray.tune import (
     FailureConfig,
@@ -28,23 +23,21 @@ from analysis import load_study
 from analysis.schema import REFERENCES, TRIALS
 from sgu.data.errors import DataError
 from tune.asha import FrontAsha
-from tune.prepare import Ground, prepare
-from tune.search import StudySearch
+from tune.cluster import connected, slots
+from tune.confirm import confirmations, fresh_seeds
+from tune.prepare import Ground, Prepared, prepare
+from tune.search import ConfirmSearch, RunSearch, StudySearch
 from tune.sink import Say, Sink
 from tune.spec import Spec, SpecError, load_spec
 from tune.standing import standings
 from tune.store import Store
 from tune.trial import Stages, run_trial
 
-QUIET = {
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # a report costs 1 ms instead of 4
-    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # an epoch's report holds no final metrics
-    "RAY_AIR_NEW_OUTPUT": "0",
-}
-
-
 BUDGET = {"trials", "seconds", "oracles", "slots", "cpus_per_trial", "gpus_per_trial"}
 """What may change from one start of a study to the next."""
+
+Plan = Callable[[Prepared], tuple[RunSearch, int | None]]
+"""A searcher, and how many runs it is to hand out where that is known."""
 
 
 class Interrupted(RuntimeError):
@@ -54,7 +47,7 @@ class Interrupted(RuntimeError):
 def run(spec: Spec, results: Path, address: str | None, say: Say, fresh: bool = False) -> Path:
     """Run a study in results/<name>, or go on with it where it is there already.
 
-    Trials and resources may have changed since; raises SpecError where anything else has.
+    Its budget and resources may have changed since; raises SpecError where anything else has.
     fresh: delete what is there, and begin anew.
     """
     folder = Path(results) / spec.name
@@ -65,9 +58,7 @@ def run(spec: Spec, results: Path, address: str | None, say: Say, fresh: bool = 
                 f"{folder} holds another study of that name: give this one its own name, "
                 "or delete the other with --fresh"
             )
-    ground = grounds(
-        spec, folder.parent / "cache", say
-    )  # before anything is touched: bad data must leave no trace
+    ground = grounds(spec, spec.runs(), folder, say)  # bad data must leave no trace
     if fresh:
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -79,72 +70,72 @@ def run(spec: Spec, results: Path, address: str | None, say: Say, fresh: bool = 
 def resume(name: str, results: Path, address: str | None, say: Say) -> Path:
     """Go on with results/<name>: finished trials are kept, interrupted ones run again."""
     folder = Path(results) / name
-    if not (folder / "spec.yaml").exists():
-        raise SpecError(f"no study in {folder}: start one with `sgu-study run SPEC`")
     spec = stored_spec(folder)
-    ground = grounds(spec, folder.parent / "cache", say)
-    return _search(spec, folder, ground, address, say)
+    return _search(spec, folder, grounds(spec, spec.runs(), folder, say), address, say)
 
 
-def grounds(spec: Spec, cache: Path, say: Say) -> list[Ground]:
-    """Each data set with each seed. Raises DataError, or SpecError where they do not fit."""
+def confirm(name: str, count: int, results: Path, address: str | None, say: Say) -> Path:
+    """Run the front's configurations of results/<name> again, on `count` seeds that are new."""
+    folder = Path(results) / name
+    spec = stored_spec(folder)
+    rows, seeds = rows_of(folder), fresh_seeds(spec, count)
+    if unfinished := [str(each) for each in standings(spec, rows) if not each.finished]:
+        raise SpecError(f"{'; '.join(unfinished)}: first end it with `sgu-study resume {name}`")
+    if not confirmations(spec, rows, seeds):
+        say(f"{folder}: its front is confirmed on {count} seeds")
+        return folder
 
-    def on_epoch(done: int, of: int) -> None:
-        say(f"measuring memorisation: epoch {done} of {of}")
+    def plan(_: Prepared) -> tuple[RunSearch, int]:
+        trials = confirmations(spec, rows, seeds)
+        return ConfirmSearch(spec, trials), sum(len(each.seeds) for each in trials)
 
-    found = []
-    for data, base in {cell.data: cell.base for cell in reversed(spec.cells)}.items():
-        source = None
-        for seed in spec.runs():
-            try:
-                world = replace(base, seed=seed).world(cache, on_epoch, source)
-            except DataError:
-                raise
-            except ValueError as error:
-                raise SpecError(f"experiment: {error}") from error
-            source = world.source
-            found.append(Ground(data, replace(base, seed=seed), world))
-    return found[::-1]
-
-
-def stored_spec(folder: Path) -> Spec:
-    return load_spec(folder / "spec.yaml")
-
-
-def rows_of(folder: Path) -> pd.DataFrame:
-    """The rows so far, which may be none."""
-    try:
-        return load_study(folder)
-    except FileNotFoundError:
-        return pd.DataFrame(columns=TRIALS.names)
+    _session(spec, folder, grounds(spec, seeds, folder, say), address, say, plan, "confirm")
+    if left := confirmations(spec, rows_of(folder), seeds):
+        raise Interrupted(f"{len(left)} trials are left: run `sgu-study confirm {name}` again")
+    return _finished(spec, folder, say, f"the front of {name} is confirmed on {count} seeds")
 
 
 def _search(spec: Spec, folder: Path, ground: list[Ground], address: str | None, say: Say) -> Path:
-    store, rows = Store(folder, spec.name), rows_of(folder)
-    if all(each.finished for each in standings(spec, rows)) and _referenced(ground, rows):
+    rows = rows_of(folder)
+    standing = standings(spec, rows)
+    if all(each.finished for each in standing) and _referenced(ground, rows):
         say(f"{folder}: all trials are there (--fresh runs them anew)")
         return folder
-    begin = time.perf_counter()
-    with _ray(spec, address):
-        say(f"Ray is up after {time.perf_counter() - begin:.0f} s")
-        prepared = prepare(spec, ground, folder.parent / "cache", store, rows, say)
-        search = StudySearch(spec, folder, rows, prepared.references)
-        left = [each.runs_left for each in standings(spec, rows)]
+
+    def plan(prepared: Prepared) -> tuple[RunSearch, int | None]:
+        left = [each.runs_left for each in standing]
         todo = None if None in left else sum(each or 0 for each in left)
+        return StudySearch(spec, folder, rows, prepared.references), todo
+
+    _session(spec, folder, ground, address, say, plan)
+    if left := [str(each) for each in standings(spec, rows_of(folder)) if not each.finished]:
+        raise Interrupted(f"{'; '.join(left)}: `sgu-study resume {spec.name}` goes on")
+    return _finished(spec, folder, say, f"study {spec.name} is complete")
+
+
+def _session(
+    spec: Spec,
+    folder: Path,
+    ground: list[Ground],
+    address: str | None,
+    say: Say,
+    plan: Plan,
+    phase: str = "search",
+) -> None:
+    """One connection to Ray: what is prepared, and all runs of the plan's searcher."""
+    store, begin = Store(folder, spec.name), time.perf_counter()
+    with connected(spec, address):
+        say(f"Ray is up after {time.perf_counter() - begin:.0f} s")
+        cache, rows = folder.parent / "cache", rows_of(folder)
+        prepared = prepare(spec, ground, cache, store, rows, say, phase)
+        search, todo = plan(prepared)
         searched = {cell.name: list(cell.space) for cell in spec.cells}
         _tune(spec, folder, prepared.stages, search, Sink(store, prepared, searched, todo, say))
-    return _finish(spec, store, say)
 
 
-def _referenced(ground: list[Ground], rows: pd.DataFrame) -> bool:
-    """Whether the rows of the references are there."""
-    there = set(zip(rows["cell"], rows["seed"], rows["method"], strict=True))
-    return all((*each.key, kind) in there for each in ground for kind in REFERENCES)
-
-
-def _tune(spec: Spec, folder: Path, stages: Stages, search: StudySearch, sink: Sink) -> None:
-    """All runs that the searcher proposes, as many at a time as there is room for."""
-    asha = spec.scheduler.asha
+def _tune(spec: Spec, folder: Path, stages: Stages, search: RunSearch, sink: Sink) -> None:
+    """All runs that the searcher hands out, as many at a time as there is room for."""
+    asha = spec.scheduler.asha if search.phase == "search" else None
     Tuner(
         with_resources(
             with_parameters(run_trial, stages=stages),
@@ -167,45 +158,51 @@ def _tune(spec: Spec, folder: Path, stages: Stages, search: StudySearch, sink: S
     ).fit()
 
 
-def slots(spec: Spec) -> int:
-    """Trials at a time: as the specification says, or as many as the cluster has room for."""
-    if spec.slots:
-        return spec.slots
-    there = ray.cluster_resources()
-    room = [there.get("CPU", 0) / spec.cpus_per_trial]
-    if spec.gpus_per_trial:
-        room.append(there.get("GPU", 0) / spec.gpus_per_trial)
-    return max(1, int(min(room)))
+def _finished(spec: Spec, folder: Path, say: Say, text: str) -> Path:
+    Store(folder, spec.name).compact()
+    shutil.rmtree(folder / "_tune", ignore_errors=True)
+    say(f"{text}: {folder}")
+    return folder
 
 
-def _finish(spec: Spec, store: Store, say: Say) -> Path:
-    left = [str(each) for each in standings(spec, rows_of(store.folder)) if not each.finished]
-    if left:
-        raise Interrupted(f"{'; '.join(left)}: `sgu-study resume {spec.name}` goes on")
-    store.compact()
-    shutil.rmtree(store.folder / "_tune", ignore_errors=True)
-    say(f"study {spec.name} is complete: {store.folder}")
-    return store.folder
+def grounds(spec: Spec, seeds: Sequence[int], folder: Path, say: Say) -> list[Ground]:
+    """Each data set with each seed. Raises DataError, or SpecError where they do not fit."""
+
+    def on_epoch(done: int, of: int) -> None:
+        say(f"measuring memorisation: epoch {done} of {of}")
+
+    found = []
+    for data, base in {cell.data: cell.base for cell in spec.cells}.items():
+        source = None
+        for seed in seeds:
+            own = replace(base, seed=seed)
+            try:
+                world = own.world(folder.parent / "cache", on_epoch, source)
+            except DataError:
+                raise
+            except ValueError as error:
+                raise SpecError(f"experiment: {error}") from error
+            source = world.source
+            found.append(Ground(data, own, world))
+    return found
 
 
-@contextmanager
-def _ray(spec: Spec, address: str | None) -> Iterator[None]:
-    """A connection to the cluster at `address`, or a single node of our own."""
-    os.environ.update(QUIET)
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a failure is a row, no traceback
-    logging.getLogger("ray._private").setLevel(logging.ERROR)
-    ray.init(
-        address=address or "local",
-        num_cpus=None if address else _cpus(spec),
-        include_dashboard=None if address else False,
-        log_to_driver=False,
-    )
+def _referenced(ground: list[Ground], rows: pd.DataFrame) -> bool:
+    """Whether the rows of the references are there."""
+    there = set(zip(rows["cell"], rows["seed"], rows["method"], strict=True))
+    return all((*each.key, kind) in there for each in ground for kind in REFERENCES)
+
+
+def stored_spec(folder: Path) -> Spec:
+    """The specification of a study that was begun."""
+    if not (folder / "spec.yaml").exists():
+        raise SpecError(f"no study in {folder}: start one with `sgu-study run SPEC`")
+    return load_spec(folder / "spec.yaml")
+
+
+def rows_of(folder: Path) -> pd.DataFrame:
+    """The rows so far, which may be none."""
     try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _cpus(spec: Spec) -> int | None:
-    """Of a node of our own: as the trials need; None: all there are."""
-    return max(1, math.ceil(spec.slots * spec.cpus_per_trial)) if spec.slots else None
+        return load_study(folder)
+    except FileNotFoundError:
+        return pd.DataFrame(columns=TRIALS.names)
