@@ -17,6 +17,7 @@ import pandas as pd
 import ray
 from ray.exceptions import RayError
 
+from sgu.ensembles import shadows
 from sgu.experiment import Experiment
 from sgu.metrics import against_retrained
 from sgu.rows import ROW, Row, context, described
@@ -158,7 +159,14 @@ class Preparation:
             self.splits[ground.key],
             ray.put(original.model.state_dict()),
             digest,
+            self._shadows(ground) if self.spec.shadows else None,
         )
+
+    def _shadows(self, ground: Ground) -> Any:
+        """The design of the shadow models, and their logits in its order."""
+        design, made = shadows(ground.base, ground.world, self.spec.shadows // 2), self.made
+        logits = [made[ground.key][f"shadow-{i}"] for i in range(self.spec.shadows)]
+        return ray.put((design, logits))
 
 
 def _run(work: Preparation, say: Say) -> None:

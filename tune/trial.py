@@ -14,6 +14,7 @@ from torch import nn
 
 from sgu.data.sources import Source
 from sgu.experiment import Experiment, unlearn
+from sgu.metrics.shadow import shadow_metrics
 from sgu.models import build
 from tune.worker import begin
 
@@ -23,12 +24,14 @@ Weights = dict[str, torch.Tensor]
 @dataclass(frozen=True)
 class Stage:
     """What trials on one data set with one seed start from, in Ray's store: a world of that data,
-    the splits of that seed, and the weights of the original."""
+    the splits of that seed, the weights of the original (digest: of its recipe), and, where there
+    are any, the design of the shadow models with their logits."""
 
     world: Any
     splits: Any
     original: Any
     digest: str
+    shadows: Any = None
 
 
 Stages = Mapping[tuple[str, int], Stage]
@@ -55,6 +58,9 @@ def run_trial(config: dict[str, Any], stages: Stages) -> None:
             lambda epoch: report({"epoch": epoch}),
         )
         row |= outcome.metrics | {"unsolved": outcome.unsolved, "losses": outcome.losses}
+        if stage.shadows:
+            design, logits = ray.get(stage.shadows)
+            row |= shadow_metrics(outcome.logits, logits, design, world)
         game = experiment.game()
         if game and game.by_the_epoch:
             row["solve_every"] = outcome.epoch_steps
