@@ -1,5 +1,7 @@
 """Reads a study's Parquet files: fronts, hypervolumes, tables, charts and a page about it."""
 
+from analysis.anytime import anytime
+from analysis.attainment import attainment
 from analysis.band import null_bands, verdicts
 from analysis.charts import (
     effect_chart,
@@ -12,29 +14,42 @@ from analysis.charts import (
     split_chart,
 )
 from analysis.choose import Choice, choose
+from analysis.confirm import confirmed, mean_optimism
+from analysis.intervals import Interval, difference, mean_intervals
 from analysis.load import load_epochs, load_losses, load_study
 from analysis.pareto import hypervolume, knee, pareto_front
 from analysis.report import Study, read_study, write_report
 from analysis.schema import METRICS, SELECTABLE
 from analysis.seeds import configurations
+from analysis.volumes import front_intervals, hypervolumes, method_differences
 
 __all__ = [
     "METRICS",
     "SELECTABLE",
     "Choice",
+    "Interval",
     "Study",
+    "anytime",
+    "attainment",
     "choose",
     "configurations",
+    "confirmed",
+    "difference",
     "effect_chart",
     "epochs_chart",
     "front_chart",
+    "front_intervals",
     "hypervolume",
+    "hypervolumes",
     "knee",
     "linked_chart",
     "load_epochs",
     "load_losses",
     "load_study",
     "losses_chart",
+    "mean_intervals",
+    "mean_optimism",
+    "method_differences",
     "null_bands",
     "parallel_chart",
     "pareto_front",

@@ -9,6 +9,7 @@ reference; nothing is normalised, so it compares across studies with the same ob
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import moocore
 import numpy as np
@@ -75,13 +76,18 @@ def candidates(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> p
 def eligible(frame: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     """Configurations of the search that are complete in all of their seeds, have all `metrics`,
     and are no reference. A frame without trials' identities is taken as one a row."""
-    rows = configurations(frame) if set(KEY) <= set(frame) else frame
-    rows = rows.dropna(subset=list(metrics))
-    if "status" in rows:
-        rows = rows[rows["status"] == "complete"]
+    return only_candidates(configurations(frame) if set(KEY) <= set(frame) else frame, metrics)
+
+
+def only_candidates(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """Those of the search that are complete, have all `metrics`, and are no reference."""
+    kept = rows[list(metrics)].notna().all(axis=1)
+    for name, allowed in (("status", ("complete",)), ("phase", ("search",))):
+        if name in rows:
+            kept &= rows[name].isin(allowed)
     if "method" in rows:
-        rows = rows[~rows["method"].isin(REFERENCES)]
-    return rows
+        kept &= ~rows["method"].isin(REFERENCES)
+    return rows[kept]
 
 
 def pareto_front(
@@ -96,18 +102,23 @@ def pareto_front(
     Raises:
         ValueError: an objective is unknown, or no row can enter a front.
     """
-    rows = _some(candidates(frame, objectives), objectives)
-    values = losses(rows, objectives)
-    if by:
-        groups = rows.groupby(list(by), dropna=False).ngroup().to_numpy()
-        order = np.argsort(groups, kind="stable")
-        kept = np.empty(len(rows), dtype=bool)
-        kept[order] = moocore.is_nondominated_within_sets(
-            values[order], sets=groups[order], keep_weakly=True
-        )
-    else:
-        kept = moocore.is_nondominated(values, keep_weakly=True)
+    rows = some(candidates(frame, objectives), objectives)
+    group = rows.groupby(list(by), dropna=False).ngroup().to_numpy() if by else None
+    kept = nondominated(losses(rows, objectives), group)
     return rows[kept].sort_values([*by, *objectives], kind="stable")
+
+
+def nondominated(
+    values: NDArray[np.float64], group: NDArray[np.integer[Any]] | None = None
+) -> NDArray[np.bool_]:
+    """Which rows of losses, shape (rows, objectives), no other row (of the group) dominates."""
+    if group is None:
+        return moocore.is_nondominated(values, keep_weakly=True)
+    order, kept = np.argsort(group, kind="stable"), np.empty(len(values), dtype=bool)
+    kept[order] = moocore.is_nondominated_within_sets(
+        values[order], sets=group[order], keep_weakly=True
+    )
+    return kept
 
 
 def hypervolume(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> float:
@@ -115,7 +126,7 @@ def hypervolume(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> 
 
     A row beyond a reference adds nothing. Raises as `pareto_front` does.
     """
-    rows = _some(candidates(frame, objectives), objectives)
+    rows = some(candidates(frame, objectives), objectives)
     return volume(losses(rows, objectives), objectives)
 
 
@@ -138,7 +149,8 @@ def knee(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> pd.Seri
     return front.iloc[int(scaled.sum(axis=1).argmin())]
 
 
-def _some(rows: pd.DataFrame, objectives: Sequence[str]) -> pd.DataFrame:
+def some(rows: pd.DataFrame, objectives: Sequence[str]) -> pd.DataFrame:
+    """The rows, of which there must be one: else a ValueError that says what to do."""
     if rows.empty:
         raise ValueError(
             f"no complete trial has all of {', '.join(objectives)}: let the study finish a trial, "

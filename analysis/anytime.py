@@ -1,0 +1,63 @@
+"""Any-time curves: the hypervolume that a search had reached after so many trials or seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.pareto import OBJECTIVES, candidates, losses, some, volume
+from analysis.schema import REFERENCES
+from analysis.seeds import configurations
+
+Against = Literal["trials", "seconds"]
+
+
+def anytime(
+    frame: pd.DataFrame,
+    objectives: Sequence[str] = OBJECTIVES,
+    against: Against = "trials",
+    by: Sequence[str] = ("study", "cell"),
+) -> pd.DataFrame:
+    """Hypervolume after each configuration of a search, in the order they were started.
+
+    Columns: those of `by`, `against` and hypervolume. trials: configurations so far; seconds:
+    what all of their seeds have taken so far (`wall_seconds` summed: what the search cost, however
+    many ran at a time). Failed and pruned ones count as spent and add nothing; references are no
+    part of a search.
+
+    Raises:
+        ValueError: as `pareto_front`; or `against` is none of the two.
+    """
+    if against not in ("trials", "seconds"):
+        raise ValueError(f"against = {against!r}; expected trials or seconds")
+    some(candidates(frame, objectives), objectives)
+    rows = configurations(frame)
+    rows = rows[~rows["method"].isin(REFERENCES)]
+    parts = [_curve(group, objectives, against) for _, group in rows.groupby(list(by))]
+    return pd.concat(parts, ignore_index=True)[[*by, against, "hypervolume"]]
+
+
+def _curve(rows: pd.DataFrame, objectives: Sequence[str], against: Against) -> pd.DataFrame:
+    rows = rows.sort_values(["started", "trial_id"], kind="stable")
+    entering = rows.index.isin(candidates(rows, objectives).index)
+    one = rows["wall_seconds"].fillna(0.0) if against == "seconds" else pd.Series(1, rows.index)
+    rows["hypervolume"] = _reached(losses(rows, objectives), entering, objectives)
+    rows[str(against)] = one.cumsum()
+    return rows
+
+
+def _reached(
+    values: NDArray[np.float64], entering: NDArray[np.bool_], objectives: Sequence[str]
+) -> NDArray[np.float64]:
+    """The volume after each row; it is computed anew where a row is dominated by none before."""
+    reached, front = np.zeros(len(values)), values[:0]
+    for at, (value, enters) in enumerate(zip(values, entering, strict=True)):
+        reached[at] = reached[at - 1] if at else 0.0
+        if enters and not (front <= value).all(axis=1).any():
+            front = np.vstack([front[~(value <= front).all(axis=1)], value])
+            reached[at] = volume(front, objectives)
+    return reached

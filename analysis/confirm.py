@@ -1,0 +1,80 @@
+"""How far the front's configurations move on fresh seeds.
+
+What a search picks, it picks by values that were lucky too: the best of many noisy results is on
+average worse than it looked (the winner's curse). Rows of phase "confirm" are the same
+configurations on seeds that had no part in the search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from analysis.intervals import numbered, with_ends
+from analysis.pareto import OBJECTIVES
+from analysis.resample import LEVEL, Drawn, Resampling
+from analysis.schema import METRICS
+from analysis.seeds import CONFIGURED, configurations
+
+
+def confirmed(
+    frame: pd.DataFrame, metrics: Sequence[str] = OBJECTIVES, level: float = LEVEL
+) -> pd.DataFrame:
+    """Each confirmed configuration: what the search had seen of each metric and what fresh seeds
+    see.
+
+    Columns: study, cell, trial_id, metric, searched and confirmed (means over the seeds of either
+    phase), optimism (by how much the confirmed one is worse, in the metric's own direction), low,
+    high (of the optimism, from the fresh seeds; NaN for a single one), searched_seeds, seeds.
+
+    Raises:
+        ValueError: no configuration of the search has complete rows of phase "confirm".
+    """
+    both = [_optimism(frame, name) for name in metrics]
+    parts = [with_ends(rows, "optimism", drawn, level) for rows, drawn in both]
+    order = [*CONFIGURED, "metric", "searched", "confirmed", "optimism", "low", "high"]
+    found = pd.concat(parts, ignore_index=True)[[*order, "searched_seeds", "seeds"]]
+    return found.sort_values([*CONFIGURED], kind="stable", ignore_index=True)
+
+
+def mean_optimism(
+    frame: pd.DataFrame, metrics: Sequence[str] = OBJECTIVES, level: float = LEVEL
+) -> pd.DataFrame:
+    """By how much confirmed configurations are worse than they looked, on average.
+
+    Columns: cell, metric, configurations, optimism, low, high, seeds. Fresh seeds that the
+    configurations of a cell share are drawn together. Raises as `confirmed` does.
+    """
+    parts = []
+    for name in metrics:
+        rows, drawn = _optimism(frame, name)
+        cells, cell = numbered(rows, ["cell"])
+        mean = Drawn(
+            value=np.array([drawn.value[cell == at].mean() for at in range(len(cells))]),
+            draws=np.stack([drawn.draws[:, cell == at].mean(1) for at in range(len(cells))], 1),
+            units=np.array([drawn.units[cell == at].min() for at in range(len(cells))]),
+            freedom=np.array([drawn.freedom[cell == at].min() for at in range(len(cells))]),
+        )
+        counted = cells.assign(metric=name, configurations=np.bincount(cell))
+        parts.append(with_ends(counted, "optimism", mean, level))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _optimism(frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, Drawn]:
+    """Searched and confirmed means of each configuration, and how much worse the latter is."""
+    searched = configurations(frame)[[*CONFIGURED, name, "seeds"]].dropna(subset=[name])
+    searched = searched.rename(columns={name: "searched", "seeds": "searched_seeds"})
+    fresh = frame[(frame["phase"] == "confirm") & (frame["status"] == "complete")]
+    rows = fresh.dropna(subset=[name]).merge(searched, on=list(CONFIGURED))
+    if rows.empty:
+        raise ValueError(
+            "no configuration has been run on fresh seeds: `sgu-study confirm NAME --seeds 5` "
+            "runs those of the front"
+        )
+    found, config = numbered(rows, [*CONFIGURED, "searched", "searched_seeds"])
+    worse = METRICS[name].sign * (rows[name] - rows["searched"])
+    drawn = Resampling(rows).means(worse, config)
+    signed = METRICS[name].sign * drawn.value
+    return found.assign(metric=name, confirmed=found["searched"] + signed), drawn

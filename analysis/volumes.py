@@ -1,0 +1,140 @@
+"""Intervals over seeds of what fronts reach: hypervolumes, differences of methods, front points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from analysis.intervals import numbered, shared_seeds, with_ends
+from analysis.pareto import (
+    OBJECTIVES,
+    candidates,
+    losses,
+    nondominated,
+    only_candidates,
+    pareto_front,
+    some,
+    volume,
+)
+from analysis.resample import LEVEL, Codes, Drawn, Resampling
+from analysis.schema import METRICS
+from analysis.seeds import CONFIGURED
+
+METHODS = ("dataset", "method")
+
+
+def hypervolumes(
+    frame: pd.DataFrame,
+    objectives: Sequence[str] = OBJECTIVES,
+    by: Sequence[str] = METHODS,
+    level: float = LEVEL,
+) -> pd.DataFrame:
+    """The hypervolume of each group's front of means over seeds, from rows of single seeds.
+
+    Columns: those of `by`, hypervolume, low, high, seeds (the fewest that a point of the front
+    rests on; with one, low and high are NaN). Raises as `pareto_front` does.
+    """
+    rows = _of_candidates(frame, objectives)
+    groups, group = numbered(rows, by)
+    return with_ends(groups, "hypervolume", _volumes(rows, objectives, group), level)
+
+
+def method_differences(
+    frame: pd.DataFrame,
+    against: str,
+    objectives: Sequence[str] = OBJECTIVES,
+    level: float = LEVEL,
+) -> pd.DataFrame:
+    """By how much the hypervolume of each method is above that of the method `against`.
+
+    Columns: dataset, method, difference, low, high, seeds. On each data set that has both, paired
+    where they share two seeds or more; last, with dataset "all", each method's mean over its data
+    sets where there are several.
+
+    Raises:
+        ValueError: as `pareto_front`; or no data set has `against` beside another method.
+    """
+    rows = _of_candidates(frame, objectives)
+    groups, group = numbered(rows, METHODS)
+    place = {(data, method): at for at, (data, method) in enumerate(groups.to_numpy())}
+    pairs = [
+        (at, place[data, against])
+        for (data, method), at in place.items()
+        if method != against and (data, against) in place
+    ]
+    if not pairs:
+        raise ValueError(
+            f"no data set has {against} beside another method: there are "
+            f"{', '.join(sorted(groups['method'].unique()))}"
+        )
+    left, right = np.array(pairs).T
+    drawn = _volumes(rows, objectives, group)
+    found = drawn.at(left).less(drawn.at(right), shared_seeds(rows, group, left, right))
+    each = groups.iloc[left].reset_index(drop=True)
+    methods, method = numbered(each, ["method"])
+    several = np.flatnonzero(np.bincount(method) > 1)
+    over = with_ends(
+        methods.iloc[several].assign(dataset="all"),
+        "difference",
+        found.mean(method).at(several),
+        level,
+    )
+    return pd.concat([with_ends(each, "difference", found, level), over], ignore_index=True)
+
+
+def front_intervals(
+    frame: pd.DataFrame,
+    objectives: Sequence[str] = OBJECTIVES,
+    by: Sequence[str] = (),
+    level: float = LEVEL,
+) -> pd.DataFrame:
+    """`pareto_front` with what its points rest on, from rows of single seeds.
+
+    Added columns: for each objective `<name>_low` and `<name>_high` (NaN for a configuration of
+    one seed), and stays: the share of resamples of the seeds in which it is on the front (NaN
+    where no candidate has two seeds).
+    """
+    front = pareto_front(frame, objectives, by)
+    rows = _of_candidates(frame, objectives)
+    configured, config = numbered(rows, [*dict.fromkeys([*CONFIGURED, *by])])
+    drawn = _means(rows, objectives, config)
+    group = numbered(configured, by)[1] if by else None
+    points = np.stack([each.draws for each in drawn], axis=2)
+    kept = np.mean([nondominated(draw, group) for draw in points], axis=0)
+    added = {"stays": np.where(max(each.units.max() for each in drawn) > 1, kept, np.nan)}
+    for name, each in zip(objectives, drawn, strict=True):
+        ends = np.sort(np.stack(each.ends(level)) * METRICS[name].sign, axis=0)
+        added |= {f"{name}_low": ends[0], f"{name}_high": ends[1]}
+    found = configured[list(CONFIGURED)].assign(**added)
+    return front.merge(found, on=list(CONFIGURED), how="left").set_index(front.index)
+
+
+def _of_candidates(frame: pd.DataFrame, objectives: Sequence[str]) -> pd.DataFrame:
+    """The single seeds' rows of the configurations that may enter a front."""
+    entering = some(candidates(frame, objectives), objectives)[list(CONFIGURED)]
+    return only_candidates(frame, objectives).merge(entering, on=list(CONFIGURED))
+
+
+def _means(rows: pd.DataFrame, objectives: Sequence[str], config: Codes) -> list[Drawn]:
+    """Of each objective as a loss, for each configuration."""
+    values = pd.DataFrame(losses(rows, objectives), rows.index, list(objectives))
+    resampling = Resampling(rows)
+    return [resampling.means(values[name], config) for name in objectives]
+
+
+def _volumes(rows: pd.DataFrame, objectives: Sequence[str], group: Codes) -> Drawn:
+    """Of each group of rows: the hypervolume of its configurations' means."""
+    configured, config = numbered(rows.assign(_group=group), [*CONFIGURED, "_group"])
+    drawn, own = _means(rows, objectives, config), configured["_group"].to_numpy()
+    value = np.stack([each.value for each in drawn], axis=1)
+    draws = np.stack([each.draws for each in drawn], axis=2)
+    parts = [np.flatnonzero(own == each) for each in range(int(group.max()) + 1)]
+    units = np.array([drawn[0].units[at][nondominated(value[at])].min() for at in parts])
+    return Drawn(
+        value=np.array([volume(value[at], objectives) for at in parts]),
+        draws=np.array([[volume(draw[at], objectives) for at in parts] for draw in draws]),
+        units=units,
+        freedom=units - 1.0,
+    )
