@@ -4,9 +4,11 @@ from analysis.anytime import anytime
 from analysis.attainment import attainment
 from analysis.band import null_bands, verdicts
 from analysis.charts import (
+    confirm_chart,
     effect_chart,
     epochs_chart,
     front_chart,
+    hypervolume_chart,
     linked_chart,
     losses_chart,
     parallel_chart,
@@ -33,6 +35,7 @@ __all__ = [
     "attainment",
     "choose",
     "configurations",
+    "confirm_chart",
     "confirmed",
     "difference",
     "effect_chart",
@@ -40,6 +43,7 @@ __all__ = [
     "front_chart",
     "front_intervals",
     "hypervolume",
+    "hypervolume_chart",
     "hypervolumes",
     "knee",
     "linked_chart",

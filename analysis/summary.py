@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 import pandas as pd
 
 from analysis.pareto import candidates, hypervolume
 from analysis.schema import METRICS, REFERENCES
+from analysis.seeds import configurations
 
 CONFIGURATION = ("alpha", "reg", "solve_every", "update")
 """The game's own parameters, in the order tables show them."""
@@ -70,11 +70,10 @@ def _control(name: str, rows: pd.DataFrame, metrics: Sequence[str]) -> dict[str,
 
 
 def counts(frame: pd.DataFrame) -> dict[str, int]:
-    """Number of trials, controls included, by status."""
-    return {
-        status: int((frame["status"] == status).sum())
-        for status in ("complete", "failed", "pruned")
-    }
+    """Number of trials of the search, controls included, by status; each counts once, however
+    many seeds it ran with."""
+    status = configurations(frame)["status"]
+    return {name: int((status == name).sum()) for name in ("complete", "failed", "pruned")}
 
 
 def counts_line(frame: pd.DataFrame) -> str:
@@ -87,31 +86,14 @@ def counts_line(frame: pd.DataFrame) -> str:
     )
 
 
-def seeds_per_configuration(rows: pd.DataFrame) -> pd.Series:
-    """Number of different seeds of each configuration (everything but the seed) in `rows`."""
-    columns = ["dataset", "model", "method", *CONFIGURATION]
-    keys = rows[columns].assign(config=rows["config"].map(_without_seed))
-    return rows["seed"].groupby([keys[name] for name in keys], dropna=False).nunique()
-
-
-def _without_seed(config: object) -> str:
-    """The configuration's JSON without its top-level seed; anything else as it stands."""
-    if not isinstance(config, str) or not config.startswith("{"):
-        return str(config)
-    values = json.loads(config)
-    return json.dumps({k: v for k, v in values.items() if k != "seed"}, sort_keys=True)
-
-
-def spread_line(rows: pd.DataFrame) -> str:
-    """What the number of seeds lets a reader conclude from single rows."""
-    seeds = seeds_per_configuration(rows[~is_no_game(rows)])
+def seeds_line(rows: pd.DataFrame) -> str:
+    """What the number of seeds lets a reader conclude; rows: of `configurations`."""
+    seeds = rows.loc[~is_no_game(rows), "seeds"]
     if seeds.empty or seeds.max() == 1:
-        return "Each row is one run of one seed: its spread is not known."
-    repeated = int((seeds > 1).sum())
-    return (
-        f"Each row is one run. {repeated} of {len(seeds)} configurations ran with several seeds "
-        f"(at most {seeds.max()}); compare those before trusting a single row."
-    )
+        return "Each trial is one run of one seed: its spread is not known."
+    if seeds.min() == seeds.max():
+        return f"Each trial is the mean over {seeds.max()} seeds."
+    return f"Each trial is the mean over its seeds, {seeds.min()} to {seeds.max()}."
 
 
 def hypervolume_line(frame: pd.DataFrame, objectives: Sequence[str]) -> str:
@@ -123,7 +105,7 @@ def hypervolume_line(frame: pd.DataFrame, objectives: Sequence[str]) -> str:
 def notes(frame: pd.DataFrame, objectives: Sequence[str]) -> list[str]:
     """Sentences that belong under every front, most important first."""
     rows = candidates(frame, objectives)
-    lines = [] if rows.empty else [hypervolume_line(frame, objectives), spread_line(rows)]
+    lines = [] if rows.empty else [hypervolume_line(frame, objectives), seeds_line(rows)]
     lines.insert(min(1, len(lines)), f"{counts_line(frame)}.")
     unsolved = rows[rows["unsolved"] > 0]
     if len(unsolved):

@@ -5,6 +5,7 @@ The page takes its lines from here, too.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,6 +17,7 @@ from rich.text import Text
 
 from analysis.band import Band, bands_of, verdicts
 from analysis.formats import arrow, better, metric_text, plain_text, spread_text, unit
+from analysis.intervals import mean_intervals
 from analysis.pareto import OBJECTIVES, candidates, pareto_front
 from analysis.schema import METRICS
 from analysis.seeds import configurations
@@ -76,12 +78,13 @@ def lines(frame: pd.DataFrame, objectives: Sequence[str]) -> list[Line]:
         found.append(_band(bands, settings, names))
     front = pareto_front(frame, objectives)
     said = verdicts(frame, [name for name in names if name in bands])
-    own = searched(configurations(frame))
+    own, halves = searched(configurations(frame)), _half_intervals(frame, front, names)
     for index, row in front.iterrows():
         known = {**own.loc[[index]].iloc[0], **row}  # a column is null where it is of no use
         marks = said.loc[[index]].iloc[0]
         texts = [_setting(known[name]) for name in settings]
-        values = [_metric(row, name, marks.get(name)) for name in names]
+        half = halves.get(row["trial_id"], {})
+        values = [_metric(row, name, half.get(name), marks.get(name)) for name in names]
         found.append(Line("trial", _who(row), texts, values))
     return found
 
@@ -154,10 +157,24 @@ def _band(bands: dict[str, Band], settings: Sequence[str], names: Sequence[str])
     return Line("band", f"null band\nn = {models}", ["" for _ in settings], ends)
 
 
-def _metric(row: pd.Series, name: str, verdict: Any) -> str:
-    mean, spread = spread_text(name, row[name], row[f"{name}_spread"])
+def _half_intervals(
+    frame: pd.DataFrame, front: pd.DataFrame, names: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """Half of the interval of each metric's mean, of the front's trials of several seeds."""
+    several = front.loc[front["seeds"] > 1, ["cell", "trial_id"]]
+    rows = frame.merge(several, on=["cell", "trial_id"])
+    if rows.empty:
+        return {}
+    found = mean_intervals(rows, names, by=["trial_id"])
+    half = found.assign(half=(found["high"] - found["low"]) / 2)
+    table = half.pivot(index="trial_id", columns="metric", values="half")
+    return {str(trial): {str(k): v for k, v in row.items()} for trial, row in table.iterrows()}
+
+
+def _metric(row: pd.Series, name: str, half: float | None, verdict: Any) -> str:
+    mean, reach = spread_text(name, row[name], math.nan if half is None else half)
     mark = MARKS.get(verdict, "") if isinstance(verdict, str) else ""
-    return f"{mean}{mark}\n{spread}" if spread else f"{mean}{mark}"
+    return f"{mean}{mark}\n{reach}" if reach else f"{mean}{mark}"
 
 
 def _who(row: pd.Series) -> str:
@@ -173,6 +190,7 @@ def legend(
 ) -> dict[str, str]:
     """What the rows and each column mean and which way is better."""
     settings = [name for name in EXPLAINED if (frame[name].nunique() > 1)] if len(frame) else []
+    several = configurations(frame)["seeds"].max() > 1
     band = {
         "null band": "where one more retrained model lies with probability .95",
         "= ▲ ▼": "inside the null band; outside: forget known too well; too little",
@@ -181,6 +199,7 @@ def legend(
     return {
         "first rows": "controls to compare with: mean ± standard deviation over runs",
         "retrain": "never saw the forget set: the target in every column",
+        **({"seeds": "mean ± half of its 90 % interval over the seeds"} if several else {}),
         **(band if marked else {}),
         "↓ ↑": "where better values lie, up to the retrained models' own value",
         **{name: EXPLAINED[name] for name in settings},

@@ -1,6 +1,7 @@
 """Figures of a study in one grammar: interactive in a notebook and on a page, or as PNG and SVG."""
 
-from analysis.charts.curves import epochs_chart
+from analysis.charts.confirm import confirm_chart
+from analysis.charts.curves import epochs_chart, hypervolume_chart
 from analysis.charts.effects import effect_chart
 from analysis.charts.front import front_chart, split_chart
 from analysis.charts.linked import linked_chart
@@ -9,9 +10,11 @@ from analysis.charts.parallel import parallel_chart
 from analysis.charts.saving import save
 
 __all__ = [
+    "confirm_chart",
     "effect_chart",
     "epochs_chart",
     "front_chart",
+    "hypervolume_chart",
     "linked_chart",
     "losses_chart",
     "parallel_chart",

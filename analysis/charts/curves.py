@@ -1,4 +1,4 @@
-"""What happened over time: the training of each trial by epoch."""
+"""What happened over time: what a search had reached, and the training of each trial."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
+from analysis.anytime import anytime
 from analysis.charts.marks import (
+    Chart,
     coloured_by_alpha,
+    dashed_by,
     finish,
     in_the_game,
     number_format,
@@ -19,8 +22,53 @@ from analysis.formats import better, unit
 from analysis.pareto import OBJECTIVES
 from analysis.schema import METRICS
 from analysis.summary import CONFIGURATION
+from analysis.volumes import hypervolumes
 
 CURVES = {"train_loss": "training loss", "utility": "auditor's utility"}
+
+
+def hypervolume_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> Chart:
+    """The hypervolume that the search of each cell had reached, against trials and against
+    seconds; at a curve's end, the interval over seeds of what was reached.
+
+    Raises:
+        ValueError: as `pareto_front`.
+    """
+    ends = hypervolumes(frame, objectives, by=["cell"])
+    names = sorted(ends["cell"])
+    panels = [
+        _reached(anytime(frame, objectives, against), ends, against, names)
+        for against in ("trials", "seconds")
+    ]
+    seeds = ends["seeds"].min()
+    over = f"bars: 90 % interval over seeds (n = {seeds} or more)" if seeds > 1 else "one seed"
+    return finish(
+        alt.concat(*panels, columns=2, spacing=26),
+        "What the search had reached",
+        f"hypervolume from the fixed reference, higher is better; {over}",
+    )
+
+
+def _reached(curves: pd.DataFrame, ends: pd.DataFrame, against: str, names: Sequence[str]) -> Chart:
+    unit_ = "trials" if against == "trials" else "seconds of all trials (s)"
+    x = alt.X(f"{against}:Q", axis=alt.Axis(title=unit_, format="~s", grid=False))
+    y = alt.Y("hypervolume:Q", title="hypervolume").scale(zero=False)
+    look = dashed_by("cell", names)
+    line = alt.Chart(records(curves, ["cell", against, "hypervolume"])).mark_line(
+        interpolate="step-after", strokeWidth=1.8
+    )
+    tips = [alt.Tooltip("cell:N"), alt.Tooltip(f"{against}:Q", format=".4~g")]
+    tips.append(alt.Tooltip("hypervolume:Q", format=".4f"))
+    layers = [line.encode(x=x, y=y, tooltip=tips, **look)]
+    last = ends.dropna().merge(curves.groupby("cell", as_index=False)[against].max(), on="cell")
+    if len(last):
+        last[against] += 0.015 * last[against].max() * (1 + last.index)  # not one on the other
+        bar = alt.Chart(records(last, ["cell", against, "low", "high", "hypervolume"]))
+        place = {"x": x, "y": alt.Y("low:Q"), "y2": "high:Q"}
+        layers.append(
+            bar.mark_rule(strokeWidth=2).encode(**place, color=look["color"], tooltip=tips)
+        )
+    return alt.layer(*layers).properties(width=340, height=200)
 
 
 def epochs_chart(

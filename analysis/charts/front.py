@@ -21,7 +21,9 @@ from analysis.charts.marks import (
     extent,
     finish,
     in_the_game,
+    name_of,
     panel_title,
+    re_aimed,
     records,
     tooltip,
     trial_data,
@@ -30,15 +32,17 @@ from analysis.pareto import OBJECTIVES, hypervolume, pareto_front
 from analysis.schema import METRICS
 from analysis.settings import cells
 from analysis.summary import controls, counts_line
+from analysis.volumes import front_intervals
 
 
 def front_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> Chart:
     """Every complete configuration in the plane of the first two objectives, the front, the
     controls and the null band; a panel for each data set.
 
-    A point is the mean over a configuration's seeds, its bars the interval of that mean. Colour is
-    alpha where one method was searched, else the method. With more objectives the picture is a
-    projection and no line joins the front.
+    A point is the mean over a configuration's seeds; a ring is dashed around one seed, and has the
+    interval of its mean over several. Shaded is the null band. Colour is alpha where one method was
+    searched, else the method. With more objectives the picture is a projection and no line joins
+    the front.
 
     Raises:
         ValueError: as `pareto_front`.
@@ -78,12 +82,13 @@ def plane(
         axis(name, channel, domain=extent(frame, name))
         for name, channel in zip(objectives[:2], "xy", strict=True)
     )
-    front = pareto_front(frame, objectives, by=["cell"] if several else [])
+    front = front_intervals(frame, objectives, by=["cell"] if several else [])
     points = _points(in_the_game(frame), x, y, objectives, several, conditions)
     layers = [
         *_band(frame, x, y),
         points.add_params(brush) if brush is not None else points,
         *([_line(front, x, y, several)] if len(objectives) == 2 else []),
+        *_bars(front, x, y),
         _rings(front, x, y, objectives),
         *control_points(frame, x, y),
     ]
@@ -135,7 +140,7 @@ def _band(frame: pd.DataFrame, x: Any, y: Any) -> list[alt.Chart]:
     bands = bands_of(retrained, int(rows["seeds"].max()) if len(rows) else 1)
     shades = []
     for channel, place in (("x", x), ("y", y)):
-        name = str(place.shorthand).removesuffix(":Q")
+        name = name_of(place)
         if name in bands:
             band = bands[name]
             ends = pd.DataFrame([{name: band.low, "high": band.high}])
@@ -149,7 +154,7 @@ def _band(frame: pd.DataFrame, x: Any, y: Any) -> list[alt.Chart]:
 
 def _line(front: pd.DataFrame, x: Any, y: Any, several: bool) -> alt.Chart:
     """The best reachable second objective for each bound on the first."""
-    name, other = (str(place.shorthand).removesuffix(":Q") for place in (x, y))
+    name, other = (name_of(place) for place in (x, y))
     step: Any = "step-after" if METRICS[name].goal == "min" else "step-before"
     line = alt.Chart(records(front, ["method", name, other])).mark_line(
         interpolate=step, color=INK, strokeWidth=1, opacity=0.6
@@ -158,9 +163,25 @@ def _line(front: pd.DataFrame, x: Any, y: Any, several: bool) -> alt.Chart:
     return line.encode(x=x, y=y, order=alt.Order(f"{name}:Q"), **detail)
 
 
+def _bars(front: pd.DataFrame, x: Any, y: Any) -> list[alt.Chart]:
+    """The interval of each of the front's means over several seeds, in both directions."""
+    names = [name_of(place) for place in (x, y)]
+    ends = [f"{name}_{end}" for name in names for end in ("low", "high")]
+    rows = front.dropna(subset=ends)
+    bar = alt.Chart(records(rows, [*names, *ends])).mark_rule(
+        color=INK, opacity=0.3, clip=True, tooltip=False
+    )
+    across = {"x": re_aimed(x, ends[0]), "x2": f"{ends[1]}:Q", "y": y}
+    along = {"y": re_aimed(y, ends[2]), "y2": f"{ends[3]}:Q", "x": x}
+    return [bar.encode(**across), bar.encode(**along)] if len(rows) else []
+
+
 def _rings(front: pd.DataFrame, x: Any, y: Any, metrics: Sequence[str]) -> alt.Chart:
-    """Rings around the front's configurations: the point below keeps its colour."""
-    mark = alt.Chart(trial_data(front, metrics)).mark_point(
+    """Rings around the front's configurations, dashed around those of one seed: the point below
+    keeps its colour."""
+    mark = alt.Chart(trial_data(front, metrics, ["stays"])).mark_point(
         size=130, stroke=INK, strokeWidth=1.5, fill="transparent", opacity=1
     )
-    return mark.encode(x=x, y=y, tooltip=tooltip(metrics))
+    one_seed = alt.when(alt.datum.seeds == 1).then(alt.value([3, 2])).otherwise(alt.value([1, 0]))
+    stays = alt.Tooltip("stays:Q", title="on the front in (of resampled seeds)", format=".0%")
+    return mark.encode(x=x, y=y, strokeDash=one_seed, tooltip=[*tooltip(metrics), stays])

@@ -49,9 +49,11 @@ def records(rows: pd.DataFrame, columns: Sequence[str]) -> alt.InlineData:
     return alt.InlineData(values=text, format=alt.DataFormat(alt.JsonDataFormat(type="json")))
 
 
-def trial_data(rows: pd.DataFrame, metrics: Sequence[str]) -> alt.InlineData:
+def trial_data(
+    rows: pd.DataFrame, metrics: Sequence[str], more: Sequence[str] = ()
+) -> alt.InlineData:
     """What a point of a configuration needs for its place, colour and tooltip."""
-    return records(rows, [*IDENTITY, *CONFIGURATION, *shown_metrics(metrics)])
+    return records(rows, [*IDENTITY, *CONFIGURATION, *shown_metrics(metrics), *more])
 
 
 def extent(frame: pd.DataFrame, name: str) -> list[float]:
@@ -70,6 +72,18 @@ def axis(name: str, channel: str, *, short: bool = False, domain: list[float] | 
     shown = alt.Axis(title=title, **number_format(name), **ticks)  # type: ignore[arg-type]
     room: dict[str, Any] = {"domain": domain} if domain else {"padding": 16}
     return kind(f"{name}:Q", axis=shown).scale(zero=False, nice=False, **room)
+
+
+def name_of(place: Any) -> str:
+    """The metric of an axis."""
+    return str(place.shorthand).removesuffix(":Q")
+
+
+def re_aimed(place: Any, column: str) -> Any:
+    """The same axis for another column: the end of an interval."""
+    other = place.copy()
+    other.shorthand = f"{column}:Q"
+    return other
 
 
 def titled(name: str) -> str:
@@ -150,7 +164,7 @@ def control_points(frame: pd.DataFrame, x: Any, y: Any) -> list[alt.Chart]:
 
     x, y: the axes of two metrics, from `axis`.
     """
-    names = [str(place.shorthand).removesuffix(":Q") for place in (x, y)]
+    names = [name_of(place) for place in (x, y)]
     runs = frame[(frame["status"] == "complete") & (frame["phase"] == "search")]
     runs = runs[runs["method"].isin(REFERENCES) | is_no_game(runs)].dropna(subset=names)
     means = controls(frame, names).dropna(subset=names)
@@ -199,20 +213,22 @@ def _control_look() -> dict[str, Any]:
     return {"color": colour, "shape": shape}
 
 
+LOOK = alt.Config(
+    font="Helvetica, Arial, sans-serif",
+    view=alt.ViewConfig(stroke=None),
+    axis=alt.AxisConfig(
+        gridColor="#eeeeee", domainColor="#bbbbbb", tickColor="#bbbbbb",
+        labelColor=MUTED, titleColor=INK, titleFontWeight="normal", titlePadding=8,
+    ),
+    title=alt.TitleConfig(fontSize=15, subtitleColor=MUTED, subtitleFontSize=12, color=INK),
+    legend=alt.LegendConfig(labelColor=MUTED, titleColor=INK, titleFontWeight="normal"),
+)  # fmt: skip
+
+
 def finish(chart: Any, title: str, subtitle: str) -> Any:
     """The heading and the look of every figure."""
     heading = alt.TitleParams(title, subtitle=subtitle, anchor="start", frame="group", offset=14)
-    return (
-        chart.properties(title=heading, background="white")
-        .configure(font="Helvetica, Arial, sans-serif")
-        .configure_view(stroke=None)
-        .configure_axis(
-            gridColor="#eeeeee", domainColor="#bbbbbb", tickColor="#bbbbbb",
-            labelColor=MUTED, titleColor=INK, titleFontWeight="normal", titlePadding=8,
-        )
-        .configure_title(fontSize=15, subtitleColor=MUTED, subtitleFontSize=12, color=INK)
-        .configure_legend(labelColor=MUTED, titleColor=INK, titleFontWeight="normal")
-    )  # fmt: skip
+    return chart.properties(title=heading, background="white", config=LOOK)
 
 
 def panel_title(text: str) -> alt.TitleParams:

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from analysis import charts
 from analysis.charts.marks import Chart, in_the_game
 from analysis.report.study import Study
-from analysis.settings import of_cell
+from analysis.settings import cells, of_cell
 
 
 def of_the_cell(study: Study, cell: str, objectives: Sequence[str]) -> list[dict[str, Any]]:
@@ -30,8 +30,14 @@ def of_the_cell(study: Study, cell: str, objectives: Sequence[str]) -> list[dict
 
 
 def of_all_cells(study: Study, objectives: Sequence[str]) -> list[dict[str, Any]]:
-    """The figures that put cells side by side."""
-    made: dict[str, Chart] = {"fronts": charts.front_chart(study.frame, objectives)}
+    """The figures of the whole study: its cells side by side."""
+    several = len(cells(study.frame)) > 1
+    made: dict[str, Chart] = {}
+    if several:
+        made["fronts"] = charts.front_chart(study.frame, objectives)
+    made["hypervolume"] = charts.hypervolume_chart(study.frame, objectives)
+    if (study.frame["phase"] == "confirm").any():
+        made["confirm"] = charts.confirm_chart(study.frame, objectives)
     return [figure(name, chart) for name, chart in made.items()]
 
 

@@ -10,13 +10,14 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader
 
 from analysis.choose import choose
-from analysis.pareto import OBJECTIVES, candidates, check_objectives, hypervolume, knee
+from analysis.pareto import OBJECTIVES, candidates, check_objectives, knee
 from analysis.report import figures, tables
 from analysis.report.study import Study
 from analysis.seeds import configurations
 from analysis.settings import cells, of_cell
 from analysis.summary import counts, counts_line, notes, shown_metrics
 from analysis.table import legend, lines, null_band, setting_names
+from analysis.volumes import hypervolumes
 
 
 def write_report(study: Study, path: str | Path, objectives: Sequence[str] = OBJECTIVES) -> Path:
@@ -41,7 +42,7 @@ def write_report(study: Study, path: str | Path, objectives: Sequence[str] = OBJ
         searched=tables.what_was_searched(frame),
         cells=sections,
         legend=legend(frame, shown_metrics(objectives), objectives, marked),
-        figures=figures.of_all_cells(study, objectives) if len(fronts) > 1 else [],
+        figures=figures.of_all_cells(study, objectives) if fronts else [],
         unfinished=tables.unfinished(frame),
         provenance=tables.provenance(frame),
         columns=tables.columns(tables.trial_settings(frame), objectives),
@@ -68,11 +69,13 @@ def _cell(study: Study, number: int, cell: str, objectives: Sequence[str]) -> di
     if candidates(frame, objectives).empty:
         return section
     front = lines(frame, objectives)
+    (reached,) = hypervolumes(frame, objectives, by=["study"]).to_dict("records")
     return section | {
         "front": front,
         "columns": tables.columns(setting_names(frame), objectives),
         "size": sum(line.kind == "trial" for line in front),
-        "hypervolume": f"{hypervolume(frame, objectives):.4f}",
+        "hypervolume": f"{reached['hypervolume']:.4f}",
+        "interval": f"{reached['low']:.4f} to {reached['high']:.4f}",
         "seeds": int(configurations(own)["seeds"].max()),
         "choice": _choice(frame),
         "knee": knee(frame, objectives)["trial_id"],

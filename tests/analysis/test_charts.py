@@ -7,9 +7,12 @@ import pandas as pd
 import pytest
 
 from analysis import (
+    confirm_chart,
     effect_chart,
     epochs_chart,
     front_chart,
+    hypervolume,
+    hypervolume_chart,
     linked_chart,
     load_epochs,
     load_losses,
@@ -31,9 +34,10 @@ def marks(spec):
     return [layer["mark"]["type"] for layer in spec["layer"]]
 
 
-def drawn(spec, layer):
-    """The rows a layer draws."""
-    return json.loads(spec["datasets"][layer["data"]["name"]])
+def drawn(spec, *parts):
+    """The rows that a part draws: its own, or else those of what it is a part of."""
+    data = next(part["data"] for part in (*reversed(parts), spec) if "data" in part)
+    return json.loads(spec["datasets"][data["name"]])
 
 
 @pytest.fixture
@@ -94,6 +98,48 @@ class TestFront:
         spec = front_chart(pd.concat([frame, other])).to_dict()
         titles = [panel["title"]["text"] for panel in spec["concat"]]
         assert titles == ["digits", "letters"]
+
+
+@pytest.fixture
+def seeded(frame):
+    """The study with a second seed of every trial, a little worse, and its front confirmed."""
+    game = frame[frame["alpha"] > 0]
+    worse = {name: game[name] + 0.004 for name in ("val_error", "val_mia_advantage")}
+    both = pd.concat([frame, game.assign(seed=1, **worse)], ignore_index=True)
+    front = pareto_front(both)
+    front = game[game["trial_id"].isin(front["trial_id"])]
+    fresh = [
+        front.assign(phase="confirm", seed=seed, val_error=front["val_error"] + 0.01)
+        for seed in (2, 3)
+    ]
+    return pd.concat([both, *fresh], ignore_index=True)
+
+
+def test_rings_of_one_seed_are_dashed_and_those_of_several_have_bars(frame, seeded):
+    one, several = (front_chart(each).to_dict() for each in (frame, seeded))
+    assert marks(one).count("rule") == 0
+    assert marks(several).count("rule") == 2
+    bars = pd.DataFrame(drawn(several, several["layer"][marks(several).index("rule")]))
+    assert (bars["val_error_low"] <= bars["val_error"]).all()
+    dash = json.dumps([layer["encoding"].get("strokeDash") for layer in one["layer"]])
+    assert "datum.seeds === 1" in dash
+
+
+def test_the_hypervolume_ends_where_the_front_is(seeded):
+    spec = hypervolume_chart(seeded).to_dict()
+    for panel, against in zip(spec["concat"], ("trials", "seconds"), strict=True):
+        curve = pd.DataFrame(drawn(spec, panel, panel["layer"][0])).sort_values(against)
+        assert curve["hypervolume"].is_monotonic_increasing
+        assert curve["hypervolume"].iloc[-1] == pytest.approx(hypervolume(seeded))
+
+
+def test_confirmed_points_move_by_what_fresh_seeds_say(seeded):
+    spec = confirm_chart(seeded).to_dict()
+    (panel,) = spec["concat"]
+    rows = pd.DataFrame(drawn(spec, panel, panel["layer"][0]))
+    moved = rows["val_error_confirmed"] - rows["val_error_searched"]
+    assert moved.to_numpy() == pytest.approx(np.full(len(rows), 0.01 - 0.002))
+    assert "worse on average by 0.80 % in val_error" in spec["title"]["subtitle"]
 
 
 def test_split_chart_marks_the_retrained_models(frame):

@@ -5,9 +5,10 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
-from analysis import hypervolume, load_study, pareto_front
+from analysis import choose, hypervolume, load_study, pareto_front
 from analysis.cli import app
 
 
@@ -50,6 +51,33 @@ def test_html_writes_the_page_and_prints_its_path(study):
     assert (study / "report.html").stat().st_size > 300_000
 
 
+def test_choose_prints_a_command_and_says_why_on_stderr(study):
+    rule = ["--maximise", "val_acc", "--where", "val_mia_acc <= 0.55"]
+    result = run(study, "choose", "demo", *rule)
+    best = choose(load_study(study), maximise="val_acc", where={"val_mia_acc": "<= 0.55"})
+    assert result.stdout.strip() == best.command()
+    assert result.stderr.splitlines() == list(best.why)
+    settings = yaml.safe_load(run(study, "choose", "demo", *rule, "--yaml").stdout)
+    assert settings == best.settings
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "keeps to all bounds (0 keep val_mia_acc inside)"),
+        (["--where", "seconds"], 'expected a metric and its bound, "seconds <= 20"'),
+        (["--cell", "letters/sg"], "--cell letters/sg: choose from digits/sg"),
+        (["--minimise", "mia_acc"], "mia_acc reads the test split"),
+    ],
+)
+def test_a_choice_that_cannot_be_made_costs_one_line(study, arguments, message):
+    result = run(study, "choose", "demo", *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not result.stdout
+
+
 @pytest.mark.parametrize("command", ["front", "html"])
 @pytest.mark.parametrize(
     ("arguments", "message"),
@@ -84,10 +112,11 @@ def test_a_corrupt_file_is_one_line_on_stderr(study):
     assert json.loads(result.stdout)["trials"]["complete"] == 45
 
 
-def test_help_names_both_commands():
+def test_help_names_all_commands():
     text = CliRunner().invoke(app, ["--help"]).stdout
     assert "front" in text
     assert "html" in text
+    assert "choose" in text
 
 
 def test_analysis_needs_neither_torch_nor_ray_nor_optuna():

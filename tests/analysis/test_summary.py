@@ -9,8 +9,9 @@ from rich.console import Console
 
 from analysis.formats import metric_text, plain_text
 from analysis.schema import TRIALS
-from analysis.summary import controls, notes, spread_line
-from analysis.table import front_table
+from analysis.seeds import configurations
+from analysis.summary import controls, counts, notes, seeds_line
+from analysis.table import MARKS, front_table
 
 PAIR = ("val_error", "val_mia_advantage")
 
@@ -21,7 +22,7 @@ def as_frame(*rows):
 
 def printed(frame, width=100):
     text = io.StringIO()
-    Console(file=text, width=width, highlight=False).print(front_table(frame))
+    Console(file=text, width=width, highlight=False).print(front_table(frame, width=width))
     return text.getvalue()
 
 
@@ -45,24 +46,27 @@ def test_no_controls_give_an_empty_table(synthetic):
     assert controls(as_frame(synthetic.trial("a", alpha=1.0)), ["val_error"]).empty
 
 
-def test_one_seed_is_said_to_have_no_spread(synthetic):
-    rows = [synthetic.trial(str(alpha), alpha=alpha) for alpha in (0.1, 0.2)]
-    assert "its spread is not known" in spread_line(as_frame(*rows))
+@pytest.mark.parametrize(
+    ("seeds", "said"),
+    [
+        ((1, 1), "its spread is not known"),
+        ((2, 2), "the mean over 2 seeds"),
+        ((3, 1), "the mean over its seeds, 1 to 3"),
+    ],
+)
+def test_what_is_said_of_seeds(synthetic, seeds, said):
+    rows = [
+        synthetic.trial(f"t{number}", alpha=0.1 + number, seed=seed)
+        for number, count in enumerate(seeds)
+        for seed in range(count)
+    ]
+    assert said in seeds_line(configurations(as_frame(*rows)))
 
 
-def test_different_configurations_are_not_taken_for_seeds(synthetic):
-    first = synthetic.trial("a", alpha=1.0) | {"config": '{"lr": 1, "seed": 0}'}
-    other = synthetic.trial("b", alpha=1.0, seed=1) | {"config": '{"lr": 2, "seed": 1}'}
-    rows = [first, other]
-    assert "its spread is not known" in spread_line(as_frame(*rows))
-
-
-def test_several_seeds_are_counted(synthetic):
-    rows = [synthetic.trial(f"{alpha}{seed}", alpha=alpha, seed=seed)
-            for alpha, seeds in ((0.1, 3), (0.2, 1)) for seed in range(seeds)]  # fmt: skip
-    assert "1 of 2 configurations ran with several seeds (at most 3)" in spread_line(
-        as_frame(*rows)
-    )
+def test_a_trial_of_several_seeds_counts_once(synthetic):
+    rows = [synthetic.trial("a", alpha=1.0, seed=seed) for seed in range(3)]
+    rows.append(synthetic.trial("b", alpha=1.0, seed=0, phase="confirm"))
+    assert counts(as_frame(*rows)) == {"complete": 1, "failed": 0, "pruned": 0}
 
 
 def test_notes_count_everything_and_name_the_reference(frame):
@@ -77,6 +81,30 @@ def test_the_table_reads_on_a_hundred_columns(frame):
     assert "…" not in text
     for word in ("original", "retrain", "3 runs", "a1b2c_00028", "Hypervolume", "objective"):
         assert word in text
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_narrow_table_leaves_out_what_it_names(frame, width):
+    text = printed(frame, width)
+    assert "…" not in text
+    table = text.split("Hypervolume")[0]
+    assert max(map(len, table.splitlines())) <= width
+    assert "Too narrow here for" in text
+    assert "game_seconds" in text
+
+
+def test_verdicts_stand_behind_values(frame):
+    text = printed(frame)
+    assert "null band" in text
+    (line,) = [each for each in text.splitlines() if each.startswith("a1b2c_00028")]
+    assert sum(line.count(mark) for mark in MARKS.values()) >= 3
+
+
+def test_cells_are_grouped(frame):
+    other = frame.assign(dataset="letters", cell=frame["cell"].str.replace("digits", "letters"))
+    text = printed(pd.concat([frame, other], ignore_index=True))
+    assert text.index("digits/sg") < text.index("letters/sg")
+    assert text.count("Hypervolume") == 2
 
 
 def test_values_are_written_for_people():

@@ -1,0 +1,88 @@
+"""The winner's curse: how far the front's configurations moved on fresh seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from analysis.charts.marks import (
+    BLUE,
+    INK,
+    VERMILION,
+    Chart,
+    axis,
+    finish,
+    name_of,
+    panel_title,
+    re_aimed,
+    records,
+)
+from analysis.confirm import confirmed, mean_optimism
+from analysis.formats import metric_text, unit
+from analysis.pareto import OBJECTIVES
+from analysis.schema import METRICS
+
+
+def confirm_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> Chart:
+    """Each confirmed configuration from where the search saw it to where fresh seeds see it, with
+    the interval of the latter; a panel a cell.
+
+    Raises:
+        ValueError: as `confirmed`.
+    """
+    moved = confirmed(frame, objectives)
+    panels = [
+        _panel(rows, objectives[:2]).properties(title=panel_title(str(cell)))
+        for cell, rows in moved.groupby("cell")
+    ]
+    return finish(
+        alt.concat(*panels, columns=1, spacing=26),
+        "The front on fresh seeds",
+        f"open: as the search saw it; filled: {moved['seeds'].min()} fresh seeds, 90 % interval; "
+        f"{_optimism(frame, objectives)}",
+    )
+
+
+def _optimism(frame: pd.DataFrame, objectives: Sequence[str]) -> str:
+    """By how much results were too good, in words."""
+    found = mean_optimism(frame, objectives).groupby("metric")["optimism"].mean()
+    each = [f"{metric_text(name, found[name])} {unit(name)} in {name}" for name in objectives]
+    return f"worse on average by {' and '.join(each)}"
+
+
+def _panel(moved: pd.DataFrame, names: Sequence[str]) -> Chart:
+    wide = moved.assign(sign=moved["metric"].map(lambda name: METRICS[name].sign))
+    wide["one"] = wide["searched"] + wide["sign"] * wide["low"]
+    wide["other"] = wide["searched"] + wide["sign"] * wide["high"]
+    table = wide.pivot(
+        index="trial_id", columns="metric", values=["searched", "confirmed", "one", "other"]
+    )
+    table.columns = table.columns.map(lambda pair: f"{pair[1]}_{pair[0]}")
+    base = alt.Chart(records(table.reset_index(), ["trial_id", *table.columns]))
+    x, y = (axis(name, channel) for name, channel in zip(names, "xy", strict=True))
+
+    def at(place: Any, what: str) -> Any:
+        return re_aimed(place, f"{name_of(place)}_{what}")
+
+    tips = [alt.Tooltip("trial_id:N")]
+    before = {"x": at(x, "searched"), "y": at(y, "searched")}
+    after = {"x": at(x, "confirmed"), "y": at(y, "confirmed")}
+    bar = base.mark_rule(color=INK, opacity=0.35, tooltip=False)
+    move = base.mark_rule(color=INK, strokeWidth=1.2, strokeDash=[3, 2], tooltip=False)
+    bars = [
+        bar.encode(x=at(x, "one"), x2=f"{names[0]}_other:Q", y=after["y"]),
+        bar.encode(y=at(y, "one"), y2=f"{names[1]}_other:Q", x=after["x"]),
+    ]
+    return alt.layer(
+        *(bars if moved["low"].notna().any() else []),
+        move.encode(**before, x2=f"{names[0]}_confirmed:Q", y2=f"{names[1]}_confirmed:Q"),
+        base.mark_point(size=70, stroke=BLUE, fill="white", opacity=1).encode(
+            **before, tooltip=tips
+        ),
+        base.mark_point(size=70, shape="diamond", color=VERMILION, filled=True, opacity=1).encode(
+            **after, tooltip=tips
+        ),
+    ).properties(width=640, height=320)
