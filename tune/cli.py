@@ -10,9 +10,11 @@ import typer
 from sgu.auditor import AuditorError
 from sgu.cli.shared import one_line_errors
 from sgu.data.sources import DataError
+from tune.files import Folder
+from tune.lock import holder
 from tune.prepare import Failed
+from tune.progress import report
 from tune.spec import SpecError, load_spec
-from tune.standing import standings
 from tune.study import Interrupted, rows_of, stored_spec
 from tune.study import confirm as confirm_study
 from tune.study import resume as resume_study
@@ -81,14 +83,7 @@ def status(name: Name, results: Results = Path("results")) -> None:
     with one_line_errors("sgu-study", *FORESEEN):
         folder = results / name
         spec, rows = stored_spec(folder), rows_of(folder)
-        counts = rows["status"].value_counts()
-        kinds = ", ".join(f"{count} {status}" for status, count in counts.items()) or "no rows yet"
-        found = standings(spec, rows)
-        for each in found:
-            typer.echo(str(each))
-        typer.echo(f"rows: {kinds}")
-        if not all(each.finished for each in found):
-            typer.echo(f"if it is not running: sgu-study resume {name}")
+        report(spec, rows, folder, holder(Folder.at(folder)))
 
 
 @app.command()

@@ -25,6 +25,7 @@ class Sink(Callback):
     """Writes a trial's rows when it ends, and says so in one line.
 
     A row that cannot be written (a full disk, say) is kept and tried again with the next one.
+    ended: is given each whole row, too.
     """
 
     def __init__(
@@ -34,9 +35,10 @@ class Sink(Callback):
         searched: Mapping[str, Sequence[str]],
         todo: int | None,
         say: Say,
+        ended: Callable[[Row], object] | None = None,
     ):
         self.store, self.prepared = store, prepared
-        self.searched, self.todo, self.say = searched, todo, say
+        self.searched, self.todo, self.say, self.ended = searched, todo, say, ended
         self.epochs: dict[str, list[Row]] = defaultdict(list)
         self.unwritten: list[tuple[Row, list[Row]]] = []
         self.done, self.begin = 0, time.perf_counter()
@@ -84,6 +86,8 @@ class Sink(Callback):
         ]
         self.unwritten.append((row, epochs))
         self._write()
+        if self.ended:
+            self.ended(row)
         self.done += 1
         elapsed = time.perf_counter() - self.begin
         self.say(f"[{self.done}/{self.todo}] {elapsed:4.0f} s  {self._line(row)}")

@@ -63,7 +63,7 @@ class Store:
     def _write(self, part: str, rows: list[Row]) -> None:
         schema = PARTS[part]
         known = [{"schema_version": SCHEMA_VERSION, "study": self.study} | row for row in rows]
-        table = pa.Table.from_pylist([_clean(row, schema) for row in known], schema=schema)
+        table = pa.Table.from_pylist([clean(row, schema) for row in known], schema=schema)
         self.files.inside(part).put(f"{_name(rows[-1])}.parquet", _file(table))
 
 
@@ -95,7 +95,7 @@ def _distinct(table: pa.Table) -> pa.Table:
     return table.take(sorted(last.values()))
 
 
-def _clean(row: Row, schema: pa.Schema) -> Row:
+def clean(row: Row, schema: pa.Schema) -> Row:
     """The schema's columns of a row; NaN is null, and mappings are JSON."""
     return {name: _plain(row.get(name)) for name in schema.names}
 

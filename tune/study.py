@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 from ray.tune import (
+    Callback,
     FailureConfig,
     RunConfig,
     TuneConfig,
@@ -26,6 +27,7 @@ from tune.asha import FrontAsha
 from tune.cluster import connected, slots
 from tune.confirm import confirmations, fresh_seeds
 from tune.prepare import Ground, Prepared, prepare
+from tune.progress import Watch, live
 from tune.search import ConfirmSearch, RunSearch, StudySearch
 from tune.sink import Say, Sink
 from tune.spec import Spec, SpecError, load_spec
@@ -130,15 +132,25 @@ def _session(
         prepared = prepare(spec, ground, cache, store, rows, say, phase)
         search, todo = plan(prepared)
         searched = {cell.name: list(cell.space) for cell in spec.cells}
-        _tune(spec, folder, prepared.stages, search, Sink(store, prepared, searched, todo, say))
+        watch = Watch(spec, rows_of(folder), slots(spec), folder)
+        sink = Sink(store, prepared, searched, todo, say, watch.ended)
+        with live(watch):
+            tune_runs(spec, folder, prepared.stages, search, [sink, watch])
 
 
-def _tune(spec: Spec, folder: Path, stages: Stages, search: RunSearch, sink: Sink) -> None:
+def tune_runs(
+    spec: Spec,
+    folder: Path,
+    stages: Stages,
+    search: RunSearch,
+    callbacks: list[Callback],
+    trainable: Callable[..., None] = run_trial,
+) -> None:
     """All runs that the searcher hands out, as many at a time as there is room for."""
     asha = spec.scheduler.asha if search.phase == "search" else None
     Tuner(
         with_resources(
-            with_parameters(run_trial, stages=stages),
+            with_parameters(trainable, stages=stages),
             {"cpu": spec.cpus_per_trial, "gpu": spec.gpus_per_trial},
         ),
         tune_config=TuneConfig(
@@ -151,7 +163,7 @@ def _tune(spec: Spec, folder: Path, stages: Stages, search: RunSearch, sink: Sin
         run_config=RunConfig(
             name="run",
             storage_path=str((folder / "_tune").resolve()),
-            callbacks=[sink],
+            callbacks=callbacks,
             failure_config=FailureConfig(max_failures=1),
             verbose=0,
         ),
