@@ -36,8 +36,10 @@ EpochReport = Callable[[int, float, list[Round]], None]
 class Experiment:
     """The settings of one run, checked on construction; each is a column or in `config`.
 
-    Data: data (a source's name or a folder), subset (train examples, None = all), and who is
-    forgotten: scenario, forget_fraction, forget_classes (one or several), requests; see Scenario.
+    Data: data (a source's name or a folder), subset (train examples, None = all), classes (the
+    first so many, None = all), audit (held-out examples for the game, None = two fifths of them),
+    and who is forgotten: scenario, forget_fraction, forget_classes (one or several), requests; see
+    Scenario.
     Model: model, pretrain_epochs (None = the model's own recipe). Unlearning: method (a name of
     METHODS, or sg+NAME), options (the method's own settings, of its optimisation too; what is left
     out is as published). Game (methods sg, sg+NAME): alpha, reg, solve_every, update, auditor,
@@ -48,6 +50,8 @@ class Experiment:
 
     data: str = "embedded"
     subset: int | None = None
+    classes: int | None = None
+    audit: int | None = None
     scenario: ScenarioName = "random"
     forget_fraction: float = 0.1
     forget_classes: tuple[int, ...] | int = ()
@@ -76,6 +80,8 @@ class Experiment:
             self,
             auditor=(self.auditor in AUDITORS, f"one of {', '.join(AUDITORS)}"),
             subset=(self.subset is None or self.subset > 0, "> 0, or none"),
+            classes=(self.classes is None or self.classes >= 2, ">= 2, or none"),
+            audit=(self.audit is None or self.audit > 0, "> 0, or none"),
             pretrain_epochs=(
                 self.pretrain_epochs is None or self.pretrain_epochs >= 1,
                 ">= 1, or none for the model's own number",
@@ -130,6 +136,8 @@ class Experiment:
         return World.load(
             source or self.data,
             subset=self.subset,
+            classes=self.classes,
+            audit=self.audit,
             seed=self.seed,
             memorisation=lambda source: memorisation(
                 source, self.model, self.seed, cache, self.pretrain_epochs, on_epoch=on_epoch
@@ -162,7 +170,10 @@ class Experiment:
 
 
 SETTINGS = frozenset(field.name for field in fields(Experiment)) - {"options"}
-DATA_SETTINGS = {"data", "subset", "scenario", "forget_fraction", "forget_classes", "requests"}
+DATA_SETTINGS = {
+    "data", "subset", "classes", "audit", "scenario", "forget_fraction", "forget_classes",
+    "requests",
+}  # fmt: skip
 GAME_SETTINGS = SETTINGS - DATA_SETTINGS - {"model", "pretrain_epochs", "seed", "method"}
 
 AUDITORS: dict[str, Callable[[Experiment], Auditor]] = {

@@ -35,6 +35,8 @@ class World:
         data: str | Source,
         *,
         subset: int | None = None,
+        classes: int | None = None,
+        audit: int | None = None,
         seed: int = 0,
         memorisation: Memorisation | None = None,
         **asked: Any,
@@ -42,11 +44,16 @@ class World:
         """A source, by its name or folder or as it is, and who is forgotten; a pure function of
         its arguments.
 
-        asked: the settings of a Scenario, such as forget_fraction; without them a random tenth.
+        subset, classes: see `load_source`; audit: how many examples are left to the game, of its
+        split; asked: the settings of a Scenario, such as forget_fraction; without them a random
+        tenth.
         """
         scenario = Scenario(**asked)
-        source = data if isinstance(data, Source) else load_source(data, subset)
-        return cls.of(source, scenario.splits(source, seed, memorisation))
+        source = data if isinstance(data, Source) else load_source(data, subset, classes)
+        splits = scenario.splits(source, seed, memorisation)
+        if audit is not None:
+            splits = splits.audited(audit, source.heldout.targets, seed)
+        return cls.of(source, splits)
 
     def part(self, split: str) -> tuple[Examples, Tensor]:
         """Where a split lies: the examples of train or held-out, and its rows (n,) in them."""

@@ -65,6 +65,8 @@ class CellSearch:
         """Of its budget, what is handed out; >= 1 when nothing more is to be proposed."""
         if self.waiting:
             return -1.0
+        if self.cell.trials == 0:
+            return 1.0
         of_trials = self.asked / self.cell.trials if self.cell.trials else 0.0
         seconds = self.cell.seconds
         return max(of_trials, spent(self.known.values()) / seconds if seconds else 0.0)

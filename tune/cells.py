@@ -38,11 +38,13 @@ class Section(BaseModel):
 
 class DataSet(Section):
     """A source or folder, with settings that hold on it in place of the experiment's (model,
-    subset, scenario, epochs, ...), and its cells' budget in place of the study's."""
+    subset, scenario, epochs, ...), and its cells' budget in place of the study's. workers: so many
+    of its runs at a time, and no others beside them (None: as the study's slots have it)."""
 
     data: str
     trials: Trials | None = None
     seconds: Seconds | None = None
+    workers: Annotated[int, Field(ge=1)] | None = None
 
     @property
     def label(self) -> str:
@@ -84,7 +86,7 @@ class Cell:
 
     name: as in the rows; data: the data set's name; base: the settings that its trials share, with
     the first seed; trials, seconds: how many the sampler proposes, and the time they may take
-    together (None: no limit), controls apart.
+    together (None: no limit), controls apart; workers: as of its data set.
     """
 
     name: str
@@ -93,6 +95,7 @@ class Cell:
     space: Space
     trials: int | None
     seconds: float | None
+    workers: int | None = None
 
     def controls(self) -> list[dict[str, Any]]:
         """Settings that are always tried: without a game, and as published where the study does
@@ -150,8 +153,9 @@ def _cell(spec: Spec, data: tuple[int, DataSet], used: tuple[int, MethodUsed], m
         data=source.label,
         base=Experiment.of(**typed),
         space=space,
-        trials=budget.trials,
-        seconds=budget.seconds,
+        trials=0 if spec.phase == "scaling" else budget.trials,
+        seconds=None if spec.phase == "scaling" else budget.seconds,
+        workers=source.workers,
     )
 
 

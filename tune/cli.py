@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +16,7 @@ from tune.files import Folder
 from tune.lock import holder
 from tune.prepare import Failed
 from tune.progress import report
+from tune.scaling import scaled, sweeps_of
 from tune.spec import SpecError, load_spec
 from tune.study import Interrupted, rows_of, stored_spec
 from tune.study import confirm as confirm_study
@@ -30,6 +33,22 @@ app = typer.Typer(
 )
 
 FORESEEN = (SpecError, DataError, AuditorError, Interrupted, Failed, SubmitError, OSError)
+
+
+def say(text: str) -> None:
+    """One line, at once; above the live view where there is one."""
+    print(text, flush=True)
+
+
+@contextmanager
+def ending_well() -> Iterator[None]:
+    """One line for what was foreseen, Ctrl-C among it."""
+    with one_line_errors("sgu-study", *FORESEEN):
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise Interrupted("stopped: `sgu-study resume NAME` goes on") from None
+
 
 Results = Annotated[Path, typer.Option(help="Folder that holds the studies.")]
 Address = Annotated[
@@ -53,16 +72,16 @@ def run(
     fresh: Annotated[bool, typer.Option(help="Delete an earlier study of that name.")] = False,
 ) -> None:
     """Run the study of a specification; rows go to results/<name>. Goes on with one begun."""
-    with one_line_errors("sgu-study", *FORESEEN):
+    with ending_well():
         checked = load_spec(spec, change or ())
-        run_study(checked, results, address, typer.echo, fresh)
+        run_study(checked, results, address, say, fresh)
 
 
 @app.command()
 def resume(name: Name, results: Results = Path("results"), address: Address = None) -> None:
     """Go on with a study that was stopped; finished trials are kept as they are."""
-    with one_line_errors("sgu-study", *FORESEEN):
-        resume_study(name, results, address, typer.echo)
+    with ending_well():
+        resume_study(name, results, address, say)
 
 
 @app.command()
@@ -73,17 +92,34 @@ def confirm(
     address: Address = None,
 ) -> None:
     """Run the front's configurations again, on fresh seeds; goes on where it was stopped."""
-    with one_line_errors("sgu-study", *FORESEEN):
-        confirm_study(name, seeds, results, address, typer.echo)
+    with ending_well():
+        confirm_study(name, seeds, results, address, say)
 
 
 @app.command()
 def status(name: Name, results: Results = Path("results")) -> None:
     """Say how far a study is; works while it runs."""
-    with one_line_errors("sgu-study", *FORESEEN):
+    with ending_well():
         folder = results / name
         spec, rows = stored_spec(folder), rows_of(folder)
         report(spec, rows, folder, holder(Folder.at(folder)))
+
+
+@app.command()
+def scaling(
+    results: Results = Path("results"),
+    address: Address = None,
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option(help="KIND=VALUE,...: subset, classes, audit, forget_fraction or workers."),
+    ] = None,
+    change: Change = None,
+    fresh: Annotated[bool, typer.Option(help="Delete an earlier study of that name.")] = False,
+) -> None:
+    """Run a method and its retrained model at every size of a data set; goes on with one begun."""
+    with ending_well():
+        spec = scaled(sweeps_of(sweep or ()), change or ())
+        run_study(spec, results, address, say, fresh)
 
 
 @app.command()
@@ -95,8 +131,8 @@ def submit(
     wait: Annotated[bool, typer.Option(help="Follow the job's log to its end.")] = True,
 ) -> None:
     """Run a study as a job of a Ray cluster; the code goes along. See cluster.yaml."""
-    with one_line_errors("sgu-study", *FORESEEN):
-        submit_study(load_spec(spec, change or ()), address, results, typer.echo, wait)
+    with ending_well():
+        submit_study(load_spec(spec, change or ()), address, results, say, wait)
 
 
 def main() -> None:

@@ -9,13 +9,16 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
 import sys
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pandas as pd
@@ -108,13 +111,13 @@ def _reached(spec: Spec, standing: Standing, rows: pd.DataFrame) -> tuple[float 
     kept = found[_kept(spec, found, rows[rows["cell"] == standing.cell.data])]
     if kept.empty:
         return reached, "none keeps to the constraints"
-    best = kept.loc[(kept[first] * METRICS[first].sign).idxmin()]
+    best = kept.sort_values(first, ascending=METRICS[first].goal == "min").iloc[0]
     return reached, f"{first} {best[first]:.4g} ({best['trial_id']})"
 
 
 def _kept(spec: Spec, found: pd.DataFrame, references: pd.DataFrame) -> pd.Series:
     """Which configurations keep to the constraints."""
-    kept = pd.Series(True, index=found.index)
+    kept = pd.Series(data=True, index=found.index, dtype=bool)
     for name, bound in spec.constraints.items():
         own = references[references["trial_id"] == bound.above]
         zero = own.loc[own["seed"].isin(spec.runs()), name].mean() if bound.above else 0.0
@@ -185,6 +188,32 @@ def live(watch: Watch) -> Iterator[None]:
         return
     with Live(get_renderable=watch.table, refresh_per_second=1, transient=True):
         yield
+
+
+@contextmanager
+def stoppable(say: Callable[[str], None]) -> Iterator[None]:
+    """Ctrl-C once ends Tune's loop, as its own handler would do without a word; twice, all."""
+    before, pressed = signal.getsignal(signal.SIGINT), False
+
+    def on_interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        in_tune = callable(signal.getsignal(signal.SIGUSR1))  # where it listens for a stop, too
+        if in_tune and not pressed:
+            pressed = True
+            say("ending: what is under way will be gone on with (Ctrl-C again: at once)")
+            signal.raise_signal(signal.SIGUSR1)
+        elif callable(before):
+            before(number, frame)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's
+        return
+    signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGUSR1, signal.SIG_DFL)
 
 
 def someone_looks() -> bool:

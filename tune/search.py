@@ -27,14 +27,15 @@ References = Mapping[tuple[str, int], Mapping[str, Row]]
 
 
 class RunSearch(Searcher):
-    """Hands out the runs of trials, {cell, data, trial_id, seed, control, phase, settings}."""
+    """Hands out the runs of trials, as mappings of cell, data, trial_id, seed, control, phase,
+    workers (None: as many as there are slots) and settings."""
 
     phase: str
 
-    def __init__(self, data: Mapping[str, str]):
-        """data: the data set's name, by that of the cell."""
+    def __init__(self, spec: Spec):
         super().__init__()
-        self.data = data
+        self.data = {cell.name: cell.data for cell in spec.cells}
+        self.workers = {cell.name: cell.workers for cell in spec.cells}
         self.open: list[Proposal] = []  # trials that have seeds left
         self.runs: dict[str, tuple[Proposal, int]] = {}  # by Tune's name
 
@@ -52,6 +53,8 @@ class RunSearch(Searcher):
                 return Searcher.FINISHED
             self.open.append(fresh)
         proposal = self.open[0]
+        if not self._has_room(proposal.cell):
+            return None  # not yet
         seed = proposal.take()
         self._close()
         self.runs[trial_id] = proposal, seed
@@ -62,8 +65,16 @@ class RunSearch(Searcher):
             "seed": seed,
             "control": proposal.control,
             "phase": self.phase,
+            "workers": self.workers[proposal.cell],
             "settings": proposal.settings | {"seed": seed},
         }
+
+    def _has_room(self, cell: str) -> bool:
+        """A cell with a number of workers of its own is alone, and has no more of them."""
+        under_way, limit = [proposal.cell for proposal, _ in self.runs.values()], self.workers[cell]
+        if limit is None:
+            return not any(self.workers[other] for other in under_way)
+        return len(under_way) < limit and set(under_way) <= {cell}
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -96,10 +107,9 @@ class RunSearch(Searcher):
 class StudySearch(RunSearch):
     """What the cells' samplers propose, and their controls before that."""
 
-    phase = "search"
-
     def __init__(self, spec: Spec, folder: Path, rows: pd.DataFrame, references: References):
-        super().__init__({cell.name: cell.data for cell in spec.cells})
+        super().__init__(spec)
+        self.phase = spec.phase
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         journal = Path(folder) / "optuna.journal"
         before = _handed_out(journal)
@@ -107,7 +117,7 @@ class StudySearch(RunSearch):
         storage = JournalStorage(JournalFileBackend(str(journal)))
         self.cells = {}
         for cell in spec.cells:
-            there = known(cell.name, rows, spec.runs())
+            there = known(cell.name, rows, spec.runs(), spec.phase)
             lost = before.get(cell.name, {})
             self.cells[cell.name] = CellSearch(spec, cell, storage, there, lost, references)
 
@@ -125,7 +135,7 @@ class ConfirmSearch(RunSearch):
     phase = "confirm"
 
     def __init__(self, spec: Spec, trials: Sequence[Proposal]):
-        super().__init__({cell.name: cell.data for cell in spec.cells})
+        super().__init__(spec)
         self.left = list(trials)
 
     def proposed(self) -> Proposal | None:

@@ -76,6 +76,7 @@ class Sink(Callback):
         settings, key = trial.config["settings"], (trial.config["data"], trial.config["seed"])
         row = ROW | self.prepared.shared[key] | described(settings) | measured
         row |= {name: trial.config[name] for name in IDENTITY}
+        row["workers"] = trial.config["workers"] or row["workers"]
         if "failure" in measured:
             row |= {"status": "failed", "reason": measured["failure"]}
         elif row["status"] == "complete":

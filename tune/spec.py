@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -71,7 +72,8 @@ class Spec(Strict):
     each cell, how many the sampler proposes and the time they may take together, controls apart;
     the first of the two that is reached ends it. constraints: bounds on metrics. slots: trials at a
     time (None: as many as there is room for). oracles: further retrained models, for the null band;
-    shadows: shadow models, which give each trial rmia_auc and lira_auc.
+    shadows: shadow models, which give each trial rmia_auc and lira_auc. phase: "scaling" has the
+    controls of each cell alone, the data sets being sizes; see `tune.scaling`.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
@@ -92,6 +94,7 @@ class Spec(Strict):
     slots: Annotated[int, Field(ge=1)] | None = None
     cpus_per_trial: Annotated[FiniteFloat, Field(gt=0)] = 1
     gpus_per_trial: Annotated[FiniteFloat, Field(ge=0)] = 0
+    phase: Literal["search", "scaling"] = "search"
     storage: Annotated[str, Field(min_length=1)] | None = None
 
     @model_validator(mode="before")
@@ -196,12 +199,19 @@ def parse_spec(text: str, origin: str, changes: Sequence[str] = ()) -> Spec:
         names = ", ".join(sorted(Spec.model_fields))
         raise SpecError(f"{origin}: expected keys {names}; found none")
     try:
-        for change in changes:
-            _change(content, change)
+        content = changed(content, changes)
         check_known("", content, Spec.model_fields)
         return Spec.model_validate(content)
     except ValueError as error:
         raise SpecError(f"{origin}: {one_line(error)}") from error
+
+
+def changed(content: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]:
+    """A specification's content with settings put in place. Raises ValueError."""
+    found: dict[str, Any] = copy.deepcopy(dict(content))
+    for change in changes:
+        _change(found, change)
+    return found
 
 
 def _change(content: dict[str, Any], change: str) -> None:

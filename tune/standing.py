@@ -44,6 +44,8 @@ class Standing:
     @property
     def share(self) -> float:
         """Of its budget, what is used; the fuller of the two where it has both."""
+        if self.cell.trials == 0:
+            return 1.0
         of_trials = self.done / self.cell.trials if self.cell.trials else 0.0
         of_seconds = self.seconds / self.cell.seconds if self.cell.seconds else 0.0
         return min(1.0, max(of_trials, of_seconds))
@@ -61,7 +63,7 @@ class Standing:
         return fresh + self.controls_left + sum(len(trial.seeds) for trial in self.begun)
 
     def __str__(self) -> str:
-        if self.cell.trials:
+        if self.cell.trials is not None:
             text = f"{self.done} of {self.cell.trials} trials"
         else:
             text = f"{self.done} trials in {self.seconds:.0f} of {self.cell.seconds:.0f} s"
@@ -71,4 +73,7 @@ class Standing:
 
 def standings(spec: Spec, rows: pd.DataFrame) -> list[Standing]:
     """Of each cell."""
-    return [Standing(cell, known(cell.name, rows, spec.runs()), spec.seeds) for cell in spec.cells]
+    runs = spec.runs()
+    return [
+        Standing(cell, known(cell.name, rows, runs, spec.phase), spec.seeds) for cell in spec.cells
+    ]

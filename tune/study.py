@@ -27,7 +27,7 @@ from tune.asha import FrontAsha
 from tune.cluster import connected, slots
 from tune.confirm import confirmations, fresh_seeds
 from tune.prepare import Ground, Prepared, prepare
-from tune.progress import Watch, live
+from tune.progress import Watch, live, stoppable
 from tune.search import ConfirmSearch, RunSearch, StudySearch
 from tune.sink import Say, Sink
 from tune.spec import Spec, SpecError, load_spec
@@ -109,7 +109,7 @@ def _search(spec: Spec, folder: Path, ground: list[Ground], address: str | None,
         todo = None if None in left else sum(each or 0 for each in left)
         return StudySearch(spec, folder, rows, prepared.references), todo
 
-    _session(spec, folder, ground, address, say, plan)
+    _session(spec, folder, ground, address, say, plan, spec.phase)
     if left := [str(each) for each in standings(spec, rows_of(folder)) if not each.finished]:
         raise Interrupted(f"{'; '.join(left)}: `sgu-study resume {spec.name}` goes on")
     return _finished(spec, folder, say, f"study {spec.name} is complete")
@@ -130,11 +130,15 @@ def _session(
         say(f"Ray is up after {time.perf_counter() - begin:.0f} s")
         cache, rows = folder.parent / "cache", rows_of(folder)
         prepared = prepare(spec, ground, cache, store, rows, say, phase)
+        prepared = replace(
+            prepared,
+            shared={key: row | {"workers": slots(spec)} for key, row in prepared.shared.items()},
+        )
         search, todo = plan(prepared)
         searched = {cell.name: list(cell.space) for cell in spec.cells}
         watch = Watch(spec, rows_of(folder), slots(spec), folder)
         sink = Sink(store, prepared, searched, todo, say, watch.ended)
-        with live(watch):
+        with live(watch), stoppable(say):
             tune_runs(spec, folder, prepared.stages, search, [sink, watch])
 
 

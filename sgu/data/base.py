@@ -78,6 +78,19 @@ def balanced(targets: Tensor, count: int, generator: torch.Generator) -> Tensor:
     return torch.cat(chosen).sort().values
 
 
+def classes_of(source: Source, count: int) -> Source:
+    """The examples of the first `count` classes. Raises DataError where there are not so many."""
+    if not 2 <= count <= source.num_classes:
+        raise DataError(
+            f"classes = {count}: {source.name} has {source.num_classes}; choose 2 or more"
+        )
+    train, heldout = (
+        part.take((part.targets < count).nonzero().squeeze(1))
+        for part in (source.train, source.heldout)
+    )
+    return make_source(source.name, train, heldout, source.classes[:count], source.vocabulary)
+
+
 def subset_of(source: Source, count: int) -> Source:
     """`count` training examples, class-balanced, and half as many held-out ones, or what there is;
     a pure function of its arguments."""

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from sgu.data.base import Source, balanced, make_source, subset_of
+from sgu.data.base import Source, balanced, classes_of, make_source, subset_of
 from sgu.data.errors import DataError
 from sgu.data.examples import Examples
 from sgu.data.image_folder import is_image_folder, read_image_folder
@@ -21,7 +21,7 @@ EMBEDDED = Path(__file__).parent / "embedded"
 RESIZED = re.compile(r"(.+)@([1-9]\d*)")
 
 
-def load_source(data: str, subset: int | None = None) -> Source:
+def load_source(data: str, subset: int | None = None, classes: int | None = None) -> Source:
     """A registered source by its name, or a folder of Parquet image tables or of images.
 
     data: a key of SOURCES; or the path or address (file://, s3://, gs://, hdfs://) of a folder with
@@ -29,9 +29,11 @@ def load_source(data: str, subset: int | None = None) -> Source:
         `@64` after it, each image is cut to a square and resized to 64 pixels.
     subset: keep this many train examples, class-balanced, and half as many held-out ones (fewer
         where there are fewer); the choice is a pure function of the source and `subset`.
+    classes: keep the examples of the first so many classes; `subset` is of those.
     Raises DataError, naming file and row, for anything that cannot be used.
     """
     source = SOURCES[data]() if data in SOURCES else _folder(data)
+    source = source if classes is None else classes_of(source, classes)
     return source if subset is None else subset_of(source, subset)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from sgu.data.cuts import checked_fraction, cut, deal, joined, of_classes, rows_of, share_of
-from sgu.data.sources import Source
+from sgu.data.sources import Source, balanced
 
 Targets = tuple[Tensor, Tensor]  # of train and of held-out, int64 (N,) each
 PARTS = ("retain", "forget", "audit", "val", "test")
@@ -72,6 +72,12 @@ class Splits:
             so_far = joined(self.requests[:number])
             found.append((Splits(retain, part, *judges), Splits(retain, so_far, *judges)))
         return found
+
+    def audited(self, count: int, targets: Tensor, seed: int) -> Splits:
+        """The same with `count` of audit, class-balanced. targets: of held-out, int64 (N,)."""
+        generator = torch.Generator().manual_seed(seed)
+        chosen = balanced(targets[self.audit], count, generator)
+        return replace(self, audit=self.audit[chosen])
 
     def to_table(self) -> pa.Table:
         """Columns split (string), index (int64), request (int64, from 0; null but for forget)."""
