@@ -63,6 +63,9 @@ class Standing:
         return fresh + self.controls_left + sum(len(trial.seeds) for trial in self.begun)
 
     def __str__(self) -> str:
+        if self.cell.trials == 0:
+            of = len(self.cell.controls()) * self.seeds
+            return f"{self.cell.name}: {of - self.controls_left} of {of} runs"
         if self.cell.trials is not None:
             text = f"{self.done} of {self.cell.trials} trials"
         else:
