@@ -4,6 +4,7 @@ from analysis.anytime import anytime
 from analysis.attainment import attainment
 from analysis.band import null_bands, verdicts
 from analysis.charts import (
+    alpha_chart,
     confirm_chart,
     effect_chart,
     epochs_chart,
@@ -13,6 +14,7 @@ from analysis.charts import (
     losses_chart,
     parallel_chart,
     save,
+    scaling_chart,
     split_chart,
 )
 from analysis.choose import Choice, choose
@@ -31,6 +33,7 @@ __all__ = [
     "Choice",
     "Interval",
     "Study",
+    "alpha_chart",
     "anytime",
     "attainment",
     "choose",
@@ -59,6 +62,7 @@ __all__ = [
     "pareto_front",
     "read_study",
     "save",
+    "scaling_chart",
     "split_chart",
     "verdicts",
     "write_report",

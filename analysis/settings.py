@@ -1,4 +1,4 @@
-"""What a search varied, read from each row's exact configuration; and a study cell by cell."""
+"""What a search varied, read from each row's exact configuration; a study cell by cell."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import json
 
 import pandas as pd
 
+from analysis.band import Band, bands_of
 from analysis.schema import REFERENCES
+from analysis.seeds import configurations
 
 
 def searched(rows: pd.DataFrame) -> pd.DataFrame:
@@ -24,8 +26,9 @@ def names_of(settings: pd.DataFrame) -> list[str]:
 
 
 def cells(frame: pd.DataFrame) -> list[str]:
-    """The cells of a study that hold more than references, by name."""
-    return sorted(frame.loc[~frame["method"].isin(REFERENCES), "cell"].dropna().unique())
+    """The cells that a study searched, by name."""
+    searched = (frame["phase"] == "search") & ~frame["method"].isin(REFERENCES)
+    return sorted(frame.loc[searched, "cell"].dropna().unique())
 
 
 def of_cell(frame: pd.DataFrame, cell: str) -> pd.DataFrame:
@@ -34,6 +37,13 @@ def of_cell(frame: pd.DataFrame, cell: str) -> pd.DataFrame:
     own = rows["cell"] == cell
     data_sets = rows.loc[own, "dataset"].unique()
     return rows[own | (rows["method"].isin(REFERENCES) & rows["dataset"].isin(data_sets))]
+
+
+def null_band(frame: pd.DataFrame) -> dict[str, Band]:
+    """The band of each metric, of the retrained models in `frame`, for the seeds of its trials."""
+    rows = frame[(frame["method"] == "retrain") & (frame["status"] == "complete")]
+    seeds = configurations(frame)["seeds"].max()
+    return bands_of(rows[rows["phase"] == "search"], int(seeds) or 1)
 
 
 def _nested(value: object) -> bool:

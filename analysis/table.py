@@ -15,13 +15,13 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from analysis.band import Band, bands_of, verdicts
+from analysis.band import Band, verdicts
 from analysis.formats import arrow, better, metric_text, plain_text, spread_text, unit
 from analysis.intervals import mean_intervals
 from analysis.pareto import OBJECTIVES, candidates, pareto_front
 from analysis.schema import METRICS
 from analysis.seeds import configurations
-from analysis.settings import cells, names_of, of_cell, searched
+from analysis.settings import cells, names_of, null_band, of_cell, searched
 from analysis.summary import EXPLAINED, controls, notes, shown_metrics
 
 MARKS = {
@@ -93,13 +93,6 @@ def setting_names(frame: pd.DataFrame) -> list[str]:
     """The settings that one cell's search varied."""
     rows = configurations(frame)
     return names_of(searched(rows[~rows["control"].astype(bool)]))
-
-
-def null_band(frame: pd.DataFrame) -> dict[str, Band]:
-    """The band of each metric, of the retrained models in `frame`, for the seeds of its trials."""
-    rows = frame[(frame["method"] == "retrain") & (frame["status"] == "complete")]
-    seeds = configurations(frame)["seeds"].max()
-    return bands_of(rows[rows["phase"] == "search"], max(1, int(seeds)))
 
 
 def _table(frame: pd.DataFrame, objectives: Sequence[str], width: int) -> tuple[Table, list[str]]:

@@ -142,8 +142,8 @@ def _scaling(generator: np.random.Generator) -> list[Row]:
                 metrics = _measured(generator, 0.6 - 0.03 * np.log2(size / 100), 0.05, cost)
                 game = {"alpha": 1.0, "reg": 0.1, "solve_every": 8} if method == "sg" else {}
                 place = {"phase": "scaling", "train_examples": size, "audit_examples": size // 5}
-                trial_id = f"train_examples-{size}" + ("-retrain" if method == "retrain" else "")
-                rows.append(_row(trial_id, method, seed, 600, **metrics, **place, **game))
+                place |= {"dataset": f"subset-{size}", "cell": f"subset-{size}/{method}"}
+                rows.append(_row("retrain", method, seed, 600, **metrics, **place, **game))
     return rows
 
 

@@ -2,14 +2,16 @@
 
 from analysis.charts.confirm import confirm_chart
 from analysis.charts.curves import epochs_chart, hypervolume_chart
-from analysis.charts.effects import effect_chart
+from analysis.charts.effects import alpha_chart, effect_chart
 from analysis.charts.front import front_chart, split_chart
 from analysis.charts.linked import linked_chart
 from analysis.charts.losses import losses_chart
 from analysis.charts.parallel import parallel_chart
 from analysis.charts.saving import save
+from analysis.charts.scaling import scaling_chart
 
 __all__ = [
+    "alpha_chart",
     "confirm_chart",
     "effect_chart",
     "epochs_chart",
@@ -19,5 +21,6 @@ __all__ = [
     "losses_chart",
     "parallel_chart",
     "save",
+    "scaling_chart",
     "split_chart",
 ]

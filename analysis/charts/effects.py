@@ -11,6 +11,7 @@ import pandas as pd
 from analysis.charts.marks import (
     Chart,
     axis,
+    band_shades,
     coloured_by_alpha,
     control_rules,
     finish,
@@ -25,6 +26,9 @@ from analysis.schema import METRICS
 from analysis.settings import names_of, searched
 from analysis.summary import CONFIGURATION, shown_metrics
 
+LINES = "dashed: alpha 0; dotted: retrained; shaded: the null band"
+ABLATION = ("test_acc", "forget_acc", "val_mia_acc", "seconds")
+
 
 def effect_chart(
     frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES, *, columns: int = 3
@@ -33,24 +37,42 @@ def effect_chart(
     return finish(
         alt.concat(*effect_panels(frame, objectives), columns=columns, spacing=26),
         "Effect of the settings",
-        f"n = {len(in_the_game(frame))} configurations; dashed: alpha 0; dotted: retrained "
-        "(means over runs)",
+        f"n = {len(in_the_game(frame))} configurations; {LINES}",
     )
 
 
-def effect_panels(frame: pd.DataFrame, objectives: Sequence[str], *conditions: Any) -> list[Chart]:
-    """A panel for each objective and searched number. conditions: where one of them does not
-    hold, a point is grey."""
+def alpha_chart(
+    frame: pd.DataFrame, metrics: Sequence[str] = ABLATION, *, columns: int = 2
+) -> Chart:
+    """The paper's ablation: what alpha does to accuracy, forgetting, the attack and the seconds."""
+    panels = effect_panels(frame, metrics, settings=["alpha"])
+    return finish(
+        alt.concat(*panels, columns=columns, spacing=26),
+        "What alpha does",
+        f"n = {len(in_the_game(frame))} configurations of all other settings; {LINES}",
+    )
+
+
+def effect_panels(
+    frame: pd.DataFrame,
+    metrics: Sequence[str],
+    *conditions: Any,
+    settings: Sequence[str] | None = None,
+) -> list[Chart]:
+    """A panel for each metric and searched number (those of `settings`, where given). conditions:
+    where one of them does not hold, a point is grey."""
     rows = in_the_game(frame)
-    settings = searched(rows)
-    numbers = [name for name in names_of(settings) if pd.api.types.is_numeric_dtype(settings[name])]
-    known = rows.assign(**{name: settings[name] for name in numbers})
+    table = searched(rows)
+    numbers = [name for name in names_of(table) if pd.api.types.is_numeric_dtype(table[name])]
+    numbers = [name for name in numbers if settings is None or name in settings]
+    known = rows.assign(**{name: table[name] for name in numbers})
     return [
         alt.layer(
-            *control_rules(frame, objective),
-            _points(known, name, objective, objectives, conditions),
-        ).properties(width=225, height=150, title=panel_title(METRICS[objective].title))
-        for objective in objectives
+            *band_shades(frame, y=axis(metric, "y", short=True)),
+            *control_rules(frame, metric),
+            _points(known, name, metric, metrics, conditions),
+        ).properties(width=225, height=150, title=panel_title(METRICS[metric].title))
+        for metric in metrics
         for name in numbers
     ]
 

@@ -8,13 +8,12 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from analysis.band import bands_of
 from analysis.charts.marks import (
-    BLUE,
     CONTROL_COLOURS,
     INK,
     Chart,
     axis,
+    band_shades,
     by_method,
     coloured_by_alpha,
     control_points,
@@ -85,7 +84,7 @@ def plane(
     front = front_intervals(frame, objectives, by=["cell"] if several else [])
     points = _points(in_the_game(frame), x, y, objectives, several, conditions)
     layers = [
-        *_band(frame, x, y),
+        *band_shades(frame, x=x, y=y),
         points.add_params(brush) if brush is not None else points,
         *([_line(front, x, y, several)] if len(objectives) == 2 else []),
         *_bars(front, x, y),
@@ -130,26 +129,6 @@ def _points(
     if several:
         return base.encode(**place, **by_method(sorted(rows["method"].unique())))
     return base.encode(**place, color=coloured_by_alpha(*conditions))
-
-
-def _band(frame: pd.DataFrame, x: Any, y: Any) -> list[alt.Chart]:
-    """Where a retrained model lies, in each direction: both shades together are the target."""
-    retrained = frame[(frame["method"] == "retrain") & (frame["status"] == "complete")]
-    retrained = retrained[retrained["phase"] == "search"]
-    rows = in_the_game(frame)
-    bands = bands_of(retrained, int(rows["seeds"].max()) if len(rows) else 1)
-    shades = []
-    for channel, place in (("x", x), ("y", y)):
-        name = name_of(place)
-        if name in bands:
-            band = bands[name]
-            ends = pd.DataFrame([{name: band.low, "high": band.high}])
-            shade = alt.Chart(records(ends, [name, "high"])).mark_rect(
-                color=BLUE, opacity=0.09, clip=True, tooltip=False
-            )
-            second = {f"{channel}2": "high:Q"}
-            shades.append(shade.encode(**{channel: place}, **second))
-    return shades
 
 
 def _line(front: pd.DataFrame, x: Any, y: Any, several: bool) -> alt.Chart:

@@ -15,6 +15,7 @@ import pandas as pd
 from analysis.formats import better, unit
 from analysis.schema import METRICS, REFERENCES
 from analysis.seeds import configurations
+from analysis.settings import null_band
 from analysis.summary import CONFIGURATION, controls, is_no_game, shown_metrics
 
 INK, MUTED, GREY = "#1b1b1b", "#5f5f5f", "#c9c9c9"
@@ -133,7 +134,13 @@ def by_method(methods: Sequence[str]) -> dict[str, Any]:
 def dashed_by(field: str, values: Sequence[str]) -> dict[str, Any]:
     """Colour and dash of a line for each value of a field, with one legend for both."""
     key = alt.Legend(
-        title=field, orient="bottom", direction="horizontal", symbolSize=300, symbolStrokeWidth=2
+        title=field,
+        orient="bottom",
+        direction="horizontal",
+        symbolType="stroke",
+        symbolSize=300,
+        symbolStrokeWidth=2,
+        symbolOpacity=1,
     )
     colours = [METHOD_COLOURS[i % len(METHOD_COLOURS)] for i in range(len(values))]
     dashes = [METHOD_DASHES[i % len(METHOD_DASHES)] for i in range(len(values))]
@@ -157,6 +164,21 @@ def metric_tips(names: Sequence[str]) -> list[alt.Tooltip]:
         alt.Tooltip(f"{name}:Q", title=name, format=".2%" if unit(name) == "%" else ".4~g")
         for name in dict.fromkeys(names)
     ]
+
+
+def band_shades(frame: pd.DataFrame, **places: Any) -> list[alt.Chart]:
+    """Where a retrained model lies, along each of the axes x and y that has a null band."""
+    bands = null_band(frame)
+    shades = []
+    for channel, place in places.items():
+        name = name_of(place)
+        if name in bands:
+            ends = pd.DataFrame([{name: bands[name].low, "high": bands[name].high}])
+            shade = alt.Chart(records(ends, [name, "high"])).mark_rect(
+                color=BLUE, opacity=0.09, clip=True, tooltip=False
+            )
+            shades.append(shade.encode(**{channel: place, f"{channel}2": "high:Q"}))
+    return shades
 
 
 def control_points(frame: pd.DataFrame, x: Any, y: Any) -> list[alt.Chart]:

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from analysis import charts
 from analysis.charts.marks import Chart, in_the_game
+from analysis.pareto import candidates
 from analysis.report.study import Study
 from analysis.settings import cells, of_cell
 
@@ -23,6 +24,8 @@ def of_the_cell(study: Study, cell: str, objectives: Sequence[str]) -> list[dict
     made: dict[str, Chart] = {"linked": charts.linked_chart(frame, objectives)}
     if study.losses is not None:
         made["losses"] = charts.losses_chart(study.losses, frame, objectives)
+    if frame.loc[frame["cell"] == cell, "alpha"].gt(0).any():
+        made["alpha"] = charts.alpha_chart(frame)
     made["split"] = charts.split_chart(frame)
     if study.epochs is not None and searched:
         made["epochs"] = charts.epochs_chart(study.epochs, frame, objectives)
@@ -31,13 +34,15 @@ def of_the_cell(study: Study, cell: str, objectives: Sequence[str]) -> list[dict
 
 def of_all_cells(study: Study, objectives: Sequence[str]) -> list[dict[str, Any]]:
     """The figures of the whole study: its cells side by side."""
-    several = len(cells(study.frame)) > 1
     made: dict[str, Chart] = {}
-    if several:
+    if len(cells(study.frame)) > 1:
         made["fronts"] = charts.front_chart(study.frame, objectives)
-    made["hypervolume"] = charts.hypervolume_chart(study.frame, objectives)
-    if (study.frame["phase"] == "confirm").any():
-        made["confirm"] = charts.confirm_chart(study.frame, objectives)
+    if not candidates(study.frame, objectives).empty:
+        made["hypervolume"] = charts.hypervolume_chart(study.frame, objectives)
+        if (study.frame["phase"] == "confirm").any():
+            made["confirm"] = charts.confirm_chart(study.frame, objectives)
+    if (study.frame["phase"] == "scaling").any():
+        made["scaling"] = charts.scaling_chart(study.frame)
     return [figure(name, chart) for name, chart in made.items()]
 
 

@@ -14,9 +14,9 @@ from analysis.pareto import OBJECTIVES, candidates, check_objectives, knee
 from analysis.report import figures, tables
 from analysis.report.study import Study
 from analysis.seeds import configurations
-from analysis.settings import cells, of_cell
+from analysis.settings import cells, null_band, of_cell
 from analysis.summary import counts, counts_line, notes, shown_metrics
-from analysis.table import legend, lines, null_band, setting_names
+from analysis.table import legend, lines, setting_names
 from analysis.volumes import hypervolumes
 
 
@@ -31,7 +31,7 @@ def write_report(study: Study, path: str | Path, objectives: Sequence[str] = OBJ
     check_objectives(objectives)
     frame, found = study.frame, cells(study.frame)
     sections = [_cell(study, number, cell, objectives) for number, cell in enumerate(found)]
-    fronts = [each for each in sections if each["front"]]
+    together = figures.of_all_cells(study, objectives)
     marked = any(null_band(of_cell(frame, cell)) for cell in found)
     page = _template().render(
         study=", ".join(frame["study"].unique()),
@@ -42,12 +42,12 @@ def write_report(study: Study, path: str | Path, objectives: Sequence[str] = OBJ
         searched=tables.what_was_searched(frame),
         cells=sections,
         legend=legend(frame, shown_metrics(objectives), objectives, marked),
-        figures=figures.of_all_cells(study, objectives) if fronts else [],
+        figures=together,
         unfinished=tables.unfinished(frame),
         provenance=tables.provenance(frame),
         columns=tables.columns(tables.trial_settings(frame), objectives),
         trials=tables.trials(frame, objectives),
-        bundle=figures.bundle() if fronts else "",
+        bundle=figures.bundle() if together else "",
     )
     Path(path).write_text(page, encoding="utf-8")
     return Path(path)

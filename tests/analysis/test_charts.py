@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis import (
+    alpha_chart,
     confirm_chart,
     effect_chart,
     epochs_chart,
@@ -20,8 +21,10 @@ from analysis import (
     null_bands,
     parallel_chart,
     save,
+    scaling_chart,
     split_chart,
 )
+from analysis.charts.effects import ABLATION
 from analysis.charts.marks import METHOD_COLOURS, METHOD_SHAPES
 from analysis.pareto import pareto_front
 from analysis.schema import METRICS
@@ -156,6 +159,32 @@ def test_effects_have_a_panel_for_each_setting_and_objective(frame):
     spec = effect_chart(frame, THREE).to_dict()
     assert len(spec["concat"]) == len(THREE)
     assert "n = 36" in spec["title"]["subtitle"]
+
+
+def test_the_ablation_has_a_panel_for_what_alpha_trades(frame):
+    spec = alpha_chart(frame).to_dict()
+    titles = [panel["title"]["text"] for panel in spec["concat"]]
+    assert titles == [METRICS[name].title for name in ABLATION]
+    bands = null_bands(frame).set_index("metric")
+    (shade,) = drawn(spec, spec["concat"][0], spec["concat"][0]["layer"][0])
+    assert shade["test_acc"] == pytest.approx(bands.loc["test_acc", "low"])
+
+
+def test_sizes_are_drawn_against_what_their_sweep_varied(frame):
+    run = frame[frame["alpha"] > 0].head(1).assign(phase="scaling")
+    rows = [
+        run.assign(dataset=f"{kind}-{value}", method=method, **{column: value})
+        for kind, column in (("subset", "train_examples"), ("workers", "workers"))
+        for value in (1, 2, 4)
+        for method in ("sg", "retrain")
+    ]
+    spec = scaling_chart(pd.concat(rows)).to_dict()
+    titles = [panel["title"]["text"] for panel in spec["concat"]]
+    assert titles == ["train examples"] * 2 + ["trials at a time"] * 2
+    for panel in spec["concat"]:
+        assert len(drawn(spec, panel, panel["layer"][0])) == 6
+    with pytest.raises(ValueError, match="`sgu-study scaling` runs a sweep"):
+        scaling_chart(frame)
 
 
 def test_parallel_lines_lie_between_their_axes_ends(frame):

@@ -35,7 +35,7 @@ def test_the_libraries_are_there_once(text):
 def test_specifications_are_whole(text):
     names = re.findall(r'data-name="(\w+)"', text)
     specs = re.findall(r'<script type="application/json">(.*?)</script>', text, re.DOTALL)
-    assert names == ["hypervolume", "linked", "losses", "split", "epochs"]
+    assert names == ["hypervolume", "linked", "losses", "alpha", "split", "epochs"]
     for spec in specs:
         assert {"datasets", "config"} <= set(json.loads(spec))
 
@@ -87,3 +87,12 @@ def test_each_cell_has_a_section(study, tmp_path):
     page = write_report(both, tmp_path / "r.html").read_text(encoding="utf-8")
     assert re.findall(r'<h2 id="cell-\d">([\w/]+):', page) == ["digits/sg", "letters/sg"]
     assert re.findall(r'data-name="(\w+)"', page)[0] == "fronts"
+
+
+def test_a_sweep_of_sizes_alone_has_a_page(study, tmp_path):
+    rows = load_study(study).query("alpha > 0").head(2)
+    sweep = rows.assign(
+        phase="scaling", dataset=["subset-1", "subset-2"], train_examples=[1, 2], seed=0
+    )
+    page = write_report(Study(sweep), tmp_path / "r.html").read_text(encoding="utf-8")
+    assert re.findall(r'data-name="(\w+)"', page) == ["scaling"]

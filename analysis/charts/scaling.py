@@ -1,0 +1,82 @@
+"""How seconds and quality grow with the size of the data, of the audit, and of the cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from analysis.charts.marks import (
+    Chart,
+    axis,
+    dashed_by,
+    finish,
+    metric_tips,
+    number_format,
+    panel_title,
+    records,
+    titled,
+)
+
+SIZES = {
+    "train_examples": "train examples",
+    "classes": "classes",
+    "audit_examples": "audit examples",
+    "forget_fraction": "share to forget",
+    "workers": "trials at a time",
+}
+
+
+def scaling_chart(
+    frame: pd.DataFrame, metrics: Sequence[str] = ("seconds", "test_acc"), *, columns: int = 2
+) -> Chart:
+    """Each metric against each size that a sweep varied, with what retraining takes and reaches.
+
+    Raises:
+        ValueError: the frame holds no sweep of sizes.
+    """
+    rows = frame[(frame["phase"] == "scaling") & (frame["status"] == "complete")]
+    rows = rows[rows["method"] != "original"]
+    sweeps = [(size, own) for size in SIZES if len(own := _sweep(rows, size))]
+    if not sweeps:
+        raise ValueError("no sizes were swept: `sgu-study scaling` runs a sweep of them")
+    methods = sorted(rows["method"].unique(), key=lambda name: (name == "retrain", name))
+    panels = [_panel(own, size, name, methods) for size, own in sweeps for name in metrics]
+    return finish(
+        alt.concat(*panels, columns=columns, spacing=26),
+        "Seconds and quality against size",
+        f"a mark a run (n = {len(rows)}), lines through their means; seconds are logarithmic",
+    )
+
+
+def _sweep(rows: pd.DataFrame, size: str) -> pd.DataFrame:
+    """The rows of the sweep over one size: those of its data sets, which differ in that."""
+    kind = rows["dataset"].str.replace(r"-[^-]*$", "", regex=True)
+    varied = rows.groupby(kind)[list(SIZES)].nunique()
+    own = varied.index[(varied[size] > 1) & (varied[size] == varied.max(axis=1))]
+    return rows[kind.isin(own)]
+
+
+def _panel(rows: pd.DataFrame, size: str, metric: str, methods: Sequence[str]) -> Chart:
+    base = alt.Chart(records(rows, ["method", "trial_id", "seed", size, metric]))
+    values = sorted(rows[size].unique().tolist())
+    shown = alt.Axis(title=SIZES[size], values=values, format="~s", grid=False, labelOverlap=True)
+    x = alt.X(f"{size}:Q", axis=shown)
+    place: dict[str, Any] = {"x": x.scale(type="log", nice=False, padding=14)}
+    if metric == "seconds":
+        shown = alt.Axis(title=titled(metric), tickCount=5, **number_format(metric))
+        place["y"] = alt.Y(f"{metric}:Q", axis=shown).scale(type="log", nice=False, padding=14)
+    else:
+        place["y"] = axis(metric, "y")
+    look = dashed_by("method", methods)
+    tips = [alt.Tooltip("method:N"), alt.Tooltip("seed:Q"), alt.Tooltip(f"{size}:Q")]
+    mean = place["y"].copy()
+    mean.aggregate = "mean"
+    return alt.layer(
+        base.mark_line(strokeWidth=1.8).encode(x=place["x"], y=mean, **look),
+        base.mark_point(filled=True, size=45, opacity=0.8).encode(
+            **place, color=look["color"], tooltip=[*tips, *metric_tips([metric])]
+        ),
+    ).properties(width=340, height=190, title=panel_title(SIZES[size]))
