@@ -13,7 +13,7 @@ from sgu.auditor import AuditorError
 from sgu.cli.shared import one_line_errors
 from sgu.data.sources import DataError
 from tune.files import Folder
-from tune.lock import holder
+from tune.lock import Held, holder
 from tune.prepare import Failed
 from tune.progress import report
 from tune.scaling import scaled, sweeps_of
@@ -32,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-FORESEEN = (SpecError, DataError, AuditorError, Interrupted, Failed, SubmitError, OSError)
+FORESEEN = (SpecError, DataError, AuditorError, Interrupted, Failed, SubmitError, Held, OSError)
 
 
 def say(text: str) -> None:

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import ray
+from ray._private.state import state
 
-from tune.spec import Spec
+from tune.spec import Spec, SpecError
 
 QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # a report costs 1 ms instead of 4
@@ -23,7 +24,10 @@ QUIET = {
 
 @contextmanager
 def connected(spec: Spec, address: str | None) -> Iterator[None]:
-    """A connection to the cluster at `address`, or a single node of our own."""
+    """A connection to the cluster at `address`, or a single node of our own.
+
+    Raises SpecError where a trial fits on no node: it would wait for ever.
+    """
     os.environ.update(QUIET)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a failure is a row, no traceback
     logging.getLogger("ray._private").setLevel(logging.ERROR)
@@ -34,9 +38,23 @@ def connected(spec: Spec, address: str | None) -> Iterator[None]:
         log_to_driver=False,
     )
     try:
+        _check_room(spec)
         yield
     finally:
         ray.shutdown()
+
+
+def _check_room(spec: Spec) -> None:
+    """A cluster that grows is believed to have what its configuration says."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    grown = state.get_max_resources_from_cluster_config() or {}
+    for key, kind in (("cpus_per_trial", "CPU"), ("gpus_per_trial", "GPU")):
+        wanted, most = getattr(spec, key), max(each.get(kind, 0) for each in [*nodes, grown])
+        if wanted > most:
+            raise SpecError(
+                f"{key} = {wanted:g}: no node has more than {most:g} {kind}s: lower it, or use "
+                "a cluster that has them (--address)"
+            )
 
 
 def slots(spec: Spec) -> int:

@@ -66,6 +66,15 @@ class Folder:
         except FileNotFoundError:
             return
 
+    def clear(self, but: str) -> None:
+        """Delete all that is in it, except for one file."""
+        inside = FileSelector(self.path, allow_not_found=True)
+        for info in self.filesystem.get_file_info(inside):
+            if info.type == FileType.Directory:
+                self.filesystem.delete_dir(info.path)
+            elif info.base_name != but:
+                self.filesystem.delete_file(info.path)
+
     def names(self) -> list[str]:
         """Of the whole files directly in it, in order."""
         return [name for name in self._all() if not name.startswith("_")]

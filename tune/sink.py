@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback
@@ -12,6 +13,7 @@ from ray.tune import Callback
 from analysis.schema import METRICS
 from sgu.metrics import against_retrained
 from sgu.rows import ROW, Row, described
+from tune.checkpoints import Checkpoint, Checkpoints
 from tune.store import Store
 
 if TYPE_CHECKING:
@@ -19,12 +21,27 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 IDENTITY = ("cell", "trial_id", "seed", "control", "phase")
+AGAIN = 5.0  # seconds until a row that could not be written is tried again
+LAST = 60.0  # and so long, once no trial is left
+
+
+def _contained(hook: Callable[..., None]) -> Callable[..., None]:
+    """What a callback raises would end the study: it is said instead."""
+
+    @wraps(hook)
+    def run(sink: Sink, *args: Any, **info: Any) -> None:
+        try:
+            hook(sink, *args, **info)
+        except Exception as error:
+            sink.tell(f"{hook.__name__}: {type(error).__name__}: {error}")
+
+    return run
 
 
 class Sink(Callback):
-    """Writes a trial's rows when it ends, and says so in one line.
+    """Writes a trial's rows when it ends, removes its checkpoint, and says so in one line.
 
-    A row that cannot be written (a full disk, say) is kept and tried again with the next one.
+    A row that cannot be written (a full disk, say) is kept, and tried again while others run.
     ended: is given each whole row, too.
     """
 
@@ -32,27 +49,38 @@ class Sink(Callback):
         self,
         store: Store,
         prepared: Prepared,
+        checkpoints: Checkpoints,
         searched: Mapping[str, Sequence[str]],
         todo: int | None,
         say: Say,
         ended: Callable[[Row], object] | None = None,
     ):
-        self.store, self.prepared = store, prepared
+        self.store, self.prepared, self.checkpoints = store, prepared, checkpoints
         self.searched, self.todo, self.say, self.ended = searched, todo, say, ended
         self.epochs: dict[str, list[Row]] = defaultdict(list)
-        self.unwritten: list[tuple[Row, list[Row]]] = []
-        self.done, self.begin = 0, time.perf_counter()
+        self.unwritten: list[tuple[Row, list[Row], Checkpoint]] = []
+        self.done, self.begin, self.tried = 0, time.perf_counter(), -AGAIN
 
+    def tell(self, text: str) -> None:
+        try:
+            self.say(text)
+        except OSError:
+            return  # whoever listened is gone
+
+    @_contained
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: Row, **info: Any
     ) -> None:
         del iteration, trials, info
+        if self.unwritten and time.perf_counter() - self.tried > AGAIN:
+            self._write()
         epochs = self.epochs[trial.trial_id]
         if "epoch" in result and result["epoch"] not in epochs:
             if result["epoch"]["epoch"] == 0:
                 epochs.clear()  # a worker died, and the trial has started again
             epochs.append(result["epoch"])
 
+    @_contained
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         del iteration, trials, info
         last = trial.last_result
@@ -63,14 +91,19 @@ class Sink(Callback):
             seconds = {"wall_seconds": last["time_total_s"], "host": last["hostname"]}
             self._ended(trial, {"status": "pruned"} | seconds | reached)
 
+    @_contained
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         del iteration, trials, info
-        error = str(trial.get_error() or "the worker died").strip().splitlines()[-1]
-        self._ended(trial, {"failure": error})
+        self._ended(trial, {"failure": _reason(trial.get_error())})
 
+    @_contained
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
         del trials, info
+        end = time.perf_counter() + LAST
         self._write()
+        while self.unwritten and time.perf_counter() < end:
+            time.sleep(1)
+            self._write()
 
     def _ended(self, trial: Any, measured: Row) -> None:
         settings, key = trial.config["settings"], (trial.config["data"], trial.config["seed"])
@@ -85,24 +118,28 @@ class Sink(Callback):
             ROW | epoch | {name: row[name] for name in IDENTITY}
             for epoch in self.epochs.pop(trial.trial_id, [])
         ]
-        self.unwritten.append((row, epochs))
+        checkpoint = self.checkpoints.of(settings, row["data_fingerprint"])
+        self.unwritten.append((row, epochs, checkpoint))
         self._write()
         if self.ended:
             self.ended(row)
         self.done += 1
         elapsed = time.perf_counter() - self.begin
-        self.say(f"[{self.done}/{self.todo}] {elapsed:4.0f} s  {self._line(row)}")
+        self.tell(f"[{self.done}/{self.todo}] {elapsed:4.0f} s  {self._line(row)}")
 
     def _write(self) -> None:
+        """All rows that wait, in order, as far as it goes."""
+        self.tried = time.perf_counter()
         while self.unwritten:
-            row, epochs = self.unwritten[0]
+            row, epochs, checkpoint = self.unwritten[0]
             try:
                 self.store.epochs(epochs)
                 self.store.trial(row)
             except OSError as error:
-                self.say(f"trial {row['trial_id']} is not written yet: {error}")
+                self.tell(f"trial {row['trial_id']} is not written yet: {error}")
                 return
             self.unwritten.pop(0)
+            checkpoint.remove()
 
     def _line(self, row: Row) -> str:
         """One trial in one line."""
@@ -115,6 +152,12 @@ class Sink(Callback):
             f"{run}: val accuracy {row['val_acc']:.3f}, "
             f"val MIA accuracy {row['val_mia_acc']:.3f}, {row['seconds']:.1f} s"
         )
+
+
+def _reason(error: Exception | None) -> str:
+    """Why Ray gave a trial up, in one line."""
+    lines = [line.strip() for line in str(error or "").splitlines() if line.strip()]
+    return lines[-1] if lines else "the worker died"
 
 
 def _short(value: Any) -> str:

@@ -16,7 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.schema import EPOCHS, KEY, LOSSES, SCHEMA_VERSION, TRIALS
+from sgu.provenance import code_version
 from sgu.rows import Row
+from tune.checkpoints import WHERE, Checkpoints
 from tune.files import Folder
 
 PARTS = {"trials": TRIALS, "epochs": EPOCHS, "losses": LOSSES}
@@ -59,6 +61,17 @@ class Store:
                 for name in ours:
                     folder.remove(name)
             folder.sweep()
+
+    def checkpoints(self) -> Checkpoints:
+        return Checkpoints(self.files.inside(WHERE), code_version()[0])
+
+    def tidy(self) -> None:
+        """What is done at the end of a study, and can be left undone on a full disk."""
+        try:
+            self.compact()
+            self.checkpoints().clear()
+        except OSError:
+            return
 
     def _write(self, part: str, rows: list[Row]) -> None:
         schema = PARTS[part]

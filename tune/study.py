@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -23,9 +23,12 @@ from ray.tune import (
 from analysis import load_study
 from analysis.schema import REFERENCES, TRIALS
 from sgu.data.errors import DataError
+from tune import lock
 from tune.asha import FrontAsha
 from tune.cluster import connected, slots
 from tune.confirm import confirmations, fresh_seeds
+from tune.files import Folder
+from tune.lock import held
 from tune.prepare import Ground, Prepared, prepare
 from tune.progress import Watch, live, stoppable
 from tune.search import ConfirmSearch, RunSearch, StudySearch
@@ -33,8 +36,9 @@ from tune.sink import Say, Sink
 from tune.spec import Spec, SpecError, load_spec
 from tune.standing import standings
 from tune.store import Store
-from tune.trial import Stages, run_trial
+from tune.trial import run_trial
 
+DEATHS = 3  # of a trial's worker or node: each time it goes on from its checkpoint
 BUDGET = {"trials", "seconds", "oracles", "slots", "cpus_per_trial", "gpus_per_trial"}
 """What may change from one start of a study to the next."""
 
@@ -61,19 +65,21 @@ def run(spec: Spec, results: Path, address: str | None, say: Say, fresh: bool = 
                 "or delete the other with --fresh"
             )
     ground = grounds(spec, spec.runs(), folder, say)  # bad data must leave no trace
-    if fresh:
-        shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    text = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False)
-    (folder / "spec.yaml").write_text(text, encoding="utf-8")
-    return _search(spec, folder, ground, address, say)
+    files = Folder.at(folder)
+    with held(files):
+        if fresh:
+            files.clear(but=lock.NAME)
+        text = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False)
+        files.put("spec.yaml", text.encode())
+        return _search(spec, folder, ground, address, say)
 
 
 def resume(name: str, results: Path, address: str | None, say: Say) -> Path:
     """Go on with results/<name>: finished trials are kept, interrupted ones run again."""
     folder = Path(results) / name
     spec = stored_spec(folder)
-    return _search(spec, folder, grounds(spec, spec.runs(), folder, say), address, say)
+    with held(Folder.at(folder)):
+        return _search(spec, folder, grounds(spec, spec.runs(), folder, say), address, say)
 
 
 def confirm(name: str, count: int, results: Path, address: str | None, say: Say) -> Path:
@@ -91,7 +97,8 @@ def confirm(name: str, count: int, results: Path, address: str | None, say: Say)
         trials = confirmations(spec, rows, seeds)
         return ConfirmSearch(spec, trials), sum(len(each.seeds) for each in trials)
 
-    _session(spec, folder, grounds(spec, seeds, folder, say), address, say, plan, "confirm")
+    with held(Folder.at(folder)):
+        _session(spec, folder, grounds(spec, seeds, folder, say), address, say, plan, "confirm")
     if left := confirmations(spec, rows_of(folder), seeds):
         raise Interrupted(f"{len(left)} trials are left: run `sgu-study confirm {name}` again")
     return _finished(spec, folder, say, f"the front of {name} is confirmed on {count} seeds")
@@ -136,27 +143,24 @@ def _session(
         )
         search, todo = plan(prepared)
         searched = {cell.name: list(cell.space) for cell in spec.cells}
-        watch = Watch(spec, rows_of(folder), slots(spec), folder)
-        sink = Sink(store, prepared, searched, todo, say, watch.ended)
+        watch, checkpoints = Watch(spec, rows_of(folder), slots(spec), folder), store.checkpoints()
+        sink = Sink(store, prepared, checkpoints, searched, todo, say, watch.ended)
+        trainable = with_parameters(run_trial, stages=prepared.stages, checkpoints=checkpoints)
         with live(watch), stoppable(say):
-            tune_runs(spec, folder, prepared.stages, search, [sink, watch])
+            tune_runs(spec, trainable, search, [sink, watch])
 
 
 def tune_runs(
-    spec: Spec,
-    folder: Path,
-    stages: Stages,
-    search: RunSearch,
-    callbacks: list[Callback],
-    trainable: Callable[..., None] = run_trial,
+    spec: Spec, trainable: Callable[..., None], search: RunSearch, callbacks: list[Callback]
 ) -> None:
-    """All runs that the searcher hands out, as many at a time as there is room for."""
+    """All runs that the searcher hands out, as many at a time as there is room for.
+
+    What Tune itself writes is thrown away: a study goes on from its rows.
+    """
     asha = spec.scheduler.asha if search.phase == "search" else None
-    Tuner(
-        with_resources(
-            with_parameters(trainable, stages=stages),
-            {"cpu": spec.cpus_per_trial, "gpu": spec.gpus_per_trial},
-        ),
+    scratch = tempfile.TemporaryDirectory(prefix="sgu-study-")
+    tuner = Tuner(
+        with_resources(trainable, {"cpu": spec.cpus_per_trial, "gpu": spec.gpus_per_trial}),
         tune_config=TuneConfig(
             num_samples=-1,  # until the searcher says that it has finished
             search_alg=search,
@@ -166,17 +170,18 @@ def tune_runs(
         ),
         run_config=RunConfig(
             name="run",
-            storage_path=str((folder / "_tune").resolve()),
+            storage_path=scratch.name,
             callbacks=callbacks,
-            failure_config=FailureConfig(max_failures=1),
+            failure_config=FailureConfig(max_failures=DEATHS),
             verbose=0,
         ),
-    ).fit()
+    )
+    with scratch:
+        tuner.fit()
 
 
 def _finished(spec: Spec, folder: Path, say: Say, text: str) -> Path:
-    Store(folder, spec.name).compact()
-    shutil.rmtree(folder / "_tune", ignore_errors=True)
+    Store(folder, spec.name).tidy()
     say(f"{text}: {folder}")
     return folder
 

@@ -16,6 +16,8 @@ from sgu.data.sources import Source
 from sgu.experiment import Experiment, unlearn
 from sgu.metrics.shadow import shadow_metrics
 from sgu.models import build
+from sgu.snapshots import Snapshots
+from tune.checkpoints import Checkpoints
 from tune.worker import begin
 
 Weights = dict[str, torch.Tensor]
@@ -38,11 +40,12 @@ Stages = Mapping[tuple[str, int], Stage]
 """By data set and seed."""
 
 
-def run_trial(config: dict[str, Any], stages: Stages) -> None:
+def run_trial(config: dict[str, Any], stages: Stages, checkpoints: Checkpoints) -> None:
     """One trial of Ray Tune: a report after each epoch, and a last one with every metric.
 
     config: as `StudySearch.suggest` says. Whatever breaks the run is reported as `failure`, so
-    that the study goes on.
+    that the study goes on. A trial that was cut off goes on from its checkpoint, and reports the
+    epochs before it again.
     """
     device, started = begin()
     stage = stages[config["data"], config["settings"]["seed"]]
@@ -51,11 +54,14 @@ def run_trial(config: dict[str, Any], stages: Stages) -> None:
         world, splits, original = ray.get([stage.world, stage.splits, stage.original])
         world = replace(world, splits=splits)
         experiment = Experiment.of(**config["settings"])
+        snapshots = Snapshots(checkpoints.of(config["settings"], world.source.fingerprint))
+        snapshots.add("started", started)
         outcome = unlearn(
             experiment,
             world.to(device),
             _load(experiment, world.source, original, device),
             lambda epoch: report({"epoch": epoch}),
+            snapshots,
         )
         row |= outcome.metrics | {"unsolved": outcome.unsolved, "losses": outcome.losses}
         if stage.shadows:
@@ -67,7 +73,9 @@ def run_trial(config: dict[str, Any], stages: Stages) -> None:
         broken = [name for name, value in outcome.metrics.items() if not math.isfinite(value)]
         if broken:
             row["failure"] = f"not finite: {', '.join(broken)}"
-    except (RuntimeError, ValueError) as error:
+        if device.type == "cuda":
+            row["device_seconds"] = outcome.metrics["seconds"]
+    except (RuntimeError, ValueError, OSError, MemoryError) as error:
         row["failure"] = f"{type(error).__name__}: {error}"
     report({"row": row | started.provenance(device)})
 
