@@ -1,0 +1,289 @@
+"""Nothing kills a study: workers, nodes and drivers are, with SIGKILL, at random moments.
+
+Against the rows stands a log of its own (witness.py), in which each run of a trial says when it
+began and when it ended, and a watcher that copies each row the moment it is there.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+import psutil
+import pyarrow.parquet as pq
+import pytest
+import torch
+import yaml
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from ray.cluster_utils import Cluster
+
+from analysis import load_epochs, load_study
+from analysis.schema import KEY, METRICS
+from sgu.experiment import Experiment, unlearn
+from sgu.references import recipe, reference
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+EPOCHS = 10
+SPEC = {
+    "name": "faults",
+    "experiment": {"data": "embedded", "subset": 400, "pretrain_epochs": 2, "epochs": EPOCHS},
+    "search": {"alpha": {"low": 0.1, "high": 1.0}, "reg": {"low": 0.01, "high": 1.0, "log": True}},
+    "oracles": 0,
+    "slots": 2,
+    "sampler": "random",
+}
+
+
+@contextmanager
+def nodes() -> Iterator[tuple[Cluster, list[Any]]]:
+    """A cluster of a head without CPUs, and two nodes of one CPU each."""
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **SMALL})
+    try:
+        yield cluster, [cluster.add_node(num_cpus=1, **SMALL) for _ in range(2)]
+    finally:
+        cluster.shutdown()
+
+
+SMALL = {"object_store_memory": 150 * 2**20, "include_dashboard": False}
+
+
+@dataclass
+class Watcher(threading.Thread):
+    """Copies each row of a study when it appears."""
+
+    folder: Path
+    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
+    times: dict[str, float] = field(default_factory=dict)
+    unreadable: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        super().__init__(daemon=True)
+        self.over = threading.Event()
+
+    __hash__ = threading.Thread.__hash__
+
+    def run(self) -> None:
+        while not self.over.wait(0.1):
+            for file in self.folder.glob("[!_p]*.parquet"):  # of one row, not packed
+                if file.name not in self.rows:
+                    self._copy(file)
+
+    def _copy(self, file: Path) -> None:
+        try:
+            time_of, (row,) = file.stat().st_mtime, pq.read_table(file).to_pylist()
+        except FileNotFoundError:
+            return  # packed in the meantime
+        except Exception:
+            self.unreadable.add(file.name)
+            return
+        self.rows[file.name], self.times[file.name] = row, time_of
+
+
+class Siege:
+    """A study that runs on a cluster, and what is done to it."""
+
+    def __init__(self, results: Path, cluster: Cluster, workers: list[Any], seed: int, trials: int):
+        self.results, self.cluster, self.workers = results, cluster, workers
+        self.folder, self.log = results / "faults", results / "witness.log"
+        self.spec = results / "faults.yaml"
+        self.spec.write_text(yaml.safe_dump(SPEC | {"trials": trials}))
+        self.drawn, self.killed, self.drivers = random.Random(seed), list[str](), 0
+        self.watcher = Watcher(self.folder / "trials")
+        self.watcher.start()
+        self.start()
+
+    def start(self) -> None:
+        words = ["resume", "faults"] if self._begun() else ["run", str(self.spec)]
+        command = [sys.executable, str(HERE / "witness.py"), str(self.log), *words]
+        command += ["--results", str(self.results), "--address", self.cluster.address]
+        output = (self.results / "driver.log").open("ab")
+        env = os.environ | {"PYTHONPATH": str(ROOT)}
+        self.driver = subprocess.Popen(command, cwd=ROOT, env=env, stdout=output, stderr=output)
+        self.drivers += 1
+
+    def _begun(self) -> bool:
+        return (self.folder / "spec.yaml").exists()
+
+    def kill(self, what: str) -> None:
+        """At a random moment, once trials have begun under this driver."""
+        self.wait_for(self.trial_workers, "a trial")
+        time.sleep(self.drawn.uniform(0, 3))
+        {"worker": self._worker, "node": self._node, "driver": self._driver}[what]()
+        self.killed.append(what)
+
+    def trial_workers(self) -> list[psutil.Process]:
+        """Processes in which trials run; all are descendants of this one."""
+        return [each for each in psutil.Process().children(recursive=True) if _runs_a_trial(each)]
+
+    def _worker(self) -> None:
+        found = self.wait_for(self.trial_workers, "a trial")
+        self.drawn.choice(found).kill()
+
+    def _node(self) -> None:
+        node = self.workers.pop(self.drawn.randrange(len(self.workers)))
+        self.cluster.remove_node(node, allow_graceful=False)
+        self.workers.append(self.cluster.add_node(num_cpus=1, **SMALL))
+
+    def _driver(self) -> None:
+        self.driver.kill()
+        self.driver.wait()
+        self.start()
+
+    def wait_for(self, found: Any, what: str, limit: float = 120) -> Any:
+        end = time.monotonic() + limit
+        while not (value := found()):
+            assert self.driver.poll() is None, f"the driver ended: {self.said()}"
+            assert time.monotonic() < end, f"waited {limit} s for {what}: {self.said()}"
+            time.sleep(0.05)
+        return value
+
+    def finish(self) -> None:
+        assert self.driver.wait(300) == 0, self.said()
+        self.watcher.over.set()
+        self.watcher.join()
+
+    def said(self) -> str:
+        return (self.results / "driver.log").read_text()[-3000:]
+
+    def witnessed(self) -> pd.DataFrame:
+        return pd.DataFrame([json.loads(line) for line in self.log.read_text().splitlines()])
+
+
+def _runs_a_trial(process: psutil.Process) -> bool:
+    try:
+        return "".join(process.cmdline()[:1]).startswith("ray::ImplicitFunc")
+    except psutil.Error:
+        return False
+
+
+def key_of(row: Any) -> tuple[Any, ...]:
+    return tuple(row[name] for name in KEY[1:])
+
+
+def report_of(siege: Siege, trials: int) -> dict[str, Any]:
+    """What came of it, in figures."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rows, epochs = load_study(siege.folder), load_epochs(siege.folder)
+    final = {key_of(row): row for row in rows.to_dict("records")}
+    written = {key_of(row): siege.watcher.times[name] for name, row in siege.watcher.rows.items()}
+    log = siege.witnessed()
+    began, ended = (log[log["what"] == what] for what in ("began", "ended"))
+    storage = JournalStorage(JournalFileBackend(str(siege.folder / "optuna.journal")))
+    told = [
+        trial.state.name
+        for cell in optuna.get_all_study_names(storage)
+        for trial in optuna.load_study(study_name=cell, storage=storage).trials
+    ]
+    files = list(siege.results.rglob("*.parquet"))
+    sampled = rows[rows["control"] == False]  # noqa: E712
+    return {
+        "kills": len(siege.killed),
+        "drivers": siege.drivers,
+        "trials": len(sampled),
+        "failed": rows.loc[rows["status"] != "complete", "reason"].tolist(),
+        "rows": len(rows),
+        "runs begun": len(began),
+        "runs ended": len(ended),
+        "gone on from a checkpoint": int((rows["attempt"] > 0).sum()),
+        "lost": [
+            name
+            for name, row in siege.watcher.rows.items()
+            if not _kept(row, final.get(key_of(row)))
+        ],
+        "run twice": [
+            line
+            for line in began.to_dict("records")
+            if line["at"] > written.get(key_of(line), math.inf)
+        ],
+        "same settings": int(sampled["config"].duplicated().sum()),
+        "zombies": told.count("RUNNING"),
+        "unreadable": [*siege.watcher.unreadable, *(str(p) for p in files if not _readable(p))],
+        "epochs missing": trials + 2 - int((epochs.groupby("trial_id").size() == EPOCHS).sum()),
+        "checkpoints left": len(list((siege.folder / "artifacts").rglob("*.safetensors"))),
+    }
+
+
+def _kept(row: dict[str, Any], final: Any) -> bool:
+    """Whether a row is at the end what it was when it first was there."""
+    names = ("config", "status", "attempt", "wall_seconds", *METRICS)
+    return final is not None and all(
+        row[name] == final[name] or (pd.isna(row[name]) and pd.isna(final[name])) for name in names
+    )
+
+
+def _readable(path: Path) -> bool:
+    try:
+        return pq.read_table(path).num_rows > 0
+    except Exception:
+        return False
+
+
+def check(siege: Siege, trials: int) -> None:
+    found = report_of(siege, trials)
+    print(f"\n{json.dumps(found, indent=1)}")
+    for nothing in ("failed", "lost", "run twice", "unreadable"):
+        assert found[nothing] == [], nothing
+    for none in ("same settings", "zombies", "epochs missing", "checkpoints left"):
+        assert found[none] == 0, none
+    assert found["trials"] == trials
+    assert found["rows"] == trials + 4  # two controls, the original and the retrained model
+    assert found["runs begun"] > trials + 2, "no kill hit a trial"
+
+
+def check_bits(siege: Siege, count: int) -> None:
+    """Trials that were cut off have the metrics of runs that were not."""
+    rows = load_study(siege.folder)
+    resumed = rows[rows["attempt"] > 0].head(count)
+    assert len(resumed), "no trial went on from a checkpoint"
+    for row in resumed.to_dict("records"):
+        experiment = Experiment.of(**json.loads(row["config"]))
+        world, cpu = experiment.world(siege.results / "cache"), torch.device("cpu")
+        made = recipe("original", experiment.model, world, experiment.seed, 2)
+        original = reference(made, world, siege.results / "cache", cpu)
+        assert original.cached
+        outcome = unlearn(experiment, world, original.model)
+        for name, value in outcome.metrics.items():
+            if "seconds" not in name:
+                assert row[name] == value or (pd.isna(row[name]) and pd.isna(value)), name
+
+
+@pytest.mark.slow
+def test_one_kill_of_each_kind(tmp_path):
+    trials = 4
+    with nodes() as (cluster, workers):
+        siege = Siege(tmp_path, cluster, workers, seed=1, trials=trials)
+        for what in ("worker", "driver", "node"):
+            siege.kill(what)
+        siege.finish()
+    check(siege, trials)
+    check_bits(siege, 1)
+
+
+@pytest.mark.long
+def test_twenty_kills_at_random_moments(tmp_path):
+    trials, kills = 30, 8 * ["worker"] + 6 * ["driver"] + 6 * ["node"]
+    random.Random(0).shuffle(kills)
+    with nodes() as (cluster, workers):
+        siege = Siege(tmp_path, cluster, workers, seed=0, trials=trials)
+        for what in kills:
+            siege.kill(what)
+        siege.finish()
+    check(siege, trials)
+    check_bits(siege, 3)

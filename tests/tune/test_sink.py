@@ -1,0 +1,144 @@
+"""The sink writes rows as trials end, holds those that cannot be written, and never raises."""
+
+from __future__ import annotations
+
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from analysis import load_epochs, load_study
+from analysis.schema import METRICS
+from sgu.experiment import Experiment
+from tune.sink import Sink
+from tune.store import Store
+
+SETTINGS = Experiment.of(epochs=2).settings()
+METRICS_OF = dict.fromkeys(METRICS, 0.25)
+
+
+@dataclass
+class Trial:
+    """As Ray Tune hands it to a callback."""
+
+    trial_id: str
+    last_result: dict[str, Any]
+    error: Exception | None = None
+
+    @property
+    def config(self) -> dict[str, Any]:
+        where = {"cell": "embedded/sg", "data": "embedded", "seed": 0}
+        return where | {
+            "trial_id": self.trial_id, "control": False, "phase": "search", "settings": SETTINGS
+        }  # fmt: skip
+
+    def get_error(self) -> Exception | None:
+        return self.error
+
+
+@pytest.fixture
+def sink_on(trial_row):
+    def make(folder: Path, say: Any) -> Sink:
+        key = ("embedded", 0)
+        retrained = {"retain_acc": 0.9, "forget_acc": 0.5, "test_acc": 0.5, "mia_acc": 0.5}
+        prepared: Any = SimpleNamespace(
+            shared={key: {"dataset": "embedded", "model": "small_cnn"}},
+            references={key: {"retrain": trial_row("retrain") | retrained}},
+            stages={key: SimpleNamespace(digest="2" * 16)},
+        )
+        store = Store(folder, "small")
+        return Sink(store, prepared, store.checkpoints(), {"embedded/sg": ["alpha"]}, 2, 9, say)
+
+    return make
+
+
+def ended(sink: Sink, name: str) -> None:
+    trial = Trial(name, {"row": METRICS_OF | {"unsolved": 0, "attempt": 0}})
+    for epoch in range(2):
+        report = {"epoch": {"epoch": epoch, "solves": 0, "unsolved": 0, "attempt": 0}}
+        sink.on_trial_result(0, [], trial, report)
+    sink.on_trial_complete(0, [], trial)
+
+
+def test_a_row_is_there_when_its_trial_has_ended(tmp_path, sink_on):
+    said: list[str] = []
+    sink = sink_on(tmp_path, said.append)
+    checkpoint = sink.checkpoints.of(SETTINGS, "2" * 16)
+    checkpoint.write(b"its last epoch")
+    ended(sink, "0000")
+    (row,) = load_study(tmp_path).to_dict("records")
+    assert (row["status"], row["workers"], row["trial_id"]) == ("complete", 2, "0000")
+    assert len(load_epochs(tmp_path)) == 2
+    assert checkpoint.read() is None
+    assert said[0].startswith("[1/9]")
+
+
+def test_a_trial_that_ray_gave_up_is_a_row_with_its_reason(tmp_path, sink_on):
+    sink = sink_on(tmp_path, print)
+    sink.on_trial_error(0, [], Trial("0000", {}, RuntimeError("The worker died.\n  Of old age.\n")))
+    (row,) = load_study(tmp_path).to_dict("records")
+    assert (row["status"], row["reason"]) == ("failed", "Of old age.")
+
+
+def test_it_never_raises(tmp_path, sink_on):
+    """Not for a report it cannot read, nor when nobody listens any more."""
+
+    def gone(_: str) -> None:
+        raise BrokenPipeError("nobody listens")
+
+    sink = sink_on(tmp_path, gone)
+    sink.on_trial_complete(0, [], Trial("0000", {"row": {"status": "strange"}}))
+    sink.on_trial_complete(0, [], Trial("0001", {}))
+    sink.on_trial_result(0, [], Trial("0002", {}), {"epoch": {}})
+    ended(sink, "0003")
+    assert "0003" in set(load_study(tmp_path)["trial_id"])
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 256 KiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("needs the right to mount")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def fill(disk: Path) -> Path:
+    """A file that takes all the room there is left."""
+    filler = disk / "filler"
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    return filler
+
+
+def test_rows_wait_for_a_disk_that_is_full(small_disk, sink_on, monkeypatch):
+    said: list[str] = []
+    sink = sink_on(small_disk, said.append)
+    ended(sink, "0000")
+    filler = fill(small_disk)
+    for name in ("0001", "0002"):
+        ended(sink, name)
+    assert list(load_study(small_disk)["trial_id"]) == ["0000"]
+    assert any("0001 is not written yet: " in line and "space" in line for line in said)
+    filler.unlink()
+    monkeypatch.setattr("tune.sink.AGAIN", 0.0)
+    sink.on_trial_result(0, [], Trial("0003", {}), {})  # any report of any other trial
+    assert list(load_study(small_disk)["trial_id"]) == ["0000", "0001", "0002"]
+    assert len(load_epochs(small_disk)) == 6
+
+
+def test_at_the_end_it_waits_for_room(small_disk, sink_on, monkeypatch):
+    sink = sink_on(small_disk, print)
+    filler = fill(small_disk)
+    ended(sink, "0000")
+    monkeypatch.setattr("time.sleep", lambda _: filler.unlink(missing_ok=True))
+    sink.on_experiment_end([])
+    assert list(load_study(small_disk)["trial_id"]) == ["0000"]
