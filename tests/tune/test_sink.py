@@ -18,6 +18,9 @@ from tune.sink import Sink
 from tune.store import Store
 
 SETTINGS = Experiment.of(epochs=2).settings()
+SHARED = {
+    "dataset": "embedded", "model": "small_cnn", "data_fingerprint": "0" * 16, "workers": 2
+}  # fmt: skip
 METRICS_OF = dict.fromkeys(METRICS, 0.25)
 
 
@@ -33,7 +36,8 @@ class Trial:
     def config(self) -> dict[str, Any]:
         where = {"cell": "embedded/sg", "data": "embedded", "seed": 0}
         return where | {
-            "trial_id": self.trial_id, "control": False, "phase": "search", "settings": SETTINGS
+            "trial_id": self.trial_id, "control": False, "phase": "search", "workers": None,
+            "settings": SETTINGS,
         }  # fmt: skip
 
     def get_error(self) -> Exception | None:
@@ -46,12 +50,11 @@ def sink_on(trial_row):
         key = ("embedded", 0)
         retrained = {"retain_acc": 0.9, "forget_acc": 0.5, "test_acc": 0.5, "mia_acc": 0.5}
         prepared: Any = SimpleNamespace(
-            shared={key: {"dataset": "embedded", "model": "small_cnn"}},
+            shared={key: SHARED},
             references={key: {"retrain": trial_row("retrain") | retrained}},
-            stages={key: SimpleNamespace(digest="2" * 16)},
         )
         store = Store(folder, "small")
-        return Sink(store, prepared, store.checkpoints(), {"embedded/sg": ["alpha"]}, 2, 9, say)
+        return Sink(store, prepared, store.checkpoints(), {"embedded/sg": ["alpha"]}, 9, say)
 
     return make
 
@@ -67,7 +70,7 @@ def ended(sink: Sink, name: str) -> None:
 def test_a_row_is_there_when_its_trial_has_ended(tmp_path, sink_on):
     said: list[str] = []
     sink = sink_on(tmp_path, said.append)
-    checkpoint = sink.checkpoints.of(SETTINGS, "2" * 16)
+    checkpoint = sink.checkpoints.of(SETTINGS, SHARED["data_fingerprint"])
     checkpoint.write(b"its last epoch")
     ended(sink, "0000")
     (row,) = load_study(tmp_path).to_dict("records")
