@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -122,7 +122,7 @@ def cells(spec: Spec) -> list[Cell]:
         if many and key.rstrip("s") in spec.experiment:
             raise ValueError(f"experiment.{key.rstrip('s')}: `{key}` names them; keep one of both")
         _check_labels(key, many)
-    _check_sections(spec, [used.method for used in methods])
+    _check_sections(spec, methods)
     return [
         _cell(spec, (i, each), (j, used), len(methods) > 1)
         for i, each in enumerate(data)
@@ -165,12 +165,15 @@ def _check_labels(key: str, sections: tuple[Any, ...]) -> None:
             raise ValueError(f"{key}: {count} are called {label}: give each a `name` of its own")
 
 
-def _check_sections(spec: Spec, methods: list[str]) -> None:
+def _check_sections(spec: Spec, methods: Sequence[MethodUsed]) -> None:
     """Every key is a setting that a method has, and stands where it may."""
-    try:
-        allowed = {method: settings_of(method) for method in methods}
-    except ValueError as error:
-        raise ValueError(f"{'methods' if spec.methods else 'experiment'}.{error}") from error
+    allowed = {}
+    for j, used in enumerate(methods):
+        try:
+            allowed[used.method] = settings_of(used.method)
+        except ValueError as error:
+            where = f"methods.{j}" if spec.methods else "experiment"
+            raise ValueError(f"{where}.{error}") from error
     any_has = frozenset[str]().union(*allowed.values())
     check_known("experiment", spec.experiment, any_has)
     for i, each in enumerate(spec.data):
@@ -188,6 +191,8 @@ def _check_sections(spec: Spec, methods: list[str]) -> None:
 def _check_space(where: str, space: Space, settings: dict[str, Any]) -> None:
     """What is searched is a setting that is not given, and its ends are values of it."""
     method = settings["method"]
+    if not space:
+        raise ValueError(f"{where}: nothing is left to be searched for {method}: name a setting")
     check_known(where, space, settings_of(method) - FIXED_IN_A_STUDY - set(settings))
     idle = GAME_SETTINGS & set(space)
     if idle and not plays(method):

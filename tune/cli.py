@@ -12,13 +12,14 @@ import typer
 from sgu.auditor import AuditorError
 from sgu.cli.shared import one_line_errors
 from sgu.data.sources import DataError
-from tune.files import Folder
+from tune.home import Home, rows_of, stored_spec
 from tune.lock import Held, holder
+from tune.plan import lines
 from tune.prepare import Failed
 from tune.progress import report
 from tune.scaling import scaled, sweeps_of
 from tune.spec import SpecError, load_spec
-from tune.study import Interrupted, rows_of, stored_spec
+from tune.study import Interrupted
 from tune.study import confirm as confirm_study
 from tune.study import resume as resume_study
 from tune.study import run as run_study
@@ -32,6 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+DEFAULT = "results"
 FORESEEN = (SpecError, DataError, AuditorError, Interrupted, Failed, SubmitError, Held, OSError)
 
 
@@ -50,7 +52,13 @@ def ending_well() -> Iterator[None]:
             raise Interrupted("stopped: `sgu-study resume NAME` goes on") from None
 
 
-Results = Annotated[Path, typer.Option(help="Folder that holds the studies.")]
+Results = Annotated[
+    str, typer.Option(help="What holds the studies: a folder, or an address such as s3://...")
+]
+Storage = Annotated[
+    str | None,
+    typer.Option("--results", help="As `storage` in SPEC; without both, the folder results."),
+]
 Address = Annotated[
     str | None,
     typer.Option(help="A Ray cluster's address, or auto; without it, this machine alone."),
@@ -66,7 +74,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The study's name.")]
 @app.command()
 def run(
     spec: SpecFile,
-    results: Results = Path("results"),
+    results: Storage = None,
     address: Address = None,
     change: Change = None,
     fresh: Annotated[bool, typer.Option(help="Delete an earlier study of that name.")] = False,
@@ -74,21 +82,36 @@ def run(
     """Run the study of a specification; rows go to results/<name>. Goes on with one begun."""
     with ending_well():
         checked = load_spec(spec, change or ())
-        run_study(checked, results, address, say, fresh)
+        run_study(checked, results or checked.storage or DEFAULT, address, say, fresh)
 
 
 @app.command()
-def resume(name: Name, results: Results = Path("results"), address: Address = None) -> None:
+def resume(name: Name, results: Results = DEFAULT, address: Address = None) -> None:
     """Go on with a study that was stopped; finished trials are kept as they are."""
     with ending_well():
         resume_study(name, results, address, say)
 
 
 @app.command()
+def check(
+    spec: SpecFile,
+    results: Storage = None,
+    change: Change = None,
+    probe: Annotated[bool, typer.Option(help="Time one epoch of each kind of training.")] = True,
+) -> None:
+    """Print what a study would do: its cells, networks and storage, and about how long it takes."""
+    with ending_well():
+        checked = load_spec(spec, change or ())
+        home = Home(results or checked.storage or DEFAULT, checked.name)
+        for line in lines(checked, home, probe):
+            say(line)
+
+
+@app.command()
 def confirm(
     name: Name,
     seeds: Annotated[int, typer.Option(min=1, help="How many, after the study's own.")] = 3,
-    results: Results = Path("results"),
+    results: Results = DEFAULT,
     address: Address = None,
 ) -> None:
     """Run the front's configurations again, on fresh seeds; goes on where it was stopped."""
@@ -97,17 +120,17 @@ def confirm(
 
 
 @app.command()
-def status(name: Name, results: Results = Path("results")) -> None:
+def status(name: Name, results: Results = DEFAULT) -> None:
     """Say how far a study is; works while it runs."""
     with ending_well():
-        folder = results / name
-        spec, rows = stored_spec(folder), rows_of(folder)
-        report(spec, rows, folder, holder(Folder.at(folder)))
+        home = Home(results, name)
+        spec, rows = stored_spec(home.address), rows_of(home.address)
+        report(spec, rows, home.here, holder(home.files))
 
 
 @app.command()
 def scaling(
-    results: Results = Path("results"),
+    results: Results = DEFAULT,
     address: Address = None,
     sweep: Annotated[
         list[str] | None,

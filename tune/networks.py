@@ -42,12 +42,14 @@ class Network:
         made = self.recipe
         return made.digest if isinstance(made, Recipe) else digest(made.settings)
 
+    def is_in(self, cache: Path) -> bool:
+        return (cache / self.recipe.filename).is_file()
+
     def found(self, world: World, cache: Path) -> Made | None:
         """What the cache has of it."""
         if isinstance(self.recipe, Recipe):
             return stored(self.recipe, world, cache, CPU)
-        path = cache / self.recipe.filename
-        return Logits.load(path, True) if path.is_file() else None
+        return Logits.load(cache / self.recipe.filename, True) if self.is_in(cache) else None
 
     def keep(self, made: Made, cache: Path) -> None:
         if isinstance(self.recipe, Recipe) and isinstance(made, Reference):

@@ -8,8 +8,8 @@ a study that is stopped here goes on from there, and another one finds them.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,17 @@ import pandas as pd
 import ray
 from ray.exceptions import RayError
 
+from sgu.data.errors import DataError
 from sgu.ensembles import shadows
 from sgu.experiment import Experiment
 from sgu.metrics import against_retrained
 from sgu.rows import ROW, Row, context, described
 from sgu.world import World
+from tune.cluster import slots
+from tune.home import Cache
 from tune.networks import Made, Network, Progress, measured, networks
 from tune.sink import Say
-from tune.spec import Spec
+from tune.spec import Spec, SpecError
 from tune.store import Store
 from tune.trial import Stage
 
@@ -50,10 +53,32 @@ class Ground:
     def key(self) -> Key:
         return self.data, self.base.seed
 
-    @property
-    def shared(self) -> Row:
-        """Columns that all rows on it have in common."""
-        return context(self.base, self.world) | {"dataset": self.data}
+
+def grounds(
+    bases: Mapping[str, Experiment], seeds: Sequence[int], cache: Path, say: Say
+) -> list[Ground]:
+    """Each data set with each seed. bases: settings on each data set.
+
+    Raises DataError, or SpecError where data and settings do not fit.
+    """
+
+    def on_epoch(done: int, of: int) -> None:
+        say(f"measuring memorisation: epoch {done} of {of}")
+
+    found = []
+    for data, base in bases.items():
+        source = None
+        for seed in seeds:
+            own = replace(base, seed=seed)
+            try:
+                world = own.world(cache, on_epoch, source)
+            except DataError:
+                raise
+            except ValueError as error:
+                raise SpecError(f"{data}: {error}") from error
+            source = world.source
+            found.append(Ground(data, own, world))
+    return found
 
 
 @dataclass(frozen=True)
@@ -69,7 +94,7 @@ class Prepared:
 def prepare(
     spec: Spec,
     grounds: Sequence[Ground],
-    cache: Path,
+    cache: Cache,
     store: Store,
     rows: pd.DataFrame,
     say: Say,
@@ -85,7 +110,7 @@ def prepare(
             store.trial(row | {"phase": phase})
     return Prepared(
         {ground.key: work.stage(ground) for ground in grounds},
-        {ground.key: ground.shared for ground in grounds},
+        {ground.key: work.shared(ground) for ground in grounds},
         {ground.key: work.rows[ground.key] for ground in grounds},
     )
 
@@ -96,7 +121,7 @@ class Preparation:
     made, rows: networks and the columns of their rows, by ground and name.
     """
 
-    def __init__(self, spec: Spec, grounds: Sequence[Ground], cache: Path, rows: pd.DataFrame):
+    def __init__(self, spec: Spec, grounds: Sequence[Ground], cache: Cache, rows: pd.DataFrame):
         self.spec, self.cache = spec, cache
         self.worlds = {ground.data: ray.put(ground.world) for ground in reversed(grounds)}
         self.splits = {ground.key: ray.put(ground.world.splits) for ground in grounds}
@@ -116,7 +141,8 @@ class Preparation:
         """Whether there is anything to do for a network."""
         measured_before = network.name in self.rows[ground.key] or network.kind == "shadow"
         if network.kind in NEEDED or not measured_before:
-            found = network.found(ground.world, self.cache)
+            self.cache.fetch(network.recipe.filename)
+            found = network.found(ground.world, self.cache.path)
             if found:
                 self.made[ground.key][network.name] = found
             if not (found and measured_before):
@@ -132,17 +158,23 @@ class Preparation:
     def ended(self, ground: Ground, network: Network, result: tuple[Made, Row]) -> None:
         made, row = result
         if network.name not in self.made[ground.key]:
-            network.keep(made, self.cache)
+            network.keep(made, self.cache.path)
+            self.cache.share(network.recipe.filename)
             self.made[ground.key][network.name] = made
         if network.kind != "shadow":
             self.rows[ground.key][network.name] = row
+
+    def shared(self, ground: Ground) -> Row:
+        """Columns that all rows on a ground have in common."""
+        own = {"dataset": ground.data, "workers": slots(self.spec)}
+        return context(ground.base, ground.world) | own
 
     def new_rows(self, ground: Ground) -> list[Row]:
         """Whole rows of what was measured now."""
         found = self.rows[ground.key]
         return [
             ROW
-            | ground.shared
+            | self.shared(ground)
             | described(ground.base.settings(), name.split("-")[0])
             | row
             | against_retrained(row, found["retrain"])

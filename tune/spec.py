@@ -151,13 +151,15 @@ class Spec(Strict):
         """Each data set with each method."""
         return tuple(cells(self))
 
-    @cached_property
-    def first_seed(self) -> int:
-        return self.cells[0].base.seed
+    @property
+    def bases(self) -> dict[str, Experiment]:
+        """Settings on each data set, of its first cell."""
+        return {cell.data: cell.base for cell in reversed(self.cells)}
 
     def runs(self) -> range:
         """The seeds that each configuration is run with."""
-        return range(self.first_seed, self.first_seed + self.seeds)
+        first = self.cells[0].base.seed
+        return range(first, first + self.seeds)
 
 
 def _own_space(method: Any, given: dict[str, Any]) -> dict[str, Any]:

@@ -15,11 +15,11 @@ from optuna.trial import TrialState
 
 from analysis.schema import METRICS, TRIALS
 from sgu.experiment import Experiment
+from tune.home import rows_of
 from tune.search import StudySearch
 from tune.spec import Spec
 from tune.standing import standings
 from tune.store import Store
-from tune.study import rows_of
 
 GOOD = dict.fromkeys(METRICS, 0.5)
 CELL = "embedded/sg"

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from sgu.experiment import Experiment
-from tune.spec import Spec, SpecError, load_spec
+from tune.spec import Bound, Spec, SpecError, load_spec
 
 STUDIES = Path(__file__).parents[2] / "studies"
 ALPHA = {"alpha": {"low": 0.1, "high": 4.0, "log": True}}
@@ -76,12 +76,59 @@ def test_without_a_search_it_is_the_space_of_the_method(search):
     assert set(Spec.model_validate(content).search) == {"lr", "epochs"}
 
 
+def test_each_data_set_with_each_method_is_a_cell(tmp_path):
+    """What is said of all holds for those methods that have it, epochs for those that train."""
+    content = {
+        "name": "many",
+        "data": ["embedded", {"data": "some/folder", "name": "mine", "subset": 400, "trials": 3}],
+        "methods": ["sg", {"method": "scrub", "search": {"lr": [0.1, 0.2]}, "temperature": 2.0},
+                    {"method": "ssd"}],
+        "experiment": {"epochs": 2, "subset": 800, "seed": 5},
+        "seeds": 2,
+    }  # fmt: skip
+    spec = load(tmp_path, content)
+    assert [cell.name for cell in spec.cells] == [
+        f"{data}/{method}" for data in ("embedded", "mine") for method in ("sg", "scrub", "ssd")
+    ]
+    sg, scrub, ssd, _, mine, _ = spec.cells
+    assert [sg.base.subset, mine.base.subset] == [800, 400]
+    assert [cell.base.options["epochs"] for cell in (sg, scrub, ssd)] == [2, 2, 0]
+    assert (scrub.base.options["temperature"], list(scrub.space)) == (2.0, ["lr"])
+    assert set(ssd.space) == {"select", "dampen"}
+    assert [cell.trials for cell in (sg, mine)] == [12, 3]
+    assert mine.base.data == "some/folder"
+    assert list(spec.runs()) == [5, 6]
+    assert load(tmp_path, yaml.safe_dump(spec.model_dump(mode="json"))) == spec
+
+
+def test_controls_are_always_there():
+    """The game's method alone, and each method as published where the study does not say more."""
+    spec = Spec.model_validate(
+        {"name": "x", "methods": ["sg+scrub", "scrub"], "experiment": {"epochs": 2}}
+    )
+    game, plain = (cell.controls() for cell in spec.cells)
+    assert [(c["method"], c["alpha"], c["epochs"]) for c in game] == [
+        ("scrub", 0.0, 2), ("sg+scrub", 1.0, 2)
+    ]  # fmt: skip
+    assert [(c["method"], c["lr"]) for c in plain] == [("scrub", 5e-3)]
+
+
+def test_a_bound_may_be_measured_from_a_reference():
+    bound = Bound(at_most=0.02, above="retrain")
+    assert (bound.excess(0.03), bound.excess(0.01)) == (pytest.approx(0.01), pytest.approx(-0.01))
+    assert Bound(at_least=0.5, at_most=0.9).excess(0.4) == pytest.approx(0.1)
+
+
 def searching(**domains: Any) -> dict[str, Any]:
     return SOUND | {"search": domains}
 
 
 def given(**settings: Any) -> dict[str, Any]:
     return SOUND | {"experiment": settings}
+
+
+def using(**entry: Any) -> dict[str, Any]:
+    return {"name": "small", "methods": [{"method": "sg"} | entry]}
 
 
 BROKEN: list[tuple[Any, str]] = [
@@ -144,7 +191,49 @@ BROKEN: list[tuple[Any, str]] = [
     (searching(epochs={"low": 1.5, "high": 3, "step": 1}), "search.epochs: low = 1.5"),
     (searching(batch_size={"low": 8, "high": 64, "log": True, "step": 8}), "search.batch_size"),
     (searching(momentum={"low": 0.5, "high": 1.0}), "search.momentum: momentum = 1.0"),
-]
+    (SOUND | {"data": 3}, "data: 3 must be a name, or a mapping with data"),
+    (SOUND | {"data": [{"subset": 400}]}, "data: .* must be a name, or a mapping with data"),
+    (SOUND | {"data": ["embedded", "embedded"]}, "data: 2 are called embedded: give each a `name`"),
+    (SOUND | {"data": [{"data": "embedded", "name": "a/b"}]}, "data.0.name = 'a/b'"),
+    (SOUND | {"data": [{"data": "embedded", "subst": 3}]}, "data.0.subst: did you mean subset?"),
+    (SOUND | {"data": [{"data": "embedded", "seed": 3}]}, "unknown key data.0.seed"),
+    (SOUND | {"data": [{"data": "embedded", "subset": 0}]}, "data.0.subset = 0"),
+    (SOUND | {"data": [{"data": "embedded", "trials": 0}]}, "data.0.trials = 0"),
+    (SOUND | {"data": [{"data": "embedded", "scenario": "biased"}]}, "data.0.scenario = 'biased'"),
+    (given(data="embedded") | {"data": ["embedded"]}, "experiment.data: `data` names them"),
+    (given(method="sg") | {"methods": ["sg"]}, "experiment.method: `methods` names them"),
+    (SOUND | {"methods": ["sg", "scrubb"]}, "methods.1.method = 'scrubb': must be one of"),
+    (SOUND | {"methods": [{"lr": 1}]}, "methods: .* must be a name, or a mapping with method"),
+    (SOUND | {"methods": ["sg", "sg"]}, "methods: 2 are called sg"),
+    (SOUND | {"methods": ["sg", "scrub"]}, "search.alpha: scrub plays no game"),
+    (SOUND | {"methods": [{"method": "sg", "search": ALPHA}]}, "search: each method has its own"),
+    (using(trials=3), "methods.0.trials = 3: all methods on a data set have the same budget"),
+    (using(seconds=60), "methods.0.seconds = 60: all methods on a data set have the same budget"),
+    (using(subset=400), "unknown key methods.0.subset"),
+    (using(temperature=3), "unknown key methods.0.temperature"),
+    (using(lr=-1), "methods.0.lr = -1"),
+    (using(search={"lr": {"low": 2, "high": 1}}), "methods.0.search.lr: low = 2"),
+    (using(search={"lrr": [0.1]}), "unknown key methods.0.search.lrr: did you mean lr?"),
+    ({"name": "small", "experiment": {"method": "ssd", "select": 1.0, "dampen": 1.0}},
+     "search: nothing is left to be searched for ssd"),
+    (SOUND | {"seeds": 0}, "seeds = 0"),
+    (SOUND | {"seeds": [0, 1]}, r"seeds = \[0, 1\]"),
+    (SOUND | {"seconds": -1}, "seconds = -1"),
+    (SOUND | {"oracles": -1}, "oracles = -1"),
+    (SOUND | {"shadows": 3}, "shadows = 3: must be 0, or an even number from 4 on"),
+    (SOUND | {"storage": ""}, "storage = ''"),
+    (SOUND | {"objectives": ["val_error", "klom"]}, "klom: takes an audit of its own"),
+    (SOUND | {"scheduler": "asha"}, "scheduler = 'asha'"),
+    (SOUND | {"scheduler": {"hyperband": {}}}, "scheduler.hyperband"),
+    (SOUND | {"scheduler": {"asha": {"factor": 1}}}, "scheduler.asha.factor = 1"),
+    (SOUND | {"scheduler": {"asha": {}}, "objectives": ["val_error", "seconds"]},
+     "scheduler.asha: seconds is known at the end alone"),
+    (SOUND | {"constraints": {"loveliness": {"at_most": 1}}}, "constraints.loveliness: is no"),
+    (SOUND | {"constraints": {"test_acc": {"at_least": 1}}}, "constraints.test_acc: reads"),
+    (SOUND | {"constraints": {"val_error": {}}}, "constraints.val_error: needs at_most"),
+    (SOUND | {"constraints": {"val_error": {"at_most": 1, "above": "scrub"}}},
+     "constraints.val_error.above = 'scrub'"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("content", "said"), BROKEN, ids=[said for _, said in BROKEN])
