@@ -50,13 +50,16 @@ def main() -> None:
     parser.add_argument("--models", type=int, default=12)
     parser.add_argument("--oracles", type=int, default=3)
     parser.add_argument("--subset", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0, help="of the split and of the models' seeds")
     parser.add_argument("--epochs", type=int, default=None, help="default: the model's own")
     parser.add_argument("--cache", type=Path, default=Path("results/cache"))
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     begin, device = time.perf_counter(), default_device()
-    experiment = Experiment(subset=given.subset or None, pretrain_epochs=given.epochs)
+    experiment = Experiment(
+        subset=given.subset or None, pretrain_epochs=given.epochs, seed=given.seed
+    )
     world = experiment.world(given.cache)
     members = oracles(experiment, world, given.models)
     found = [metrics_of(m.scored(world)) for m in ensemble(members, world, given.cache, device)]

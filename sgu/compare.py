@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
@@ -29,6 +28,7 @@ from sgu.methods import method_class, plays, search_space
 from sgu.metrics import against_retrained, all_metrics
 from sgu.provenance import code_version
 from sgu.references import Kind, Reference, recipe, reference
+from sgu.replacing import replacing
 from sgu.rows import ROW, Row, Started, cell, context, described
 from sgu.training import Diverged
 from sgu.world import World
@@ -147,7 +147,8 @@ class Stage:
         row["cell"] = cell(row["dataset"], row["method"])
         row |= begin.provenance(self.device) | {"config": config}
         row["versions"] = json.dumps(row["versions"])
-        _write(path, row)
+        with replacing(path) as unfinished:
+            pq.write_table(pa.Table.from_pylist([row]), unfinished)
         self.say(_line(row))
         return row
 
@@ -164,13 +165,6 @@ class Stage:
             return {"status": "failed", "reason": f"{type(error).__name__}: {error}"}
         gap = against_retrained(outcome.metrics, self.retrained)
         return outcome.metrics | gap | {"unsolved": outcome.unsolved}
-
-
-def _write(path: Path, row: Row) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"_{path.name}")
-    pq.write_table(pa.Table.from_pylist([row]), unfinished)
-    os.replace(unfinished, path)
 
 
 def _line(row: Row) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 
 from sgu.inference import predict
 from sgu.metrics.scored import REPORTED, Scored
+from sgu.replacing import replacing
 from sgu.world import FROM_TRAIN, World
 
 
@@ -44,13 +44,10 @@ class Logits:
             return cls(file.get_tensor("train"), file.get_tensor("heldout"), seconds, cached)
 
     def save(self, path: Path, settings: dict[str, Any]) -> None:
-        """A reader sees the old file or the whole new one."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f"_{os.getpid()}_{path.name}")
         info = {"member": json.dumps(settings, sort_keys=True), "seconds": repr(self.seconds)}
         tensors = {"train": self.train.contiguous(), "heldout": self.heldout.contiguous()}
-        save_file(tensors, unfinished, metadata=info)
-        os.replace(unfinished, path)
+        with replacing(path) as unfinished:
+            save_file(tensors, unfinished, metadata=info)
 
     def scored(self, world: World, splits: Sequence[str] = REPORTED) -> dict[str, Scored]:
         """As `score_world` of the network itself: what all metrics and attacks start from."""

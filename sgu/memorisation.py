@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -30,6 +29,7 @@ from sgu.data.sources import Source
 from sgu.inference import default_device, predict
 from sgu.models import build, pretraining
 from sgu.references import Recipe
+from sgu.replacing import replacing
 from sgu.training import train
 
 Progress = Callable[[int, int], None]  # epochs done, of how many
@@ -115,9 +115,6 @@ def estimate(made: Estimate, source: Source, device: torch.device, on_epoch: Pro
 
 
 def _save(path: Path, found: Tensor, made: Estimate) -> None:
-    """A reader sees the old file or the whole new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"_{os.getpid()}_{path.name}")
     settings = json.dumps(asdict(made), sort_keys=True)
-    save_file({"memorisation": found}, unfinished, metadata={"estimate": settings})
-    os.replace(unfinished, path)
+    with replacing(path) as unfinished:
+        save_file({"memorisation": found}, unfinished, metadata={"estimate": settings})

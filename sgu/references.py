@@ -110,6 +110,5 @@ def trained(
 def keep(made: Recipe, found: Reference, cache: Path) -> None:
     """Put a reference into the cache."""
     path = Path(cache) / made.filename
-    path.parent.mkdir(parents=True, exist_ok=True)
     settings = json.dumps(asdict(made), sort_keys=True)
     save_model(path, found.model, {"recipe": settings, "seconds": repr(found.seconds)})

@@ -7,7 +7,6 @@ CPU, a run that goes on from one ends with the bits of a run that was never cut 
 from __future__ import annotations
 
 import json
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import Any, Protocol
 import torch
 from safetensors.torch import load, save
 from torch import Tensor
+
+from sgu.replacing import replacing
 
 State = Any  # numbers, texts, None and tensors, in lists and in dicts with texts as keys
 SHARE = 0.05  # of a run's time that may go into its snapshots
@@ -47,10 +48,8 @@ class FilePlace:
         return self.path.read_bytes() if self.path.is_file() else None
 
     def write(self, content: bytes) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self.path.with_name(f"_{os.getpid()}_{self.path.name}")
-        unfinished.write_bytes(content)
-        os.replace(unfinished, self.path)
+        with replacing(self.path) as unfinished:
+            unfinished.write_bytes(content)
 
 
 class Snapshots:

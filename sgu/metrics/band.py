@@ -34,7 +34,7 @@ KINDS: dict[str, Kind] = {
         "attack",
     ),
     **dict.fromkeys(("retain_acc", "test_acc", "val_acc", "utility_paper", "tow"), "utility"),
-    **dict.fromkeys(("val_error", "avg_gap"), "cost"),
+    **dict.fromkeys(("val_error", "avg_gap", "retain_mia_auc"), "cost"),
 }
 """Metrics that have a band; `ks_p`, `seconds` and the like have none."""
 

@@ -1,22 +1,21 @@
 """Models as safetensors files: weights and a dict of strings, no code that could run on loading."""
 
-import os
 from pathlib import Path
 
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from sgu.replacing import replacing
+
 
 def save_model(path: Path, model: nn.Module, info: dict[str, str]) -> None:
     """Write weights, buffers and `info`; a reader sees the old file or the whole new one."""
-    path = Path(path)
-    unfinished = path.with_name(f"_{os.getpid()}_{path.name}")
     tensors = {
         name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
     }
-    save_file(tensors, unfinished, metadata=info)
-    os.replace(unfinished, path)
+    with replacing(path) as unfinished:
+        save_file(tensors, unfinished, metadata=info)
 
 
 def load_model(path: Path, model: nn.Module) -> dict[str, str]:

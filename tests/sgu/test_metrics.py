@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import binom, norm
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedShuffleSplit, cross_validate
 from torch.nn import functional as F
 
 from analysis.schema import METRICS, SELECTABLE
@@ -20,6 +22,7 @@ from sgu.metrics import (
     metrics_of,
     selection_metrics,
 )
+from sgu.metrics.balance import balanced
 from sgu.world import World
 
 ACCURACIES = {"retain_acc", "forget_acc", "val_acc", "val_error", "test_acc", "forget_test_gap"}
@@ -54,6 +57,26 @@ class TestAttack:
         assert found.acc == pytest.approx(norm.cdf(delta / 2), abs=0.01)
         assert found.f1 == pytest.approx(norm.cdf(delta / 2), abs=0.01)  # errors are balanced
         assert found.advantage == pytest.approx(abs(2 * found.acc - 1))
+
+    @pytest.mark.parametrize("sizes", [(60, 60), (80, 50), (43, 90)])
+    def test_it_is_what_scikit_learn_s_cross_validation_finds(self, sizes):
+        """On the same examples of both sides: to rounding."""
+        rng = np.random.default_rng(sum(sizes))
+        forget, heldout = rng.exponential(0.5, sizes[0]), rng.exponential(1.0, sizes[1])
+        rows = balanced(*sizes, seed=3)
+        losses = np.concatenate([forget[rows[0]], heldout[rows[1]]])[:, None]
+        members = np.repeat([1, 0], len(losses) // 2)
+        judged = math.ceil(0.1 * len(members))
+        expected = cross_validate(
+            LogisticRegression(),
+            losses,
+            members,
+            cv=StratifiedShuffleSplit(10, test_size=judged, random_state=3),
+            scoring=("accuracy", "roc_auc", "f1"),
+        )
+        found = loss_attack(forget, heldout, seed=3)
+        for name, ours in (("accuracy", found.acc), ("roc_auc", found.auc), ("f1", found.f1)):
+            assert ours == pytest.approx(expected[f"test_{name}"].mean(), abs=1e-12)
 
     def test_it_does_not_matter_who_has_the_higher_losses(self):
         rng = np.random.default_rng(1)
@@ -150,10 +173,10 @@ def test_gaps_to_the_retrained():
     assert found == against_retrained(retrained, ours)
 
 
-def test_only_forget_accuracy_aims_at_the_retrained_model():
+def test_what_aims_at_the_retrained_model():
     """Driven down as an objective it would reward over-forgetting."""
     aimed = {name for name, metric in METRICS.items() if metric.target}
-    assert aimed == {"forget_acc"}
+    assert aimed == {"forget_acc", "relearn_steps"}
 
 
 def blackened(world: World, split: str) -> World:

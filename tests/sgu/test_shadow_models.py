@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
@@ -15,6 +16,7 @@ from sgu.metrics.shadow import (
     evidence,
     klom,
     lira,
+    memorised,
     rmia,
     shadow_metrics,
     shadow_report,
@@ -80,6 +82,18 @@ def test_a_trial_s_metrics_are_scikit_learn_s_areas(found, design, world):
         }
         metrics = shadow_metrics(model, found["shadows"], design, world)
         assert metrics == pytest.approx(expected, abs=1e-12)
+
+
+def test_memorisation_is_what_the_halves_differ_by(found, design, world):
+    """Example by example, from the softmax."""
+    targets = world.source.train.targets[design.forget]
+    expected = []
+    for k, (row, target) in enumerate(zip(design.forget, targets, strict=True)):
+        p = [float(each.train[row].double().softmax(0)[target]) for each in found["shadows"]]
+        within = [p[m] for m in range(4) if design.inside[m, k]]
+        without = [p[m] for m in range(4) if not design.inside[m, k]]
+        expected.append(sum(within) / 2 - sum(without) / 2)
+    np.testing.assert_allclose(memorised(found["shadows"], design, world), expected, atol=1e-12)
 
 
 def test_klom_tells_originals_from_retrained_models_on_forget(found, world):

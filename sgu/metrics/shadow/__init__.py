@@ -14,7 +14,7 @@ from sgu.ensembles import Shadows
 from sgu.logits import Logits
 from sgu.metrics.attacks import Judged, Record, record_of
 from sgu.metrics.rates import auc
-from sgu.metrics.shadow.evidence import Evidence, evidence, margins
+from sgu.metrics.shadow.evidence import Evidence, evidence, margins, memorised
 from sgu.metrics.shadow.klom import Klom, Spread, klom
 from sgu.metrics.shadow.lira import lira
 from sgu.metrics.shadow.rmia import rmia
@@ -31,6 +31,7 @@ __all__ = [
     "klom",
     "lira",
     "margins",
+    "memorised",
     "rmia",
     "shadow_metrics",
     "shadow_report",

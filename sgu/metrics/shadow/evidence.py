@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.special import logsumexp
+from scipy.special import expit, logsumexp
 
 from sgu.ensembles import Shadows
 from sgu.logits import Logits
@@ -61,22 +61,35 @@ def evidence(model: Logits, trained: Sequence[Logits], design: Shadows, world: W
     with."""
     if len(trained) != len(design.members):
         raise ValueError(f"{len(trained)} shadow models; the design has {len(design.members)}")
-    size, heldout = len(design.forget), world.source.heldout.targets.cpu()
-    targets = torch.cat([world.source.train.targets.cpu()[design.forget], heldout[design.test]])
-
-    def pool(each: Logits) -> np.ndarray:
-        logits = torch.cat([each.train[design.forget], each.heldout[design.test]])
-        return margins(logits.numpy(), targets.numpy())
+    heldout = world.source.heldout.targets.cpu()
 
     def others(each: Logits) -> np.ndarray:
         rows = world.splits.val
         return margins(each.heldout[rows].numpy(), heldout[rows].numpy())
 
     return Evidence(
-        target=pool(model),
+        target=of_pool(model, design, world),
         population=others(model),
-        shadows=np.stack([pool(each) for each in trained]),
+        shadows=np.stack([of_pool(each, design, world) for each in trained]),
         shadow_population=np.stack([others(each) for each in trained]),
         inside=design.inside,
-        members=np.repeat([True, False], size),
+        members=np.repeat([True, False], len(design.forget)),
     )
+
+
+def memorised(trained: Sequence[Logits], design: Shadows, world: World) -> np.ndarray:
+    """How much each of the pool's forget examples is memorised, (m,), at most 1: the mean p_y of
+    the shadow models trained on it less that of the others, as `sgu.memorisation` has it of
+    networks of its own."""
+    p = expit(np.stack([of_pool(each, design, world) for each in trained]))
+    within = np.where(design.inside, p, 0).sum(0) / design.inside.sum(0)
+    without = np.where(design.inside, 0, p).sum(0) / (~design.inside).sum(0)
+    return (within - without)[: len(design.forget)]
+
+
+def of_pool(model: Logits, design: Shadows, world: World) -> np.ndarray:
+    """Margins of the design's pool, (n,), forget's first."""
+    sides = (world.source.train, design.forget), (world.source.heldout, design.test)
+    targets = torch.cat([examples.targets.cpu()[rows] for examples, rows in sides])
+    logits = torch.cat([model.train[design.forget], model.heldout[design.test]])
+    return margins(logits.numpy(), targets.numpy())

@@ -1,0 +1,113 @@
+"""An audit on disk: rows.parquet, and report.html, one page that needs nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from sgu.audit.figure import figure
+from sgu.audit.files import Files
+from sgu.audit.findings import BAND, Audit
+from sgu.audit.tables import GROUPS, every_metric, sheets, summary
+from sgu.inference import default_device
+from sgu.replacing import replacing
+from sgu.rows import Row, Started, context
+from sgu.world import World
+
+COLUMNS: dict[str, pa.DataType] = {
+    **dict.fromkeys(("model", "kind", "name", "quantity", "verdict", "suppressed"), pa.string()),
+    **dict.fromkeys(("value", "low", "high", *(f"band_{end}" for end in BAND)), pa.float64()),
+    **dict.fromkeys(("members", "heldout"), pa.int64()),
+}
+SPLITS = ("retain", "forget", "audit", "val", "test")
+
+
+def written(
+    out: Path, found: Audit, asked: Files, world: World, begin: Started, command: str
+) -> Path:
+    """The folder of an audit, named by what was asked: other files, settings or code are another.
+
+    command: what repeats it.
+    """
+    known = provenance(asked, world, begin)
+    whole = [*asked.digests().values(), known["config"], known["code_version"]]
+    first = asked.paths[0].stem if asked.paths else "standard"
+    folder = out / f"{first}-{sha256(' '.join(map(str, whole)).encode()).hexdigest()[:6]}"
+    write(folder / "rows.parquet", found.rows(), known)
+    with replacing(folder / "report.html") as path:
+        path.write_text(page(found, asked, world, known, command), encoding="utf-8")
+    return folder
+
+
+def provenance(asked: Files, world: World, begin: Started) -> Row:
+    """As of a result row. config: the settings of the audit and of each method known."""
+    found = context(asked.experiment, world) | begin.provenance(default_device())
+    found["architecture"] = found.pop("model")  # a row's model is the one audited
+    told = {name: own.settings() for name, own in asked.unlearned_by().items()}
+    config = {"audit": asked.experiment.settings(), "unlearned_by": told}
+    as_text = {"versions": found["versions"], "config": config}
+    return found | {name: json.dumps(value, sort_keys=True) for name, value in as_text.items()}
+
+
+def write(path: Path, rows: list[Row], known: Row) -> None:
+    """Rows of an audit as Parquet, each with the same provenance, plain values."""
+    table = pa.Table.from_pylist(rows, pa.schema(list(COLUMNS.items())))
+    for name, value in known.items():
+        table = table.append_column(name, pa.array([value] * len(rows)))
+    with replacing(path) as unfinished:
+        pq.write_table(table, unfinished)
+
+
+def page(found: Audit, asked: Files, world: World, known: Row, command: str) -> str:
+    """The report, as HTML."""
+    made = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    return made.get_template("report.html.j2").render(
+        title=", ".join(name for name in found.models if name not in ("original", "retrained")),
+        when=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        summary=summary(found),
+        figure=figure(found),
+        sheets=sheets(found),
+        every=every_metric(found),
+        suppressed=found.suppressed(),
+        notes=found.notes,
+        terms={name: text for group in GROUPS.values() for name, text in group.items()},
+        facts=facts(asked, world, known),
+        seeds=found.seeds,
+        told=json.loads(known["config"]),
+        command=command,
+    )
+
+
+def facts(asked: Files, world: World, known: Row) -> Mapping[str, Any]:
+    """Provenance in words."""
+    versions = json.loads(known["versions"])
+    sizes = ", ".join(f"{len(getattr(world.splits, split)):,} {split}" for split in SPLITS)
+    dirty = {True: " with uncommitted changes", False: "", None: ""}[known["code_dirty"]]
+    return {
+        **{f"file {path}": f"SHA-256 {digest}" for path, digest in asked.digests().items()},
+        "architecture": known["architecture"],
+        "data": f"{known['dataset']}, fingerprint {known['data_fingerprint']}",
+        "examples": sizes,
+        "who was forgotten": f"scenario {known['scenario']}, {known['requests']} request(s), "
+        f"{100 * known['forget_fraction']:.1f} % of train",
+        "splits": f"digest {known['split_digest']}, a pure function of data, scenario and seed",
+        "seed": asked.experiment.seed,
+        "code": f"{known['code_version']}{dirty}",
+        "libraries": ", ".join(f"{name} {version}" for name, version in versions.items()),
+        "machine": f"{known['device']}, {known['threads']} thread(s), host {known['host']}",
+        "took": f"{known['wall_seconds']:.0f} s, what the cache had not counted",
+    }

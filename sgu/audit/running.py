@@ -1,0 +1,159 @@
+"""An audit: what every attack finds of models, beside what it finds of retrained ones.
+
+The models need not come from this project; they are read and never changed. What the audit trains
+itself, retrained and shadow models, is kept in the cache as logits (see `ensembles`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from sgu.audit.findings import Audit, Audited
+from sgu.audit.networks import Networks, Notes, Say, Trainer
+from sgu.ensembles.running import Run
+from sgu.experiment import Experiment, unlearn
+from sgu.inference import default_device
+from sgu.logits import Logits
+from sgu.metrics import ATTACKS, Record, Slice, against_retrained, attack_table, metrics_of, slices
+from sgu.metrics.attacks import cross_fit
+from sgu.metrics.band import bands, verdicts
+from sgu.metrics.scored import Scored
+from sgu.references import Kind, Recipe, recipe, reference
+from sgu.relearn import Relearned, level_of, relearned, relearning
+from sgu.world import World
+
+KINDS: tuple[Kind, Kind] = ("original", "retrain")
+Metrics = dict[str, float]
+
+
+def audit(
+    models: Mapping[str, nn.Module],
+    experiment: Experiment,
+    world: World,
+    cache: Path,
+    device: torch.device | None = None,
+    *,
+    oracle_count: int = 3,
+    shadow_count: int = 8,
+    unlearned_by: Mapping[str, Experiment] | None = None,
+    run: Run = map,
+    say: Say = lambda _: None,
+) -> Audit:
+    """Audit models of one architecture, that of the experiment, on its world, which is on the CPU,
+    between the original and the retrained model.
+
+    unlearned_by: how models were unlearned of which that is known, for U-LiRA and KLoM; those that
+    are not among `models` are unlearned here. oracle_count: retrained models for the bands, none:
+    no bands; shadow_count: 0, or even and >= 4; run: as of `ensemble`. What diverges is said and
+    noted, and what needs it left out. Raises ValueError where a model given has.
+    """
+    if oracle_count == 1 or oracle_count < 0:
+        raise ValueError(f"oracles = {oracle_count}: must be 0, or >= 2 for a spread")
+    if shadow_count and (shadow_count < 4 or shadow_count % 2):
+        raise ValueError(f"shadows = {shadow_count}: must be 0, or even and >= 4")
+    known, notes = dict(unlearned_by or {}), Notes(say)
+    for name in models:
+        if name not in known:
+            notes.add(f"{name}: U-LiRA and KLoM left out", "how it was unlearned is not known")
+    say("training the original and the retrained model, or loading them")
+    made = [
+        recipe(kind, experiment.model, world, experiment.seed, experiment.pretrain_epochs)
+        for kind in KINDS
+    ]
+    original, retrained = run(partial(_trained, world=world, cache=cache, device=device), made)
+    here = {name: own for name, own in known.items() if name not in models}
+    if here:
+        say(f"unlearning by {' and '.join(here)}")
+    made_here = run(partial(_unlearned, world=world, original=original), list(here.values()))
+    everyone = dict(models) | dict(zip(here, made_here, strict=True))
+    everyone = {"original": original} | everyone | {"retrained": retrained}
+    answers = {name: _answers(name, model, world) for name, model in everyone.items()}
+    trainer = Trainer(world, cache, device, run, notes)
+    networks = trainer.networks(experiment, oracle_count, shadow_count, known)
+    level, steps = level_of(original, world), relearning(experiment.model)
+    found = {}
+    for name, model in everyone.items():
+        say(f"attacking {name}")
+        again = relearned(model, world, steps, level, experiment.seed)
+        found[name] = _audited(name, answers[name], again, networks, notes)
+    return Audit(models=found, seeds=networks.seeds, notes=notes.lines)
+
+
+def _trained(made: Recipe, world: World, cache: Path, device: torch.device | None) -> nn.Module:
+    return reference(made, world, cache, device or default_device()).model
+
+
+def _unlearned(own: Experiment, world: World, original: nn.Module) -> nn.Module:
+    return unlearn(own, world, original).model
+
+
+def _answers(name: str, model: nn.Module, world: World) -> Logits:
+    found = Logits.of(model, world)
+    if not (found.train.isfinite().all() and found.heldout.isfinite().all()):
+        raise ValueError(f"{name}: its answers are NaN or infinite: it has diverged, lower its lr")
+    return found
+
+
+def _audited(
+    name: str, logits: Logits, again: Relearned, networks: Networks, notes: Notes
+) -> Audited:
+    """One model, from its answers and how soon it relearned."""
+    scored = logits.scored(networks.world)
+    metrics, shadowed = _measured(name, logits, networks)
+    retrained = [_measured(name, each, networks)[0] for each in networks.oracles]
+    if retrained:
+        metrics |= against_retrained(metrics, _mean(retrained))
+    of, klom = bands(retrained) if retrained else {}, networks.klom(name)
+    metrics |= {"klom": klom.forget.mean} if klom else {}
+    metrics |= {"relearn_steps": again.mean} if again.mean is not None else {}
+    records: list[Record] = []
+    parts: list[Slice] = []
+    try:
+        records = attack_table(scored)
+        parts = _slices(scored, networks)
+    except ValueError as error:
+        notes.add("attacks on one model left out", error)
+    return Audited(
+        metrics=metrics,
+        bands=of,
+        verdicts=verdicts(metrics, of),
+        attacks=[*records, *shadowed],
+        slices=parts,
+        relearned=again,
+        klom=klom,
+    )
+
+
+def _measured(name: str, logits: Logits, networks: Networks) -> tuple[Metrics, list[Record]]:
+    """All that answers alone tell, attacked as the model `name` is."""
+    scored, found = logits.scored(networks.world), networks.attacks(name, logits)
+    aucs = {f"{record.attack}_auc": record.auc.value for record in found}
+    retain = scored["retain"]
+    stay = cross_fit(ATTACKS["loss"], retain, scored["test"].of_classes(retain.targets), 0)
+    return metrics_of(scored) | aucs | {"retain_mia_auc": stay.auc().value}, found
+
+
+def _mean(metrics: list[Metrics]) -> Metrics:
+    """Of the metrics that all have."""
+    return {
+        name: float(np.mean([each[name] for each in metrics]))
+        for name in metrics[0]
+        if all(name in each for each in metrics)
+    }
+
+
+def _slices(scored: Mapping[str, Scored], networks: Networks) -> list[Slice]:
+    """By correctness, memorisation and class."""
+    memorised, design = networks.memorisation(), networks.design
+    found = slices(scored, "correct")
+    if memorised is not None and design is not None:
+        forget = networks.world.splits.forget
+        pool = scored["forget"].take(torch.isin(forget, design.forget).numpy())
+        found += slices({**scored, "forget": pool}, memorised)
+    return [*found, *slices(scored, "class")]

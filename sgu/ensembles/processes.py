@@ -1,0 +1,42 @@
+"""A `run` of local processes: what `ensemble` takes in place of a loop, on a machine of many cores.
+
+Networks this small make threads wait for one another: see `benchmarks/ensembles.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Any
+
+import torch
+
+from sgu.ensembles.running import Run
+
+_work: Callable[[Any], Any]  # of this process, where it is one of a pool's
+
+
+def processes(count: int, threads: int = 1) -> Run:
+    """`count` at a time, of so many threads each; the function is handed to each process once."""
+
+    def run(function: Callable[[Any], Any], jobs: Iterable[Any]) -> Iterator[Any]:
+        todo = list(jobs)
+        if not todo:
+            return
+        with ProcessPoolExecutor(
+            min(count, len(todo)), get_context("spawn"), _begin, (function, threads)
+        ) as pool:
+            yield from pool.map(_call, todo)
+
+    return run
+
+
+def _begin(function: Callable[[Any], Any], threads: int) -> None:
+    global _work
+    _work = function
+    torch.set_num_threads(threads)
+
+
+def _call(job: Any) -> Any:
+    return _work(job)
