@@ -1,0 +1,179 @@
+"""What the engine adds to the trials themselves, and how it grows with a cluster's nodes.
+
+    .venv/bin/python benchmarks/study.py                 overhead, beside a plain loop of Optuna
+    .venv/bin/python benchmarks/study.py --nodes 1 2 4   throughput of simulated clusters
+
+A trial sleeps, so that cores do not matter: all else, the searcher, Tune, the rows, their files, is
+the study's own. Overhead is the wall time over the sum of the trials' own seconds by slot.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import tempfile
+import time
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+
+import optuna
+import pandas as pd
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from ray.cluster_utils import Cluster
+from ray.tune import report
+
+from analysis.schema import METRICS
+from tune.cluster import connected, slots
+from tune.prepare import Prepared
+from tune.progress import Watch
+from tune.search import StudySearch
+from tune.sink import Sink
+from tune.spec import Spec
+from tune.store import Store
+from tune.study import rows_of, tune_runs
+
+MEASURED = dict.fromkeys(METRICS, 0.5)
+HEAVY = "tune.trial"  # what a worker imports for a real trial, torch among it
+
+
+def sleeping(seconds: float, imports: str):
+    """A trial that takes so many seconds, in three epochs, and makes its objectives up."""
+
+    def body(config, stages):
+        del stages
+        import_module(imports)
+        begin = time.perf_counter()
+        for epoch in range(3):
+            time.sleep(seconds / 3)
+            report({"epoch": {"epoch": epoch}})
+        alpha, took = config["settings"]["alpha"], time.perf_counter() - begin
+        own = {"val_error": alpha / 10, "val_mia_advantage": 1 / (1 + alpha), "seconds": took}
+        report({"row": MEASURED | own | {"wall_seconds": took, "host": str(begin)}})
+
+    return body
+
+
+def spec_of(runs: int, **changes: object) -> Spec:
+    """A study of so many runs, its two controls among them."""
+    return Spec.model_validate({"name": "bench", "trials": runs - 2, "oracles": 0} | changes)
+
+
+def engine(spec: Spec, seconds: float, imports: str, address: str | None = None) -> pd.DataFrame:
+    """Rows of the study, with Ray's start and the wall time in `attrs`."""
+    key = (spec.cells[0].data, spec.first_seed)
+    shared = {"dataset": key[0], "workers": spec.slots}
+    prepared = Prepared({}, {key: shared}, {key: {"retrain": MEASURED}})
+    with tempfile.TemporaryDirectory() as folder:
+        store, begin = Store(Path(folder), spec.name), time.perf_counter()
+        with connected(spec, address):
+            up, nothing = time.perf_counter(), rows_of(store.folder)
+            watch = Watch(spec, nothing, slots(spec), store.folder)
+            sink = Sink(store, prepared, {spec.cells[0].name: []}, spec.trials, str, watch.ended)
+            search = StudySearch(spec, store.folder, nothing, prepared.references)
+            tune_runs(spec, store.folder, {}, search, [sink, watch], sleeping(seconds, imports))
+            store.compact()
+            ended = time.perf_counter()
+        rows = rows_of(store.folder)
+        rows.attrs |= {"start": up - begin, "wall": ended - up}
+    return rows
+
+
+def optuna_loop(journal: str, runs: int, seconds: float) -> None:
+    """One process of a plain loop: ask, sleep, tell, until there are so many trials."""
+    import_module(HEAVY)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    storage = JournalStorage(JournalFileBackend(journal))
+    study = optuna.load_study(study_name="plain", storage=storage)
+    while len(study.get_trials(deepcopy=False)) < runs:
+        trial = study.ask()
+        alpha = trial.suggest_float("alpha", 0.1, 4.0, log=True)
+        trial.suggest_float("reg", 0.003, 1.0, log=True)
+        trial.suggest_categorical("solve_every", [4, 8, 16])
+        time.sleep(seconds)
+        study.tell(trial, [alpha / 10, 1 / (1 + alpha)])
+
+
+def plain(runs: int, seconds: float, processes: int) -> float:
+    """Wall seconds of the plain loop, processes and their imports included."""
+    with tempfile.TemporaryDirectory() as folder:
+        journal = f"{folder}/journal"
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        storage = JournalStorage(JournalFileBackend(journal))
+        optuna.create_study(storage=storage, study_name="plain", directions=["minimize"] * 2)
+        begin, spawn = time.perf_counter(), multiprocessing.get_context("spawn")
+        workers = [
+            spawn.Process(target=optuna_loop, args=(journal, runs, seconds))
+            for _ in range(processes)
+        ]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        return time.perf_counter() - begin
+
+
+def overhead(runs: int, seconds: float, processes: int) -> None:
+    rows = engine(spec_of(runs, slots=processes), seconds, HEAVY)
+    assert len(rows) == runs
+    assert set(rows["status"]) == {"complete"}
+    own, wall = rows["wall_seconds"].sum() / processes, rows.attrs["wall"]
+    print(f"{runs} trials of {rows['wall_seconds'].mean():.2f} s on {processes} slots")
+    print(f"  Ray's start                 {rows.attrs['start']:6.1f} s")
+    print(f"  the trials' own, by slot    {own:6.1f} s")
+    print(f"  the study                   {wall:6.1f} s   overhead {wall / own:.3f}")
+    loop = plain(runs, seconds, processes)
+    print(f"  plain loop of Optuna        {loop:6.1f} s   overhead {loop / own:.3f}")
+    print(f"  the study over the loop     {wall / loop:.3f}")
+
+
+@contextmanager
+def cluster(nodes: int):
+    """The address of a simulated cluster: a head without CPUs, and nodes of 2."""
+    small = {"object_store_memory": 80 * 1024**2}
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **small})
+    try:
+        for _ in range(nodes):
+            made.add_node(num_cpus=2, **small)
+        made.wait_for_nodes()
+        yield made.address
+    finally:
+        made.shutdown()
+
+
+def throughput(counts: list[int], seconds: float, each: int) -> None:
+    """each: runs a slot."""
+    base = None
+    print(f"trials of {seconds:.0f} s, {each} for each of 2 slots a node")
+    for nodes in counts:
+        with cluster(nodes) as address:
+            room = 2 * nodes
+            rows = engine(spec_of(each * room, slots=room), seconds, "ray.tune", address)
+        assert len(rows) == each * room
+        begun = rows["host"].astype(float).sort_values()
+        busy = begun.iloc[room - 1]  # all slots have begun
+        after = begun[begun > busy]
+        rate = len(after) / (after.max() - busy)
+        base = base or rate / nodes
+        print(
+            f"  {nodes} nodes: {60 * rate:6.1f} a minute, efficiency {rate / nodes / base:.3f}; "
+            f"with the workers' start {60 * len(rows) / rows.attrs['wall']:6.1f} a minute"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--trials", type=int, default=40)
+    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--slots", type=int, default=2)
+    parser.add_argument("--nodes", type=int, nargs="+")
+    given = parser.parse_args()
+    if given.nodes:
+        throughput(given.nodes, given.seconds, max(2, given.trials // 4))
+    else:
+        overhead(given.trials, given.seconds, given.slots)
+
+
+if __name__ == "__main__":
+    main()
