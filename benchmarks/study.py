@@ -41,8 +41,7 @@ HEAVY = "tune.trial"  # what a worker imports for a real trial, torch among it
 def sleeping(seconds: float, imports: str):
     """A trial that takes so many seconds, in three epochs, and makes its objectives up."""
 
-    def body(config, stages):
-        del stages
+    def body(config):
         import_module(imports)
         begin = time.perf_counter()
         for epoch in range(3):
@@ -70,9 +69,10 @@ def engine(spec: Spec, seconds: float, imports: str, address: str | None = None)
         with connected(spec, address):
             up, nothing = time.perf_counter(), rows_of(store.folder)
             watch = Watch(spec, nothing, slots(spec), store.folder)
-            sink = Sink(store, prepared, {spec.cells[0].name: []}, spec.trials, str, watch.ended)
+            space = {spec.cells[0].name: []}
+            sink = Sink(store, prepared, store.checkpoints(), space, spec.trials, str, watch.ended)
             search = StudySearch(spec, store.folder, nothing, prepared.references)
-            tune_runs(spec, store.folder, {}, search, [sink, watch], sleeping(seconds, imports))
+            tune_runs(spec, sleeping(seconds, imports), search, [sink, watch])
             store.compact()
             ended = time.perf_counter()
         rows = rows_of(store.folder)
