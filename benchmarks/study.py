@@ -25,6 +25,7 @@ from ray.cluster_utils import Cluster
 from ray.tune import report
 
 from analysis.schema import METRICS
+from sgu.rows import context
 from tune.cluster import connected, slots
 from tune.prepare import Prepared
 from tune.progress import Watch
@@ -55,27 +56,33 @@ def sleeping(seconds: float, imports: str):
 
 
 def spec_of(runs: int, **changes: object) -> Spec:
-    """A study of so many runs, its two controls among them."""
+    """A study of so many runs, its two controls among them, on few images."""
+    changes = {"experiment": {"subset": 200}} | changes
     return Spec.model_validate({"name": "bench", "trials": runs - 2, "oracles": 0} | changes)
 
 
 def engine(spec: Spec, seconds: float, imports: str, address: str | None = None) -> pd.DataFrame:
     """Rows of the study, with Ray's start and the wall time in `attrs`."""
-    key = (spec.cells[0].data, spec.first_seed)
-    shared = {"dataset": key[0], "workers": spec.slots}
+    key = (spec.cells[0].data, spec.runs()[0])
+    base = spec.cells[0].base
+    shared = context(base, base.world()) | {"workers": spec.slots}
     prepared = Prepared({}, {key: shared}, {key: {"retrain": MEASURED}})
+    said = list[str]()
     with tempfile.TemporaryDirectory() as folder:
         store, begin = Store(Path(folder), spec.name), time.perf_counter()
         with connected(spec, address):
             up, nothing = time.perf_counter(), rows_of(store.folder)
             watch = Watch(spec, nothing, slots(spec), store.folder)
-            space = {spec.cells[0].name: []}
-            sink = Sink(store, prepared, store.checkpoints(), space, spec.trials, str, watch.ended)
+            space: dict[str, list[str]] = {spec.cells[0].name: []}
+            sink = Sink(
+                store, prepared, store.checkpoints(), space, spec.trials, said.append, watch.ended
+            )
             search = StudySearch(spec, store.folder, nothing, prepared.references)
             tune_runs(spec, sleeping(seconds, imports), search, [sink, watch])
-            store.compact()
+            store.tidy()
             ended = time.perf_counter()
         rows = rows_of(store.folder)
+        assert len(rows) == len(said), said
         rows.attrs |= {"start": up - begin, "wall": ended - up}
     return rows
 

@@ -12,6 +12,7 @@ import typer
 from sgu.auditor import AuditorError
 from sgu.cli.shared import one_line_errors
 from sgu.data.sources import DataError
+from tune.dashboards import dashboards
 from tune.home import Home, rows_of, stored_spec
 from tune.lock import Held, holder
 from tune.plan import lines
@@ -63,6 +64,9 @@ Address = Annotated[
     str | None,
     typer.Option(help="A Ray cluster's address, or auto; without it, this machine alone."),
 ]
+Dashboard = Annotated[
+    bool, typer.Option("--dashboard", help="Serve Ray's and Optuna's dashboards on 127.0.0.1.")
+]
 SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="A YAML file; see studies/.")]
 Change = Annotated[
     list[str] | None,
@@ -78,17 +82,23 @@ def run(
     address: Address = None,
     change: Change = None,
     fresh: Annotated[bool, typer.Option(help="Delete an earlier study of that name.")] = False,
+    dashboard: Dashboard = False,
 ) -> None:
     """Run the study of a specification; rows go to results/<name>. Goes on with one begun."""
-    with ending_well():
+    with ending_well(), dashboards(dashboard):
         checked = load_spec(spec, change or ())
         run_study(checked, results or checked.storage or DEFAULT, address, say, fresh)
 
 
 @app.command()
-def resume(name: Name, results: Results = DEFAULT, address: Address = None) -> None:
+def resume(
+    name: Name,
+    results: Results = DEFAULT,
+    address: Address = None,
+    dashboard: Dashboard = False,
+) -> None:
     """Go on with a study that was stopped; finished trials are kept as they are."""
-    with ending_well():
+    with ending_well(), dashboards(dashboard):
         resume_study(name, results, address, say)
 
 

@@ -7,10 +7,12 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import ray
 from ray._private.state import state
 
+from tune.dashboards import of_ray
 from tune.spec import Spec, SpecError
 
 QUIET = {
@@ -23,23 +25,19 @@ QUIET = {
 
 
 @contextmanager
-def connected(spec: Spec, address: str | None) -> Iterator[None]:
-    """A connection to the cluster at `address`, or a single node of our own.
+def connected(spec: Spec, address: str | None) -> Iterator[str]:
+    """A connection to the cluster at `address`, or a single node of our own; its dashboard's url.
 
     Raises SpecError where a trial fits on no node: it would wait for ever.
     """
     os.environ.update(QUIET)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a failure is a row, no traceback
     logging.getLogger("ray._private").setLevel(logging.ERROR)
-    ray.init(
-        address=address or "local",
-        num_cpus=None if address else _cpus(spec),
-        include_dashboard=None if address else False,
-        log_to_driver=False,
-    )
+    own = {} if address else {"num_cpus": _cpus(spec), **of_ray()}
+    context: Any = ray.init(address=address or "local", log_to_driver=False, **own)
     try:
         _check_room(spec)
-        yield
+        yield context.dashboard_url or ""
     finally:
         ray.shutdown()
 

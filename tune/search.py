@@ -22,6 +22,7 @@ from tune.cell_search import NUMBER, CellSearch
 from tune.proposals import Proposal, known
 from tune.spec import Spec
 
+JOURNAL = "optuna.journal"
 References = Mapping[tuple[str, int], Mapping[str, Row]]
 """By data set and seed: metrics of the original and the retrained model, by their kind."""
 
@@ -111,7 +112,7 @@ class StudySearch(RunSearch):
         super().__init__(spec)
         self.phase = spec.phase
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        journal = Path(folder) / "optuna.journal"
+        journal = Path(folder) / JOURNAL
         before = _handed_out(journal)
         journal.unlink(missing_ok=True)
         storage = JournalStorage(JournalFileBackend(str(journal)))

@@ -23,11 +23,12 @@ from tune import lock
 from tune.asha import FrontAsha
 from tune.cluster import connected, slots
 from tune.confirm import confirmations, fresh_seeds
+from tune.dashboards import serve
 from tune.home import Home, rows_of, stored_spec
 from tune.lock import held
 from tune.prepare import Ground, Prepared, grounds, prepare
 from tune.progress import Watch, live, stoppable
-from tune.search import ConfirmSearch, RunSearch, StudySearch
+from tune.search import JOURNAL, ConfirmSearch, RunSearch, StudySearch
 from tune.sink import Say, Sink
 from tune.spec import Spec, SpecError
 from tune.standing import standings
@@ -137,10 +138,11 @@ def _session(
 ) -> None:
     """One connection to Ray: what is prepared, and all runs of the plan's searcher."""
     store, begin = home.store, time.perf_counter()
-    with connected(spec, address):
+    with connected(spec, address) as dashboard:
         say(f"Ray is up after {time.perf_counter() - begin:.0f} s")
         prepared = prepare(spec, ground, home.cache, store, rows_of(home.address), say, phase)
         search, todo = plan(prepared)
+        serve(home.here / JOURNAL, dashboard, say)
         searched = {cell.name: list(cell.space) for cell in spec.cells}
         checkpoints = store.checkpoints()
         watch = Watch(spec, rows_of(home.address), slots(spec), home.here)
