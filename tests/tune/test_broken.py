@@ -1,0 +1,96 @@
+"""Whatever breaks a trial is a row with its reason, and the study goes on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from analysis import load_study
+from tune.files import Folder
+from tune.lock import holder
+from tune.study import DEATHS
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+SPEC = {
+    "name": "broken",
+    "experiment": {
+        "data": "embedded", "subset": 4000, "pretrain_epochs": 1, "epochs": 1, "batch_size": 4000,
+    },
+    "search": {"alpha": {"low": 0.1, "high": 1.0}, "lr": [0.01, 1e6]},  # the last one diverges
+    "trials": 3,
+    "oracles": 0,
+    "slots": 2,
+    "sampler": "random",
+}  # fmt: skip
+
+
+def study(folder: Path, *words: str, launcher: Path | None = None) -> subprocess.CompletedProcess:
+    start = [str(launcher), str(folder / "log")] if launcher else ["-m", "tune"]
+    return subprocess.run(
+        [sys.executable, *start, *words, "--results", str(folder)],
+        cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+        timeout=240,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_each_time_and_one_without_memory(tmp_path):
+    spec = tmp_path / "broken.yaml"
+    spec.write_text(yaml.safe_dump(SPEC))
+    said = study(tmp_path, "run", str(spec), launcher=HERE / "broken.py")
+    assert said.returncode == 0, said.stdout + said.stderr
+    rows = load_study(tmp_path / "broken").set_index("trial_id")
+    assert rows.loc["0000", "status"] == "failed"
+    assert "died" in rows.loc["0000", "reason"]
+    assert rows.loc["0001", "status"] == "failed"
+    assert "memory" in rows.loc["0001", "reason"]
+    others = rows.drop(index=["0000", "0001"])
+    assert len(others) == 5  # the references, and three that the sampler proposed
+    diverged = others[others["status"] == "failed"]
+    assert all(reason.split(":")[0] in ("Diverged", "AuditorError", "ValueError")
+               for reason in diverged["reason"])  # fmt: skip
+    runs = (tmp_path / "log").read_text().split()
+    assert runs.count("0000") == DEATHS + 1
+    assert {name: runs.count(name) for name in set(runs) - {"0000"}} == dict.fromkeys(
+        ["0001", "0002", "0003", "0004"], 1
+    )
+
+
+@pytest.mark.slow
+def test_a_gpu_that_is_not_there_is_one_line(tmp_path):
+    spec = tmp_path / "broken.yaml"
+    spec.write_text(yaml.safe_dump(SPEC | {"gpus_per_trial": 64}))
+    said = study(tmp_path, "run", str(spec))
+    assert said.returncode == 2
+    (line,) = [line for line in said.stderr.splitlines() if line.startswith("sgu-study: ")]
+    assert "gpus_per_trial = 64" in line
+    assert "no node has more than" in line
+    assert not (tmp_path / "cache").exists()  # nothing was trained
+
+
+@pytest.mark.slow
+def test_a_second_driver_is_refused(tmp_path):
+    """It is told of the first one, whose death frees the study."""
+    spec, changes = tmp_path / "broken.yaml", ["--set", "trials=40"]
+    spec.write_text(yaml.safe_dump(SPEC))
+    first = subprocess.Popen(
+        [sys.executable, "-m", "tune", "run", str(spec), *changes, "--results", str(tmp_path)],
+        cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert first.stdout is not None
+        assert first.stdout.readline().startswith("Ray is up")
+        said = study(tmp_path, "resume", "broken")
+        assert said.returncode == 2
+        assert f"process {first.pid} on " in said.stderr
+        assert "is at work on it" in said.stderr
+    finally:
+        first.kill()
+        first.wait()
+    assert holder(Folder.at(tmp_path / "broken")) is None
