@@ -19,6 +19,7 @@ from ray.tune.search import Searcher
 
 from sgu.rows import Row
 from tune.cell_search import NUMBER, CellSearch
+from tune.journal import Journal
 from tune.proposals import Proposal, known
 from tune.spec import Spec
 
@@ -113,14 +114,14 @@ class StudySearch(RunSearch):
         self.phase = spec.phase
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         journal = Path(folder) / JOURNAL
-        before = _handed_out(journal)
-        journal.unlink(missing_ok=True)
-        storage = JournalStorage(JournalFileBackend(str(journal)))
+        before, backend = _handed_out(journal), Journal(journal)
+        storage = JournalStorage(backend)
         self.cells = {}
         for cell in spec.cells:
             there = known(cell.name, rows, spec.runs(), spec.phase)
             lost = before.get(cell.name, {})
             self.cells[cell.name] = CellSearch(spec, cell, storage, there, lost, references)
+        backend.publish()
 
     def proposed(self) -> Proposal | None:
         cell = min(self.cells.values(), key=CellSearch.share)
