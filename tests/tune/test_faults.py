@@ -10,6 +10,7 @@ import json
 import math
 import os
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -23,7 +24,6 @@ from typing import Any
 
 import optuna
 import pandas as pd
-import psutil
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -121,19 +121,22 @@ class Siege:
         return (self.folder / "spec.yaml").exists()
 
     def kill(self, what: str) -> None:
-        """At a random moment, once trials have begun under this driver."""
-        self.wait_for(self.trial_workers, "a trial")
+        """At a random moment after a trial under this driver has left a checkpoint."""
+        self.wait_for(lambda: self.under_way() and self.checkpoints(), "a trial")
         time.sleep(self.drawn.uniform(0, 3))
         {"worker": self._worker, "node": self._node, "driver": self._driver}[what]()
         self.killed.append(what)
 
-    def trial_workers(self) -> list[psutil.Process]:
-        """Processes in which trials run; all are descendants of this one."""
-        return [each for each in psutil.Process().children(recursive=True) if _runs_a_trial(each)]
+    def under_way(self) -> list[int]:
+        """Processes in which trials run."""
+        last = {line["pid"]: line["what"] for line in self.witnessed()}
+        return [pid for pid, what in last.items() if what == "began" and _alive(pid)]
+
+    def checkpoints(self) -> list[Path]:
+        return list((self.folder / "artifacts" / "checkpoints").glob("[!_]*"))
 
     def _worker(self) -> None:
-        found = self.wait_for(self.trial_workers, "a trial")
-        self.drawn.choice(found).kill()
+        os.kill(self.drawn.choice(self.wait_for(self.under_way, "a trial")), signal.SIGKILL)
 
     def _node(self) -> None:
         node = self.workers.pop(self.drawn.randrange(len(self.workers)))
@@ -145,7 +148,7 @@ class Siege:
         self.driver.wait()
         self.start()
 
-    def wait_for(self, found: Any, what: str, limit: float = 120) -> Any:
+    def wait_for(self, found: Any, what: str, limit: float = 240) -> Any:
         end = time.monotonic() + limit
         while not (value := found()):
             assert self.driver.poll() is None, f"the driver ended: {self.said()}"
@@ -154,21 +157,23 @@ class Siege:
         return value
 
     def finish(self) -> None:
-        assert self.driver.wait(300) == 0, self.said()
+        assert self.driver.wait(400) == 0, self.said()
         self.watcher.over.set()
         self.watcher.join()
 
     def said(self) -> str:
         return (self.results / "driver.log").read_text()[-3000:]
 
-    def witnessed(self) -> pd.DataFrame:
-        return pd.DataFrame([json.loads(line) for line in self.log.read_text().splitlines()])
+    def witnessed(self) -> list[dict[str, Any]]:
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        return [json.loads(line) for line in lines]
 
 
-def _runs_a_trial(process: psutil.Process) -> bool:
+def _alive(pid: int) -> bool:
+    """Whether a process is there, and not only its entry."""
     try:
-        return "".join(process.cmdline()[:1]).startswith("ray::ImplicitFunc")
-    except psutil.Error:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
@@ -183,7 +188,7 @@ def report_of(siege: Siege, trials: int) -> dict[str, Any]:
         rows, epochs = load_study(siege.folder), load_epochs(siege.folder)
     final = {key_of(row): row for row in rows.to_dict("records")}
     written = {key_of(row): siege.watcher.times[name] for name, row in siege.watcher.rows.items()}
-    log = siege.witnessed()
+    log = pd.DataFrame(siege.witnessed())
     began, ended = (log[log["what"] == what] for what in ("began", "ended"))
     storage = JournalStorage(JournalFileBackend(str(siege.folder / "optuna.journal")))
     told = [
@@ -216,7 +221,7 @@ def report_of(siege: Siege, trials: int) -> dict[str, Any]:
         "zombies": told.count("RUNNING"),
         "unreadable": [*siege.watcher.unreadable, *(str(p) for p in files if not _readable(p))],
         "epochs missing": trials + 2 - int((epochs.groupby("trial_id").size() == EPOCHS).sum()),
-        "checkpoints left": len(list((siege.folder / "artifacts").rglob("*.safetensors"))),
+        "checkpoints left": len(siege.checkpoints()),
     }
 
 
