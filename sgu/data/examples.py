@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,8 @@ class Examples:
     """Labelled examples. inputs: images, uint8 (N, C, H, W), or tokens, int32 (N, L), 0 is padding;
     targets: int64 (N,).
 
-    file: where the inputs lie, if they are mapped from disk. A mapped set is pickled as its path.
+    file: where the inputs lie, if they are mapped from disk. A mapped set is pickled as its path,
+    another as arrays: processes that Ray hands it to all read the one copy in its store.
     """
 
     inputs: Tensor
@@ -66,7 +68,7 @@ class Examples:
     def __reduce__(self) -> tuple[Any, ...]:
         if self.file is not None:
             return Examples.mapped, (self.file, self.targets)
-        return Examples, (self.inputs, self.targets)
+        return _over, (self.inputs.cpu().numpy(), self.targets.cpu().numpy())
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -107,6 +109,13 @@ class Examples:
         dtype = np.uint8 if self.inputs.dtype == torch.uint8 else np.int32
         taken = store(f"{file.parent.name} {digest}", shape, dtype, fill)
         return Examples.mapped(taken, self.targets[indices])
+
+
+def _over(inputs: np.ndarray, targets: np.ndarray) -> Examples:
+    """Examples where the arrays lie, which may be memory that cannot be written to."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return Examples(torch.from_numpy(inputs), torch.from_numpy(targets))
 
 
 def _moved(tensor: Tensor, rows: Tensor, device: torch.device) -> Tensor:
