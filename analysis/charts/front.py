@@ -29,7 +29,7 @@ from analysis.charts.marks import (
 )
 from analysis.pareto import OBJECTIVES, hypervolume, pareto_front
 from analysis.schema import METRICS
-from analysis.settings import cells
+from analysis.settings import cells, null_band
 from analysis.summary import controls, counts_line
 from analysis.volumes import front_intervals
 
@@ -60,12 +60,15 @@ def front_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> 
     return finish(alt.concat(*named, columns=1), title, front_note(frame, objectives))
 
 
-def front_note(frame: pd.DataFrame, objectives: Sequence[str]) -> str:
-    """How many trials a front rests on, and what is drawn how."""
+def front_note(frame: pd.DataFrame, objectives: Sequence[str]) -> list[str]:
+    """How many trials a front rests on, and what is drawn how, in two lines."""
     by = ["cell"] if len(cells(frame)) > 1 else []
     rings = f"{len(pareto_front(frame, objectives, by=by))} on the front (rings)"
     volume = "" if by else f", hypervolume {hypervolume(frame, objectives):.4g}"
-    return f"{counts_line(frame)}; {rings}{volume}"
+    seeds = "dashed: of one seed; bars: 90 % interval over several"
+    models = max((band.models for band in null_band(frame).values()), default=0)
+    shade = f"; shaded: null band of {models} retrained models" if models else ""
+    return [f"{counts_line(frame)}; {rings}{volume}", f"{seeds}{shade}"]
 
 
 def plane(

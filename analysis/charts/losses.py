@@ -43,8 +43,10 @@ def losses_chart(
     return finish(
         alt.concat(*panels, columns=columns, spacing=26).resolve_scale(x="shared", y="shared"),
         "Losses of forget against test",
-        "forget solid, test dashed: where a model has forgotten, the two lie on each other; "
-        "one seed, logarithmic, the outermost bins hold what lies beyond",
+        [
+            "forget solid, test dashed: where a model has forgotten, the two lie on each other",
+            "one seed; logarithmic; the outermost bins hold what lies beyond",
+        ],
     )
 
 

@@ -96,7 +96,7 @@ def number_format(name: str) -> dict[str, Any]:
     """Axis labels carry no per cent sign: the title has it."""
     if name in METRICS and unit(name) == "%":
         return {"labelExpr": "format(100 * datum.value, '~g')"}
-    return {"format": "~g"}
+    return {"format": ",~f"}
 
 
 def log_axis(values: pd.Series, name: str) -> Any:
@@ -247,7 +247,7 @@ LOOK = alt.Config(
 )  # fmt: skip
 
 
-def finish(chart: Any, title: str, subtitle: str) -> Any:
+def finish(chart: Any, title: str, subtitle: str | list[str]) -> Any:
     """The heading and the look of every figure."""
     heading = alt.TitleParams(title, subtitle=subtitle, anchor="start", frame="group", offset=14)
     return chart.properties(title=heading, background="white", config=LOOK)

@@ -53,7 +53,9 @@ def figure(name: str, chart: Chart) -> dict[str, Any]:
     title = spec.pop("title")
     spec.pop("$schema")
     spec["datasets"] = {key: json.loads(text) for key, text in spec["datasets"].items()}
-    return {"name": name, "title": title["text"], "note": title["subtitle"], "spec": _json(spec)}
+    note = title["subtitle"]
+    note = note if isinstance(note, str) else "; ".join(note)
+    return {"name": name, "title": title["text"], "note": note, "spec": _json(spec)}
 
 
 def _json(value: Any) -> Markup:

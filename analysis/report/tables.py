@@ -125,9 +125,10 @@ def _configuration(row: Mapping[Hashable, Any]) -> str:
 
 def provenance(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Each field's different values with the number of rows; more than one is worth a look."""
-    fields = []
+    own = frame["original_digest"].where(frame["method"] != "retrain")  # each of those is another
+    rows, fields = frame.assign(original_digest=own), []
     for name in PROVENANCE:
-        found = frame[name].dropna().astype(str).value_counts()
+        found = rows[name].dropna().astype(str).value_counts()
         values = [{"text": text, "rows": int(number)} for text, number in found.items()]
         fields.append({"name": name, "values": values, "mixed": len(values) > 1})
     return fields

@@ -60,7 +60,9 @@ class TestFront:
         assert len(drawn(spec, spec["layer"][4])) == len(pareto_front(frame))
         names = [row["name"] for row in drawn(spec, spec["layer"][7])]
         assert names == ["original", "retrain", "sg, alpha 0"]
-        assert "45 complete trials, 1 failed, 1 pruned" in spec["title"]["subtitle"]
+        counted, drawn_how = spec["title"]["subtitle"]
+        assert "45 complete trials, 1 failed, 1 pruned" in counted
+        assert "shaded: null band of 3 retrained models" in drawn_how
 
     def test_the_shades_are_the_null_band(self, frame):
         spec = front_chart(frame).to_dict()

@@ -35,7 +35,7 @@ def test_the_libraries_are_there_once(text):
 def test_specifications_are_whole(text):
     names = re.findall(r'data-name="(\w+)"', text)
     specs = re.findall(r'<script type="application/json">(.*?)</script>', text, re.DOTALL)
-    assert names == ["hypervolume", "linked", "losses", "alpha", "split", "epochs"]
+    assert names == ["linked", "losses", "alpha", "split", "epochs", "hypervolume"]
     for spec in specs:
         assert {"datasets", "config"} <= set(json.loads(spec))
 

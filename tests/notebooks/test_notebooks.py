@@ -1,4 +1,4 @@
-"""Every notebook runs from top to bottom; the first makes the small study that all of them read."""
+"""Every notebook runs from top to bottom; the first makes the small study that the others read."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ SMALL = [
     "oracles=1",
     "trials=2",
 ]
+SMALL_SWEEP = ["name=sweep", "experiment.epochs=1", "experiment.pretrain_epochs=1"]
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,9 @@ def test_notebook_runs_and_defines_no_functions(path: Path, results: Path) -> No
     )
     assert not any(cell.outputs for cell in code), "is committed without outputs"
     (parameters,) = [cell for cell in code if "parameters" in cell.metadata.get("tags", [])]
-    parameters.source += f"\nRESULTS = Path({str(results)!r})\nCHANGES = {SMALL!r}"
+    small = SMALL_SWEEP if "SWEEPS" in parameters.source else SMALL
+    parameters.source += f"\nRESULTS = Path({str(results)!r})\nCHANGES = {small!r}"
+    parameters.source += "\nSWEEPS = {'subset': (200, 300)}"
     resources = {"metadata": {"path": str(path.parent)}}
-    NotebookClient(notebook, timeout=240, resources=resources).execute()
+    NotebookClient(notebook, timeout=600, resources=resources).execute()
     assert "vega" in "".join(str(cell.outputs) for cell in code), "a chart is shown"
