@@ -16,6 +16,7 @@ import time
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pandas as pd
@@ -138,7 +139,7 @@ def overhead(runs: int, seconds: float, processes: int) -> None:
 @contextmanager
 def cluster(nodes: int):
     """The address of a simulated cluster: a head without CPUs, and nodes of 2."""
-    small = {"object_store_memory": 80 * 1024**2}
+    small: dict[str, Any] = {"object_store_memory": 80 * 2**20, "include_dashboard": False}
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **small})
     try:
         for _ in range(nodes):

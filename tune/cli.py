@@ -50,7 +50,7 @@ def ending_well() -> Iterator[None]:
         try:
             yield
         except KeyboardInterrupt:
-            raise Interrupted("stopped: `sgu-study resume NAME` goes on") from None
+            raise Interrupted("stopped: the same command goes on where it was") from None
 
 
 Results = Annotated[
