@@ -30,6 +30,7 @@ SPEC = {
     "search": {"alpha": {"low": 0.1, "high": 1.0}},
     "trials": 2,
     "slots": 2,
+    "oracles": 0,
 }
 
 
@@ -114,7 +115,7 @@ def test_a_submitted_study_runs_there_and_is_followed_here(head, tmp_path):
     assert any("study sent is complete" in line for line in log)
     assert last.endswith("SUCCEEDED")
     frame = load_study(tmp_path / "sent")
-    assert sorted(frame["control"]) == [False, False, True, True, True]
+    assert (~frame["control"].astype(bool)).sum() == 2
     version, dirty = code_version()
     assert set(frame["code_version"]) == {version}  # though the code went without its history
     assert set(frame["code_dirty"]) == {dirty}
