@@ -12,6 +12,7 @@ import typer
 from sgu.auditor import AuditorError
 from sgu.cli.shared import one_line_errors
 from sgu.data.sources import DataError
+from tune import auditing
 from tune.dashboards import dashboards
 from tune.home import Home, rows_of, stored_spec
 from tune.lock import Held, holder
@@ -166,6 +167,11 @@ def submit(
     """Run a study as a job of a Ray cluster; the code goes along. See cluster.yaml."""
     with ending_well():
         submit_study(load_spec(spec, change or ()), address, results, say, wait)
+
+
+app.command("audit", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
+    auditing.command
+)
 
 
 def main() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,3 +98,18 @@ def test_what_the_function_raises_is_raised_as_it_is_and_the_rest_stops(tmp_path
 @pytest.mark.parametrize("cpus", [1, 2])
 def test_a_task_has_as_many_threads_as_processors(cpus: int):
     assert list(on_ray(cpus)(lambda _: torch.get_num_threads(), [0])) == [cpus]
+
+
+def test_an_audit_on_ray_finds_what_one_in_a_loop_finds(tmp_path: Path):
+    """Its words go through: the same rows, but for where and when they were made."""
+    words = ["--subset", "400", "--pretrain-epochs", "1", "--set", "epochs=1", "--oracles", "2"]
+    words += ["--shadows", "0", "--threads", "1", "--json", "--jobs", "1"]
+    said = []
+    for name, command in (("ray", ["-m", "tune", "audit", "--"]), ("loop", ["-m", "sgu", "audit"])):
+        places = ["--cache", str(tmp_path / name), "--out", str(tmp_path / name / "out")]
+        done = subprocess.run(
+            [sys.executable, *command, *words, *places], capture_output=True, text=True, check=True
+        )
+        said.append(json.loads(done.stdout)["rows"])
+    assert said[0] == said[1]
+    assert {row["model"] for row in said[0]} == {"original", "finetune", "sg", "retrained"}
