@@ -50,29 +50,24 @@ def audit(
 
     unlearned_by: how models were unlearned of which that is known, for U-LiRA and KLoM; those that
     are not among `models` are unlearned here. oracle_count: retrained models for the bands, none:
-    no bands; shadow_count: 0, or even and >= 4; run: as of `ensemble`. What diverges is said and
-    noted, and what needs it left out. Raises ValueError where a model given has.
+    no bands; shadow_count: 0, or even and >= 4; device: None takes a GPU where there is one, where
+    each network is trained; run: as of `ensemble`. What diverges is said and noted, and what needs
+    it left out. Raises ValueError where a model given has.
     """
-    if oracle_count == 1 or oracle_count < 0:
-        raise ValueError(f"oracles = {oracle_count}: must be 0, or >= 2 for a spread")
-    if shadow_count and (shadow_count < 4 or shadow_count % 2):
-        raise ValueError(f"shadows = {shadow_count}: must be 0, or even and >= 4")
-    known, notes = dict(unlearned_by or {}), Notes(say)
+    _check(oracle_count, shadow_count)
+    known, notes, ours = dict(unlearned_by or {}), Notes(say), device or default_device()
     for name in models:
         if name not in known:
             notes.add(f"{name}: U-LiRA and KLoM left out", "how it was unlearned is not known")
     say("training the original and the retrained model, or loading them")
-    made = [
-        recipe(kind, experiment.model, world, experiment.seed, experiment.pretrain_epochs)
-        for kind in KINDS
-    ]
-    original, retrained = run(partial(_trained, world=world, cache=cache, device=device), made)
+    original, retrained = _references(experiment, world, cache, device, run)
     here = {name: own for name, own in known.items() if name not in models}
     if here:
         say(f"unlearning by {' and '.join(here)}")
-    made_here = run(partial(_unlearned, world=world, original=original), list(here.values()))
-    everyone = dict(models) | dict(zip(here, made_here, strict=True))
-    everyone = {"original": original} | everyone | {"retrained": retrained}
+    work = partial(_unlearned, world=world, original=original, device=device)
+    made = (model.to(ours) for model in run(work, list(here.values())))
+    everyone = dict(models) | dict(zip(here, made, strict=True))
+    everyone = {"original": original.to(ours)} | everyone | {"retrained": retrained.to(ours)}
     answers = {name: _answers(name, model, world) for name, model in everyone.items()}
     trainer = Trainer(world, cache, device, run, notes)
     networks = trainer.networks(experiment, oracle_count, shadow_count, known)
@@ -85,12 +80,29 @@ def audit(
     return Audit(models=found, seeds=networks.seeds, notes=notes.lines)
 
 
+def _check(oracle_count: int, shadow_count: int) -> None:
+    if oracle_count == 1 or oracle_count < 0:
+        raise ValueError(f"oracles = {oracle_count}: must be 0, or >= 2 for a spread")
+    if shadow_count and (shadow_count < 4 or shadow_count % 2):
+        raise ValueError(f"shadows = {shadow_count}: must be 0, or even and >= 4")
+
+
+def _references(
+    own: Experiment, world: World, cache: Path, device: torch.device | None, run: Run
+) -> list[nn.Module]:
+    """The original and the retrained model, on the CPU."""
+    made = [recipe(kind, own.model, world, own.seed, own.pretrain_epochs) for kind in KINDS]
+    return list(run(partial(_trained, world=world, cache=cache, device=device), made))
+
+
 def _trained(made: Recipe, world: World, cache: Path, device: torch.device | None) -> nn.Module:
-    return reference(made, world, cache, device or default_device()).model
+    return reference(made, world, cache, device or default_device()).model.cpu()
 
 
-def _unlearned(own: Experiment, world: World, original: nn.Module) -> nn.Module:
-    return unlearn(own, world, original).model
+def _unlearned(
+    own: Experiment, world: World, original: nn.Module, device: torch.device | None
+) -> nn.Module:
+    return unlearn(own, world, original.to(device or default_device())).model.cpu()
 
 
 def _answers(name: str, model: nn.Module, world: World) -> Logits:

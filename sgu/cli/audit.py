@@ -103,5 +103,5 @@ def _words(context: typer.Context) -> str:
 
 
 def _jobs() -> int:
-    """Two processes of one thread trained NN % faster than one of two: small networks."""
+    """On a CPU one process a core: threads of networks this small wait for one another."""
     return 1 if default_device().type == "cuda" else os.cpu_count() or 1
