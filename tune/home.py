@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pandas as pd
 import yaml
-from pyarrow.fs import LocalFileSystem, copy_files
 
 from analysis import load_study
 from analysis.schema import TRIALS
@@ -113,12 +112,8 @@ def rows_of(address: str | Path) -> pd.DataFrame:
         if trials.local:
             return load_study(address)
         with tempfile.TemporaryDirectory() as copy:
-            copy_files(
-                trials.path,
-                f"{copy}/trials",
-                source_filesystem=trials.filesystem,
-                destination_filesystem=LocalFileSystem(),
-            )
+            for name in trials.names():
+                Folder.at(copy).inside("trials").put(name, trials.get(name) or b"")
             return load_study(copy)
     except FileNotFoundError:
         return pd.DataFrame(columns=TRIALS.names)

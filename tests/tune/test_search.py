@@ -12,6 +12,7 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
+from ray.tune.search import Searcher
 
 from analysis.schema import METRICS, TRIALS
 from sgu.experiment import Experiment
@@ -216,3 +217,100 @@ def test_a_failed_trial_has_had_its_turn(store, trial_row):
     (standing,) = standings(spec_of(), rows_of(store.folder))
     assert (standing.done, standing.runs_left, standing.share) == (2, 4, 2 / 6)
     assert standings(spec_of(trials=2), rows_of(store.folder))[0].finished
+
+
+def test_cells_take_turns_by_what_is_left_of_their_budgets(store):
+    methods = ["sg", "finetune"]
+    search = search_on(store, methods=methods, search={"lr": [0.1, 0.2]}, trials=3)
+    cells = []
+    while isinstance(proposal := search.suggest(str(len(cells))), dict):
+        cells.append(proposal["cell"])
+    assert proposal == Searcher.FINISHED
+    assert cells == ["embedded/sg", "embedded/finetune"] * 3
+
+
+def test_a_budget_of_seconds_ends_when_they_are_spent(store, trial_row):
+    """Those of rows count, too, so a resumed study has no more of them; controls do not count."""
+    budget = {"trials": None, "seconds": 10.0}
+    store.trial(trial_row("0000", {"control": True, "wall_seconds": 99.0}, method="finetune"))
+    store.trial(trial_row("0002", {"wall_seconds": 4.0}))
+    search = search_on(store, **budget)
+    for key in ("a", "b"):
+        proposal = search.suggest(key)
+        assert not proposal["control"]
+        finish(search, store, trial_row, key, proposal, wall_seconds=4.0)
+    assert search.suggest("c") == Searcher.FINISHED
+    (standing,) = standings(spec_of(**budget), rows_of(store.folder))
+    assert (standing.seconds, standing.share, standing.runs_left) == (12.0, 1.0, None)
+
+
+def test_a_sampler_sees_the_mean_over_all_seeds(store, trial_row):
+    search = search_on(store, seeds=2)
+    runs = {key: search.suggest(key) for key in "abc"}
+    assert [runs[key]["trial_id"] for key in "abc"] == ["0002", "0002", "0003"]
+    assert [runs[key]["settings"]["seed"] for key in "abc"] == [0, 1, 0]
+    assert chosen(runs["a"]) == chosen(runs["b"])
+    finish(search, store, trial_row, "b", runs["b"], val_error=0.2)
+    assert journal(store)[0].state == TrialState.RUNNING
+    finish(search, store, trial_row, "a", runs["a"], val_error=0.4)
+    assert journal(store)[0].values == [pytest.approx(0.3), 0.5]
+    search_on(store, seeds=2)  # the rows say the same
+    assert journal(store)[0].values == [pytest.approx(0.3), 0.5]
+
+
+def test_after_a_seed_that_failed_the_others_are_not_run(store, trial_row):
+    search = search_on(store, seeds=3)
+    first = search.suggest("a")
+    finish(search, store, trial_row, "a", first, failure="Diverged: loss is nan")
+    assert journal(store)[0].state == TrialState.FAIL
+    assert search.suggest("b")["trial_id"] != first["trial_id"]
+
+
+def test_a_trial_cut_off_between_its_seeds_goes_on_with_the_rest(store, trial_row):
+    before = search_on(store, seeds=2)
+    runs = {key: before.suggest(key) for key in "ab"}
+    finish(before, store, trial_row, "a", runs["a"])
+    after = search_on(store, seeds=2)
+    again = after.suggest("c")
+    assert {name: again[name] for name in ("trial_id", "seed", "settings")} == {
+        name: runs["b"][name] for name in ("trial_id", "seed", "settings")
+    }
+    finish(after, store, trial_row, "c", again)
+    assert [trial.state.name for trial in journal(store)] == ["COMPLETE"]
+
+
+def test_a_run_that_the_scheduler_stopped_is_told_as_pruned(store):
+    search = search_on(store)
+    search.suggest("a")
+    search.on_trial_complete("a", {"epoch/epoch": 0, "epoch/val_error": 0.9})
+    assert [trial.state.name for trial in journal(store)] == ["PRUNED"]
+
+
+def test_constraints_are_told_and_replayed(store, trial_row):
+    """From the reference's value, mean against mean: .5 there, .56 on average here."""
+    bounds = {"val_error": {"at_most": 0.02, "above": "retrain"}, "seconds": {"at_most": 60}}
+    search = search_on(store, constraints=bounds, seeds=2)
+    for key, error in (("a", 0.5), ("b", 0.62)):
+        finish(search, store, trial_row, key, search.suggest(key), val_error=error, seconds=20.0)
+    expected = {"val_error": pytest.approx(0.04), "seconds": pytest.approx(-40.0)}
+    assert journal(store)[0].constraints == expected
+    search_on(store, constraints=bounds, seeds=2)
+    assert journal(store)[0].constraints == expected
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "nsga3", "gp", "qmc", "random"])
+def test_every_sampler_learns_from_three_objectives_under_a_constraint(store, sampler):
+    search = search_on(
+        store,
+        sampler=sampler,
+        trials=6,
+        search={"alpha": {"low": 0.1, "high": 4.0, "log": True}, "solve_every": [4, 8]},
+        objectives=["val_error", "val_mia_advantage", "seconds"],
+        constraints={"val_error": {"at_most": 0.6}},
+    )
+    for key in range(6):
+        alpha = search.suggest(str(key))["settings"]["alpha"]
+        values = {"val_error": alpha / 4, "val_mia_advantage": 1 / (1 + alpha), "seconds": alpha}
+        search.on_trial_complete(str(key), {f"row/{name}": v for name, v in values.items()})
+    assert [trial.state.name for trial in journal(store)] == ["COMPLETE"] * 6
+    assert search.suggest("last") == Searcher.FINISHED

@@ -26,7 +26,7 @@ def load(tmp_path: Path, content: Any) -> Spec:
 def test_the_studies_that_are_shipped_load(path):
     spec = load_spec(path)
     assert spec.name == path.stem
-    assert spec.search
+    assert all(cell.space for cell in spec.cells)
 
 
 def test_what_is_left_out_has_its_default(tmp_path):
