@@ -50,6 +50,7 @@ def lines(spec: Spec, home: Home, probe: bool) -> Iterator[str]:
     folder, cache = home.files, home.cache.path
     at_a_time, ground = slots_here(spec), grounds(_bases(spec), spec.runs(), cache, print)
     yield f"study {spec.name}: {_count(len(spec.cells), 'cell')}, {_seeds(spec)}, {spec.sampler}"
+    yield f"objectives: {', '.join(spec.objectives)}"
     for cell in spec.cells:
         controls = " and ".join(_control(cell, each) for each in cell.controls())
         yield (
@@ -62,10 +63,10 @@ def lines(spec: Spec, home: Home, probe: bool) -> Iterator[str]:
         for network in networks(each.base, each.world, spec.oracles, spec.shadows)
     ]
     left = [(each, network) for each, network in made if not network.is_in(cache)]
+    shadowed = f", {spec.shadows} shadow models" if spec.shadows else ""
     yield (
-        f"networks: {len(made)} (for each data set and seed: original, retrained, "
-        f"{_count(spec.oracles, 'oracle')}, {_count(spec.shadows, 'shadow model')}); "
-        f"{len(made) - len(left)} of them in the cache"
+        f"networks: {len(made)}; of each data set and seed an original, {1 + spec.oracles} "
+        f"retrained{shadowed}; {len(made) - len(left)} of them in the cache"
     )
     yield f"storage: {folder.shown}, writable{_space(folder)}"
     yield f"at a time: {_count(at_a_time, 'trial')} on this machine"

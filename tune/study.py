@@ -50,7 +50,9 @@ Results = str | Path
 """The folder that holds the studies, or an address such as s3://bucket/folder."""
 
 
-def run(spec: Spec, results: Results, address: str | None, say: Say, fresh: bool = False) -> str:
+def run(
+    spec: Spec, results: Results, address: str | None, say: Say, fresh: bool = False
+) -> Results:
     """Run a study in results/<name>, or go on with it where it is there already.
 
     Its budget and resources may have changed since; raises SpecError where anything else has.
@@ -71,7 +73,7 @@ def run(spec: Spec, results: Results, address: str | None, say: Say, fresh: bool
             home.files.clear(but=lock.NAME)
         home.keep(spec)
         _search(spec, home, ground, address, say)
-    return home.address
+    return home.here if home.files.local else home.address
 
 
 def resume(name: str, results: Results, address: str | None, say: Say) -> None:
