@@ -1,8 +1,12 @@
 """What is written comes back; what cannot be used is named; of a resumed trial one row is left."""
 
+import warnings
+
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow.fs import FileSystem, LocalFileSystem, SubTreeFileSystem
 
 from analysis import load_epochs, load_study
 from analysis.schema import EPOCHS, TRIALS
@@ -110,3 +114,71 @@ def test_only_unusable_files_say_so(tmp_path, synthetic):
         pytest.raises(FileNotFoundError, match=r"no readable trials .* 6 file\(s\)"),
     ):
         load_study(tmp_path)
+
+
+def test_several_studies_are_read_as_one(study, tmp_path, synthetic):
+    rows = [synthetic.trial(name, study="other") for name in "ba"]
+    synthetic.write_rows(tmp_path / "other" / "trials", "p.parquet", rows, TRIALS)
+    frame = load_study([study, str(tmp_path / "other")])
+    assert len(frame) == len(synthetic.study_rows()) + 2
+    assert list(frame["study"].unique()) == ["demo", "other"]
+    assert list(frame["trial_id"][-2:]) == ["a", "b"]
+
+
+def test_two_studies_of_one_name_are_not_mixed(study, tmp_path, synthetic):
+    synthetic.write_rows(tmp_path / "p" / "trials", "p.parquet", [synthetic.trial("a")], TRIALS)
+    with pytest.raises(ValueError, match=r"both .*demo and .*p hold a study 'demo'"):
+        load_study([study, tmp_path / "p"])
+
+
+def test_an_address_or_a_filesystem_is_read_like_a_folder(study):
+    expected = load_study(study)
+    assert load_study(f"file://{study}").equals(expected)
+    inside = SubTreeFileSystem(str(study.parent), LocalFileSystem())
+    assert load_study("demo", inside).equals(expected)
+
+
+def test_a_store_in_memory_is_read(study):
+    store, _ = FileSystem.from_uri("mock:///")
+    store.create_dir("bucket/demo/trials")
+    for file in (study / "trials").iterdir():
+        with store.open_output_stream(f"bucket/demo/trials/{file.name}") as to:
+            to.write(file.read_bytes())
+    assert load_study("bucket/demo", store).equals(load_study(study))
+
+
+def test_version_2_gets_its_cells_and_phase(tmp_path, synthetic, recwarn):
+    schema = pa.schema([field for field in TRIALS if field.name not in ("cell", "phase")])
+    rows = [synthetic.trial(name, schema_version=2, method=name) for name in ("sg", "retrain")]
+    synthetic.write_rows(tmp_path / "trials", "a.parquet", rows, schema)
+    frame = load_study(tmp_path).set_index("trial_id")
+    assert dict(frame["cell"]) == {"sg": "digits/sg", "retrain": "digits"}
+    assert set(frame["phase"]) == {"search"}
+    assert set(frame["schema_version"]) == {3}
+    assert not recwarn.list
+
+
+def test_rows_come_in_the_order_of_their_key(tmp_path, synthetic):
+    generator = np.random.default_rng(0)
+    keys = [(cell, f"{n}", seed) for cell in ("b", "a") for n in (10, 9, 2) for seed in (1, 0)]
+    for part, at in enumerate(np.array_split(generator.permutation(len(keys)), 4)):
+        rows = [synthetic.trial(keys[i][1], cell=keys[i][0], seed=keys[i][2]) for i in at]
+        synthetic.write_rows(tmp_path / "trials", f"{part}.parquet", rows, TRIALS)
+    frame = load_study(tmp_path)
+    assert list(zip(frame["cell"], frame["trial_id"], frame["seed"], strict=True)) == sorted(keys)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_damaged_file_is_never_fatal(study, synthetic, seed):
+    """Bytes overwritten anywhere: the rows are as they were, or the file is named."""
+    generator = np.random.default_rng(seed)
+    rows = synthetic.study_rows()
+    damaged = synthetic.write_rows(study / "trials", "z.parquet", rows, TRIALS)
+    content = bytearray(damaged.read_bytes())
+    at = generator.integers(len(content) - 40)
+    content[at : at + 40] = generator.bytes(40)
+    damaged.write_bytes(content)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert len(load_study(study)) >= len(rows)
+    assert all("z.parquet is set aside: " in str(warning.message) for warning in caught)
