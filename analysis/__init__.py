@@ -19,12 +19,15 @@ from analysis.charts import (
 )
 from analysis.choose import Choice, choose
 from analysis.confirm import confirmed, mean_optimism
+from analysis.importances import importances
 from analysis.intervals import Interval, difference, mean_intervals
 from analysis.load import load_epochs, load_losses, load_study
 from analysis.pareto import hypervolume, knee, pareto_front
 from analysis.report import Study, read_study, write_report
+from analysis.scaling import against_retraining, power_laws, speed_up
 from analysis.schema import METRICS, SELECTABLE
 from analysis.seeds import configurations
+from analysis.sensitivity import alpha_ablation, effects
 from analysis.volumes import front_intervals, hypervolumes, method_differences
 
 __all__ = [
@@ -33,6 +36,8 @@ __all__ = [
     "Choice",
     "Interval",
     "Study",
+    "against_retraining",
+    "alpha_ablation",
     "alpha_chart",
     "anytime",
     "attainment",
@@ -42,12 +47,14 @@ __all__ = [
     "confirmed",
     "difference",
     "effect_chart",
+    "effects",
     "epochs_chart",
     "front_chart",
     "front_intervals",
     "hypervolume",
     "hypervolume_chart",
     "hypervolumes",
+    "importances",
     "knee",
     "linked_chart",
     "load_epochs",
@@ -60,9 +67,11 @@ __all__ = [
     "null_bands",
     "parallel_chart",
     "pareto_front",
+    "power_laws",
     "read_study",
     "save",
     "scaling_chart",
+    "speed_up",
     "split_chart",
     "verdicts",
     "write_report",

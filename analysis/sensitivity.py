@@ -1,0 +1,114 @@
+"""What a parameter does to each objective: effect curves, and the paper's ablation of alpha.
+
+An effect is a local mean: configurations are cut into bins of one parameter, and the mean of each
+bin has the interval of its configurations' differences. It is what the search has seen, over
+whatever the other parameters were there: a sampler that settles somewhere moves them together.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from analysis.intervals import mean_intervals, numbered, with_ends
+from analysis.pareto import OBJECTIVES, check_objectives, eligible, some
+from analysis.resample import LEVEL, Resampling
+from analysis.seeds import CONFIGURED
+
+PARAMETERS = ("alpha", "reg", "solve_every")
+PUBLISHED = (0.0, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
+"""Alphas of the paper (arXiv 2406.07687)."""
+
+
+def effects(
+    frame: pd.DataFrame,
+    objectives: Sequence[str] = OBJECTIVES,
+    parameters: Sequence[str] = PARAMETERS,
+    bins: int = 5,
+    level: float = LEVEL,
+) -> pd.DataFrame:
+    """Means of each objective over bins of each parameter, in each cell; configurations that play
+    (alpha > 0).
+
+    A parameter of at most `bins` different values has a bin a value, any other bins of equal
+    numbers. Columns: cell, parameter, least, middle (the median) and most of the bin's values,
+    metric, mean, low, high (NaN for one configuration), configurations.
+
+    Raises:
+        ValueError: as `pareto_front`; or no parameter varies.
+    """
+    check_objectives(objectives)
+    rows = some(eligible(frame, objectives), objectives)
+    played = rows[rows["alpha"] > 0]
+    parts = [
+        _effect(own, name, metric, bins, level)
+        for _, cell in played.groupby("cell")
+        for name in parameters
+        if (own := cell[cell[name].notna()])[name].nunique() > 1
+        for metric in objectives
+    ]
+    if not parts:
+        raise ValueError(f"none of {', '.join(parameters)} varies: search one of them")
+    return pd.concat(parts, ignore_index=True)
+
+
+def _effect(
+    rows: pd.DataFrame, parameter: str, metric: str, bins: int, level: float
+) -> pd.DataFrame:
+    rows = rows.reset_index(drop=True)
+    values = rows[parameter]
+    few = values.nunique() <= bins
+    cut = values if few else pd.qcut(values, bins, labels=False, duplicates="drop")
+    _, group = numbered(rows.assign(_bin=cut), ["_bin"])
+    edges = values.groupby(group).agg(["min", "median", "max"]).reset_index(drop=True)
+    edges.columns = pd.Index(["least", "middle", "most"])
+    drawn = Resampling(rows, unit=CONFIGURED).means(rows[metric], group)
+    edges.insert(0, "cell", rows["cell"].iloc[0])
+    edges.insert(1, "parameter", parameter)
+    found = with_ends(edges.assign(metric=metric), "mean", drawn, level)
+    return found.rename(columns={"seeds": "configurations"})
+
+
+def alpha_ablation(
+    frame: pd.DataFrame, metrics: Sequence[str] = OBJECTIVES, level: float = LEVEL
+) -> pd.DataFrame:
+    """Metrics against alpha with all other settings the same, over seeds: the paper's ablation.
+
+    Of the configurations of the game on each data set, the family that differs in alpha alone and
+    has the most alphas; alpha 0 is fine-tuning. Columns: dataset, alpha, published (in the
+    paper's grid), metric, mean, low, high, seeds.
+
+    Raises:
+        ValueError: no two alphas share their other settings.
+    """
+    rows = frame[(frame["status"] == "complete") & (frame["phase"] == "search")]
+    rows = rows[rows["method"].isin(["sg", "finetune"])].reset_index(drop=True)
+    rows["alpha"] = rows["alpha"].where(rows["method"] == "sg", 0.0)
+    parts = [_family(own) for _, own in rows.groupby("dataset")]
+    kept = pd.concat(parts) if parts else rows
+    if kept.groupby("dataset")["alpha"].nunique().max() < 2 or kept.empty:
+        raise ValueError(
+            "no two alphas share their other settings: run a study that searches alpha alone, "
+            "such as search: {alpha: [0.05, 0.1, 0.25, 0.5, 1, 2, 5]} with seeds"
+        )
+    found = mean_intervals(kept, metrics, ["dataset", "alpha"], level)
+    found.insert(2, "published", found["alpha"].isin(PUBLISHED))
+    return found
+
+
+def _family(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the game that share all settings but alpha and seed, and those without a game."""
+    games = rows[rows["alpha"] > 0]
+    if games.empty:
+        return rows[:0]
+    others = games["config"].map(_others)
+    alphas = games.groupby(others)["alpha"].nunique()
+    return pd.concat([rows[rows["alpha"] == 0], games[others == alphas.idxmax()]])
+
+
+def _others(config: str) -> str:
+    settings: dict[str, Any] = json.loads(config)
+    return json.dumps({k: v for k, v in settings.items() if k not in ("alpha", "seed")})

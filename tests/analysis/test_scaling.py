@@ -1,0 +1,100 @@
+"""Laws that are known are found; intervals of the exponent cover; speed-up by hand."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from analysis import against_retraining, power_laws, speed_up
+from analysis.scaling import sweep
+from analysis.schema import TRIALS
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+SIZES = (500, 1000, 2000, 4000)
+
+
+def as_frame(rows):
+    return pa.Table.from_pylist(rows, schema=TRIALS).to_pandas()
+
+
+def swept(synthetic, generator, noise=0.0, seeds=2):
+    """seconds = .002 n^1.1 by sg, .02 n^1.1 by retraining; the error falls as n^-.3."""
+    return [
+        synthetic.trial(
+            method, dataset=f"subset-{size}", method=method, seed=seed, phase="scaling",
+            train_examples=size, classes=10, audit_examples=800, forget_fraction=0.1, workers=2,
+            seconds=factor * size**1.1 * np.exp(noise * generator.normal()),
+            val_error=3 * size**-0.3,
+        )
+        for method, factor in (("sg", 0.002), ("retrain", 0.02))
+        for size in SIZES for seed in range(seeds)
+    ]  # fmt: skip
+
+
+def test_a_power_law_is_found(synthetic):
+    found = power_laws(as_frame(swept(synthetic, np.random.default_rng(0))))
+    laws = found.set_index(["method", "metric"])
+    assert laws.loc[("sg", "seconds"), "factor"] == pytest.approx(0.002)
+    assert laws.loc[("sg", "seconds"), "exponent"] == pytest.approx(1.1)
+    assert laws.loc[("retrain", "val_error"), "factor"] == pytest.approx(3)
+    assert laws.loc[("retrain", "val_error"), "exponent"] == pytest.approx(-0.3)
+    assert set(found["size"]) == {"train_examples"}
+    assert set(found["runs"]) == {8}
+    assert set(found["sizes"]) == {4}
+
+
+def test_the_exponents_interval_covers(synthetic):
+    generator, inside, rounds = np.random.default_rng(1), 0, 150
+    for _ in range(rounds):
+        rows = swept(synthetic, generator, noise=0.2)[:8]
+        (law,) = power_laws(as_frame(rows), ["seconds"]).to_dict("records")
+        inside += law["low"] <= 1.1 <= law["high"]
+    assert 0.83 <= inside / rounds <= 0.97
+
+
+def test_retraining_is_ten_times_dearer_at_every_size(synthetic):
+    found = against_retraining(as_frame(swept(synthetic, np.random.default_rng(2), 0.05, seeds=4)))
+    assert list(found["value"]) == list(SIZES)
+    assert set(found["method"]) == {"sg"}
+    assert list(found["ratio"]) == pytest.approx([0.1] * 4, rel=0.2)
+    assert (found["low"] < found["ratio"]).all()
+    assert (found["ratio"] < found["high"]).all()
+
+
+def test_speed_up_and_efficiency(synthetic):
+    """Eight runs of 10 s: one at a time 80 s; two at a time, of which one waits 2 s, 42 s."""
+    rows = []
+    for workers in (1, 2):
+        for run in range(8):
+            start = 10 * (run // workers) + (2 if workers == 2 and run > 5 else 0)
+            rows.append(synthetic.trial(
+                str(run), dataset=f"workers-{workers}", workers=workers, phase="scaling",
+                started=START + timedelta(seconds=start), wall_seconds=10.0, train_examples=4000,
+                classes=10, audit_examples=800, forget_fraction=0.1,
+            ))  # fmt: skip
+    found = speed_up(as_frame(rows))
+    assert list(found["seconds"]) == [80, 42]
+    assert list(found["runs"]) == [8, 8]
+    assert list(found["speed_up"]) == pytest.approx([1, 80 / 42])
+    assert list(found["efficiency"]) == pytest.approx([1, 40 / 42])
+    assert list(found["throughput"]) == pytest.approx([360, 8 * 3600 / 42])
+
+
+def test_a_sweep_is_of_the_size_that_differs_most(synthetic):
+    """Fewer classes mean fewer train examples, too."""
+    rows = [
+        synthetic.trial("a", dataset=f"classes-{n}", phase="scaling", classes=n,
+                        train_examples=400 * min(n, 5), audit_examples=800, forget_fraction=0.1,
+                        workers=2)
+        for n in (2, 5, 10)
+    ]  # fmt: skip
+    frame = as_frame(rows)
+    assert len(sweep(frame, "classes")) == 3
+    assert sweep(frame, "train_examples").empty
+
+
+def test_no_sweep_says_what_to_run(frame):
+    for asked in (power_laws, against_retraining, speed_up):
+        with pytest.raises(ValueError, match="sgu-study scaling"):
+            asked(frame)
