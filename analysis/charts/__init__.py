@@ -2,7 +2,7 @@
 
 from analysis.charts.confirm import confirm_chart
 from analysis.charts.curves import epochs_chart, hypervolume_chart
-from analysis.charts.effects import alpha_chart, effect_chart
+from analysis.charts.effects import alpha_chart, effect_chart, importance_chart
 from analysis.charts.front import front_chart, split_chart
 from analysis.charts.linked import linked_chart
 from analysis.charts.losses import losses_chart
@@ -17,6 +17,7 @@ __all__ = [
     "epochs_chart",
     "front_chart",
     "hypervolume_chart",
+    "importance_chart",
     "linked_chart",
     "losses_chart",
     "parallel_chart",

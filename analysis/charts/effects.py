@@ -9,6 +9,8 @@ import altair as alt
 import pandas as pd
 
 from analysis.charts.marks import (
+    BLUE,
+    INK,
     Chart,
     axis,
     band_shades,
@@ -17,16 +19,20 @@ from analysis.charts.marks import (
     finish,
     in_the_game,
     log_axis,
+    name_of,
     panel_title,
+    re_aimed,
     records,
     tooltip,
 )
+from analysis.importances import importances
 from analysis.pareto import OBJECTIVES
 from analysis.schema import METRICS
+from analysis.sensitivity import PARAMETERS, effects
 from analysis.settings import names_of, searched
 from analysis.summary import CONFIGURATION, shown_metrics
 
-LINES = "dashed: alpha 0; dotted: retrained; shaded: the null band"
+LINES = "line: mean over bins, 90 % interval; dashed: alpha 0; dotted: retrained; shaded: null band"
 ABLATION = ("test_acc", "forget_acc", "val_mia_acc", "seconds")
 
 
@@ -37,7 +43,7 @@ def effect_chart(
     return finish(
         alt.concat(*effect_panels(frame, objectives), columns=columns, spacing=26),
         "Effect of the settings",
-        f"n = {len(in_the_game(frame))} configurations; {LINES}",
+        [f"n = {len(in_the_game(frame))} configurations", LINES],
     )
 
 
@@ -49,7 +55,7 @@ def alpha_chart(
     return finish(
         alt.concat(*panels, columns=columns, spacing=26),
         "What alpha does",
-        f"n = {len(in_the_game(frame))} configurations of all other settings; {LINES}",
+        [f"n = {len(in_the_game(frame))} configurations of all other settings", LINES],
     )
 
 
@@ -66,29 +72,83 @@ def effect_panels(
     numbers = [name for name in names_of(table) if pd.api.types.is_numeric_dtype(table[name])]
     numbers = [name for name in numbers if settings is None or name in settings]
     known = rows.assign(**{name: table[name] for name in numbers})
+    curves = _curves(frame, metrics, [name for name in numbers if name in PARAMETERS])
+    places = {name: log_axis(known[name].dropna(), name) for name in numbers}
     return [
         alt.layer(
             *band_shades(frame, y=axis(metric, "y", short=True)),
             *control_rules(frame, metric),
-            _points(known, name, metric, metrics, conditions),
+            *_curve(curves, places[name], metric),
+            _points(known, places[name], metric, metrics, conditions),
         ).properties(width=225, height=150, title=panel_title(METRICS[metric].title))
         for metric in metrics
         for name in numbers
     ]
 
 
+def importance_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> Chart:
+    """The share of each setting in what each objective varies by.
+
+    Raises:
+        ValueError: as `importances`.
+    """
+    found = importances(frame, objectives)
+    n = found["configurations"].min()
+    base = alt.Chart(records(found, ["cell", "metric", "parameter", "importance"]))
+    share = alt.X("importance:Q", axis=alt.Axis(title="importance (share)", format=".0%"))
+    panels = [
+        base.transform_filter(alt.datum.cell == cell)
+        .transform_filter(alt.datum.metric == name)
+        .mark_bar(color=BLUE, opacity=0.75)
+        .encode(
+            x=share.scale(domain=[0, 1]),
+            y=alt.Y("parameter:N", sort="-x", title=None),
+            tooltip=["parameter:N", alt.Tooltip("importance:Q", format=".1%")],
+        )
+        .properties(width=300, height=alt.Step(20), title=panel_title(METRICS[name].title))
+        for cell in sorted(found["cell"].unique())
+        for name in objectives
+    ]
+    return finish(
+        alt.concat(*panels, columns=2, spacing=26),
+        "Which setting decides",
+        f"PED-ANOVA, in reaching the best tenth; n = {n} configurations",
+    )
+
+
+def _curves(frame: pd.DataFrame, metrics: Sequence[str], settings: Sequence[str]) -> pd.DataFrame:
+    """`effects` of the settings, as far as there are any of the game."""
+    if not settings or not (in_the_game(frame)["alpha"] > 0).any():
+        return pd.DataFrame(columns=["parameter", "metric"])
+    return effects(frame, metrics, settings)
+
+
+def _curve(curves: pd.DataFrame, x: Any, metric: str) -> list[alt.Chart]:
+    """The mean over bins of the setting along x, with its interval."""
+    setting = name_of(x)
+    own = curves[(curves["parameter"] == setting) & (curves["metric"] == metric)]
+    if own.empty:
+        return []
+    own = own.rename(columns={"middle": setting, "mean": metric})
+    base = alt.Chart(records(own, [setting, metric, "low", "high"]))
+    line = base.mark_line(color=INK, strokeWidth=1.5, opacity=0.7, tooltip=False)
+    bars = base.transform_filter("isValid(datum.low)").mark_rule(color=INK, opacity=0.5, clip=True)
+    y = axis(metric, "y", short=True)
+    return [line.encode(x=x, y=y), bars.encode(x=x, y=re_aimed(y, "low"), y2="high:Q")]
+
+
 def _points(
     rows: pd.DataFrame,
-    setting: str,
+    x: Any,
     objective: str,
     objectives: Sequence[str],
     conditions: Sequence[Any],
 ) -> alt.Chart:
-    columns = ["cell", "trial_id", "method", "seeds", *CONFIGURATION, setting]
+    columns = ["cell", "trial_id", "method", "seeds", *CONFIGURATION, name_of(x)]
     data = records(rows, [*columns, *shown_metrics(objectives)])
     points = alt.Chart(data).mark_circle(size=40, opacity=0.75)
     return points.encode(
-        x=log_axis(rows[setting].dropna(), setting),
+        x=x,
         y=axis(objective, "y", short=True),
         color=coloured_by_alpha(*conditions, legend=False),
         tooltip=tooltip(objectives),

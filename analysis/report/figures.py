@@ -14,20 +14,21 @@ from analysis import charts
 from analysis.charts.marks import Chart, in_the_game
 from analysis.pareto import candidates
 from analysis.report.study import Study
-from analysis.settings import cells, of_cell
+from analysis.settings import cells, of_cell, searched
 
 
 def of_the_cell(study: Study, cell: str, objectives: Sequence[str]) -> list[dict[str, Any]]:
     """The figures of one cell, in reading order."""
     frame = of_cell(study.frame, cell)
-    searched = len(in_the_game(frame)) > 0
     made: dict[str, Chart] = {"linked": charts.linked_chart(frame, objectives)}
     if study.losses is not None:
         made["losses"] = charts.losses_chart(study.losses, frame, objectives)
+    if len(searched(in_the_game(frame)).columns) and len(in_the_game(frame)) >= 4:
+        made["importance"] = charts.importance_chart(frame, objectives)
     if frame.loc[frame["cell"] == cell, "alpha"].gt(0).any():
         made["alpha"] = charts.alpha_chart(frame)
     made["split"] = charts.split_chart(frame)
-    if study.epochs is not None and searched:
+    if study.epochs is not None and len(in_the_game(frame)):
         made["epochs"] = charts.epochs_chart(study.epochs, frame, objectives)
     return [figure(name, chart) for name, chart in made.items()]
 

@@ -14,6 +14,7 @@ from analysis import (
     front_chart,
     hypervolume,
     hypervolume_chart,
+    importance_chart,
     linked_chart,
     load_epochs,
     load_losses,
@@ -28,6 +29,7 @@ from analysis.charts.effects import ABLATION
 from analysis.charts.marks import METHOD_COLOURS, METHOD_SHAPES
 from analysis.pareto import pareto_front
 from analysis.schema import METRICS
+from analysis.sensitivity import effects
 
 THREE = ("val_acc", "val_mia_advantage", "seconds")
 
@@ -160,7 +162,19 @@ def test_effects_have_a_panel_for_each_setting_and_objective(frame):
     """The fixture's configurations differ in alpha alone."""
     spec = effect_chart(frame, THREE).to_dict()
     assert len(spec["concat"]) == len(THREE)
-    assert "n = 36" in spec["title"]["subtitle"]
+    assert "n = 36" in spec["title"]["subtitle"][0]
+    curves = effects(frame, THREE, ["alpha"]).set_index(["metric", "middle"])["mean"]
+    for panel, name in zip(spec["concat"], THREE, strict=True):
+        (line,) = [layer for layer in panel["layer"] if layer["mark"]["type"] == "line"]
+        for row in drawn(spec, panel, line):
+            assert row[name] == pytest.approx(curves[name, row["alpha"]])
+
+
+def test_importances_are_the_shares_of_what_was_searched(frame):
+    spec = importance_chart(frame).to_dict()
+    rows = pd.DataFrame(drawn(spec, spec["concat"][0]))
+    assert rows.groupby("metric")["importance"].sum().tolist() == pytest.approx([1, 1])
+    assert set(rows["parameter"]) == {"alpha"}
 
 
 def test_the_ablation_has_a_panel_for_what_alpha_trades(frame):
