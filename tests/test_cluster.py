@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from tune.cli import app
 
 ROOT = Path(__file__).parents[1]
-LAUNCHED = ["cluster.yaml", "clusters/aws-gpu.yaml"]
+LAUNCHED = ["cluster.yaml", "tune/clusters/aws-gpu.yaml"]
 RAY = version("ray")
 
 
@@ -74,19 +74,19 @@ def test_every_command_is_shell(path):
 
 
 def test_the_cloud_accepts_every_node():
-    for config in node_configs(read("clusters/aws-gpu.yaml")).values():
+    for config in node_configs(read("tune/clusters/aws-gpu.yaml")).values():
         assert report(config) == ""
 
 
 def test_a_typo_in_a_node_is_found():
-    for config in node_configs(read("clusters/aws-gpu.yaml")).values():
+    for config in node_configs(read("tune/clusters/aws-gpu.yaml")).values():
         assert "InstanceTyp" in report(config | {"InstanceTyp": "m7i.large"})
         wrong = config | {"InstanceMarketOptions": {"MarketTyp": "spot"}}
         assert "MarketTyp" in report(wrong)
 
 
 def test_gpu_workers_are_spot_and_scale_and_the_head_is_not():
-    cluster = read("clusters/aws-gpu.yaml")
+    cluster = read("tune/clusters/aws-gpu.yaml")
     head, gpu = (cluster["available_node_types"][name] for name in ("head", "gpu"))
     assert cluster["head_node_type"] == "head"
     assert head["resources"] == {"CPU": 0}
@@ -184,7 +184,7 @@ class RayJob(Strict):
 
 @pytest.fixture
 def job() -> dict[str, Any]:
-    return read("clusters/rayjob.yaml")
+    return read("tune/clusters/rayjob.yaml")
 
 
 def test_the_ray_job_has_kuberays_form(job):
@@ -206,7 +206,7 @@ def test_every_part_runs_the_pinned_ray(job):
     for group in (cluster.headGroupSpec, *cluster.workerGroupSpecs):
         for container in group.template.spec.containers:
             assert container.image.endswith(f":ray-{RAY}")
-    docker = (ROOT / "clusters/Dockerfile").read_text()
+    docker = (ROOT / "tune/clusters/Dockerfile").read_text()
     assert re.search(rf"^FROM rayproject/ray:{re.escape(RAY)}-py311", docker, re.MULTILINE)
 
 

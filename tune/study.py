@@ -34,7 +34,7 @@ from tune.spec import Spec, SpecError
 from tune.standing import standings
 from tune.trial import run_trial
 
-DEATHS = 3  # of a trial's worker or node: each time it goes on from its checkpoint
+DEATHS = 8  # of a trial's worker or node: each time it goes on from its checkpoint
 BUDGET = {"trials", "seconds", "oracles", "slots", "cpus_per_trial", "gpus_per_trial"}
 """What may change from one start of a study to the next."""
 
