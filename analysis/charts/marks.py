@@ -44,7 +44,7 @@ def records(rows: pd.DataFrame, columns: Sequence[str]) -> alt.InlineData:
 
     Inline data that two panels share stands once in a specification, and of any length. It is text
     until it is drawn: Altair copies a list of rows at every step of a chart's making (measured:
-    the page of 200 trials took 12 s instead of 3).
+    the page of 200 trials took twice the time).
     """
     text = rows[list(dict.fromkeys(columns))].to_json(orient="records")
     return alt.InlineData(values=text, format=alt.DataFormat(alt.JsonDataFormat(type="json")))
