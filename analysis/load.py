@@ -175,7 +175,7 @@ def _read(filesystem: FileSystem, path: str, schema: pa.Schema, threads: bool) -
         with filesystem.open_input_file(path) as file:
             metadata = pq.read_metadata(file)
             few = [name for name in metadata.schema.names if name in FEW]
-            reader = pq.ParquetFile(file, metadata=metadata, read_dictionary=few)
+            reader = pq.ParquetFile(file, metadata=metadata, read_dictionary=few, pre_buffer=True)
             table = reader.read(use_threads=threads)
         table = _upgraded(table.unify_dictionaries())
         return _problem(table, schema) or _completed(table, schema)
@@ -215,13 +215,20 @@ def _cells(data: pa.ChunkedArray, method: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _completed(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """The table with the columns of the schema, in its order; one that it lacks is null."""
+    wanted = pa.schema([(field.name, _kind(field)) for field in schema])
+    if table.schema.equals(wanted):
+        return table
     columns = [_typed(table, field) for field in schema]
     return pa.table(columns, names=schema.names)
 
 
+def _kind(field: pa.Field) -> pa.DataType:
+    return pa.dictionary(pa.int32(), pa.string()) if field.name in FEW else field.type
+
+
 def _typed(table: pa.Table, field: pa.Field) -> pa.ChunkedArray | pa.Array:
     """A column in its type, but for those of few words, which are in numbers."""
-    wanted = pa.dictionary(pa.int32(), pa.string()) if field.name in FEW else field.type
+    wanted = _kind(field)
     if field.name not in table.column_names:
         return pa.nulls(len(table), wanted)
     column = table[field.name]
