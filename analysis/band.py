@@ -129,9 +129,10 @@ def _with_bands(
 
 
 def _worlds(frame: pd.DataFrame) -> dict[tuple[Any, ...], pd.DataFrame]:
-    """Complete rows of retrained models by world; those of a sweep of sizes are others."""
+    """Complete rows of a search's retrained models by world; those of a sweep of sizes are others,
+    and those of fresh seeds must not move what was chosen before them."""
     rows = frame[(frame["method"] == "retrain") & (frame["status"] == "complete")]
-    rows = rows[rows["phase"] != "scaling"]
+    rows = rows[rows["phase"] == "search"]
     return dict(iter(rows.groupby(_world(rows))))
 
 

@@ -45,12 +45,13 @@ def is_no_game(frame: pd.DataFrame) -> pd.Series:
 
 
 def controls(frame: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
-    """What candidates are compared with: one row for each reference and each method at alpha 0.
+    """What candidates are compared with: one row for each reference and each method at alpha 0,
+    of the search: fresh seeds and sizes are others.
 
     Columns: name, runs, and for each metric its mean and `<metric>_spread`, the standard deviation
     over the runs (NaN for a single one).
     """
-    complete = frame[frame["status"] == "complete"]
+    complete = frame[(frame["status"] == "complete") & (frame["phase"] == "search")]
     named = [(name, complete[complete["method"] == name]) for name in REFERENCES]
     named += [(f"{name}, alpha 0", rows) for name, rows in _no_game_methods(complete)]
     records = [_control(name, rows, metrics) for name, rows in named if len(rows)]

@@ -49,6 +49,17 @@ def test_one_seed_is_judged_as_the_audit_does(synthetic, seed):
     assert len(set(said[list(KINDS)].to_numpy().ravel())) == 5
 
 
+@pytest.mark.parametrize("phase", ["confirm", "scaling"])
+def test_what_comes_after_the_search_moves_no_verdict(synthetic, phase):
+    generator = np.random.default_rng(1)
+    retrained = ensemble(synthetic, generator)
+    found = [synthetic.trial(f"{n}", **metrics(generator)) for n in range(10)]
+    later = [row | {"phase": phase, "seed": 7} for row in ensemble(synthetic, generator)]
+    before, after = as_frame(*retrained, *found), as_frame(*retrained, *found, *later)
+    pd.testing.assert_frame_equal(null_bands(before), null_bands(after))
+    pd.testing.assert_frame_equal(verdicts(before), verdicts(after))
+
+
 @pytest.mark.parametrize(("models", "seeds"), [(3, 1), (2, 3), (3, 5), (1, 6)])
 def test_a_retrained_model_is_inside_as_often_as_promised(models, seeds):
     """Normal values; where a seed has one model, those of all seeds are one ensemble."""
