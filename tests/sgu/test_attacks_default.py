@@ -1,0 +1,90 @@
+"""Every attack tested on the default data, against 400 forgotten and 800 test images: the original
+fails it, a retrained model passes it, and members by lot are not told apart."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+import torch
+
+from sgu.ensembles import Logits, ensemble, shadows
+from sgu.ensembles.processes import processes
+from sgu.experiment import Experiment
+from sgu.metrics import ATTACKS, Estimate, Scored, attack_table, report
+from sgu.metrics.shadow import SHADOW_ATTACKS, Evidence, evidence, judged, shadow_report
+from sgu.references import recipe, reference
+from sgu.world import World
+
+pytestmark = pytest.mark.long
+CPU = torch.device("cpu")
+NOTHING = Experiment.of(method="finetune", epochs=1, lr=1e-5)  # leaves the original as it is
+
+
+@pytest.fixture(scope="module")
+def default() -> World:
+    return Experiment().world()
+
+
+@pytest.fixture(scope="module")
+def answers(default: World, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Logits]:
+    cache = tmp_path_factory.mktemp("references")
+    made = {kind: recipe(kind, "small_cnn", default, 0) for kind in ("original", "retrain")}
+    return {k: Logits.of(reference(r, default, cache, CPU).model, default) for k, r in made.items()}
+
+
+@pytest.fixture(scope="module")
+def seen(
+    default: World, answers: Mapping[str, Logits], tmp_path_factory: pytest.TempPathFactory
+) -> Mapping[tuple[str, str], Evidence]:
+    """By attack and model; U-LiRA's shadow models have unlearned next to nothing."""
+    design = shadows(NOTHING, default, 2)
+    members = [*design.members, *design.unlearned(NOTHING, default)]
+    cache, run = tmp_path_factory.mktemp("shadows"), processes(os.cpu_count() or 1)
+    trained = ensemble(members, default, cache, CPU, run)
+    by = {"rmia": trained[:4], "lira": trained[:4], "u_lira": trained[4:]}
+    return {
+        (attack, kind): evidence(answers[kind], by[attack], design, default)
+        for attack in SHADOW_ATTACKS
+        for kind in answers
+    }
+
+
+@pytest.fixture(scope="module")
+def found(
+    default: World, answers: Mapping[str, Logits], seen: Mapping[tuple[str, str], Evidence]
+) -> Mapping[tuple[str, str], Estimate]:
+    """The area of each attack on each model."""
+    areas = {key: shadow_report(key[0], evidence).auc for key, evidence in seen.items()}
+    for kind, logits in answers.items():
+        table = attack_table(logits.scored(default))
+        areas |= {(record.attack, kind): record.auc for record in table}
+    return areas
+
+
+@pytest.mark.parametrize("name", [*ATTACKS, *SHADOW_ATTACKS])
+def test_the_original_fails_and_the_retrained_model_passes(name, found):
+    assert found[name, "original"].low > 0.55
+    assert 0.5 in found[name, "retrain"]
+    assert found[name, "retrain"].high < found[name, "original"].low
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_members_by_lot_are_not_told_apart(name, answers, default):
+    """Of the original, which fails the attack where members are true."""
+    scored = answers["original"].scored(default)
+    both = [scored["forget"], scored["test"].take(np.arange(400))]
+    arrays = [np.concatenate([getattr(s, f) for s in both]) for f in ("logits", "targets")]
+    everyone = Scored.of(*map(torch.from_numpy, arrays))
+    order = np.random.default_rng(0).permutation(len(everyone))
+    record = report(ATTACKS[name], everyone.take(order[:400]), everyone.take(order[400:]))
+    assert 0.5 in record.auc
+
+
+@pytest.mark.parametrize("name", SHADOW_ATTACKS)
+def test_nor_by_attacks_with_shadow_models(name, seen):
+    one = seen[name, "original"]
+    lot = np.random.default_rng(0).permutation(one.members)
+    assert 0.5 in judged(SHADOW_ATTACKS[name](one), lot).auc()
