@@ -48,18 +48,18 @@ class CellSearch:
         self.space = {name: domain.distribution() for name, domain in cell.space.items()}
         self.known = {each.trial_id: each for each in known}
         sampled = [each for each in self.known.values() if not each.control]
+        self.asked = len({*lost, *(each.trial_id for each in sampled)})
         goals = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
         self.study = optuna.create_study(
             storage=storage,
             study_name=cell.name,
             directions=[goals[METRICS[name].goal] for name in spec.objectives],
-            sampler=sampler(spec.sampler, spec.sampler_seed + len(sampled), cell.trials or 100),
+            sampler=sampler(spec.sampler, spec.sampler_seed + self.asked, cell.trials or 100),
         )
         self.study.add_trials([self._replayed(each) for each in sampled if each.over])
         self.waiting = self._controls() + self._begun(lost)
         numbers = [int(name) for name in (*self.known, *lost) if name.isdigit()]
         self.next = max([*numbers, len(cell.controls()) - 1]) + 1
-        self.asked = len({*lost, *(each.trial_id for each in sampled)})
 
     def share(self) -> float:
         """Of its budget, what is handed out; >= 1 when nothing more is to be proposed."""
