@@ -3,6 +3,8 @@
 import difflib
 import re
 from collections.abc import Callable
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from sgu.data.base import Source, balanced, classes_of, make_source, subset_of
@@ -10,8 +12,6 @@ from sgu.data.errors import DataError
 from sgu.data.examples import Examples
 from sgu.data.image_folder import is_image_folder, read_image_folder
 from sgu.data.location import locate
-from sgu.data.newsgroups import newsgroups
-from sgu.data.published import cifar10, cifar100, svhn
 from sgu.data.shards import read_parts, read_shards
 from sgu.data.tables import Tables
 
@@ -63,10 +63,13 @@ def _unknown(data: str) -> str:
     )
 
 
+def _late(module: str, name: str) -> Source:
+    """A source whose libraries take seconds to import, and few who run need them."""
+    return getattr(import_module(f"sgu.data.{module}"), name)()
+
+
 SOURCES: dict[str, Callable[[], Source]] = {
     "embedded": _embedded,
-    "cifar10": cifar10,
-    "cifar100": cifar100,
-    "svhn": svhn,
-    "newsgroups": newsgroups,
+    **{name: partial(_late, "published", name) for name in ("cifar10", "cifar100", "svhn")},
+    "newsgroups": partial(_late, "newsgroups", "newsgroups"),
 }

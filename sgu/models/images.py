@@ -1,9 +1,9 @@
-"""Networks for small images; those of the literature in the forms it uses for 32x32 pixels."""
+"""Networks for small images; those of the literature in the forms it uses for 32x32 pixels.
+
+torchvision is imported where it is used: it takes 1.5 s, and a worker of a study seldom needs it.
+"""
 
 from torch import nn
-from torchvision import models as torchvision_models
-from torchvision.models import VisionTransformer
-from torchvision.models.vgg import cfgs, make_layers
 
 from sgu.data.examples import Shape
 
@@ -39,6 +39,8 @@ def resnet50(shape: Shape) -> nn.Module:
 
 def vgg16_bn(shape: Shape) -> nn.Module:
     """Simonyan and Zisserman 2015 with batch-norm: the 13 convolutions and one linear layer."""
+    from torchvision.models.vgg import cfgs, make_layers
+
     features = make_layers(cfgs["D"], batch_norm=True)
     features[0] = nn.Conv2d(shape.channels, 64, 3, padding=1)
     for module in features:
@@ -52,6 +54,8 @@ def vgg16_bn(shape: Shape) -> nn.Module:
 def vit_small(shape: Shape) -> nn.Module:
     """A vision transformer (Dosovitskiy et al. 2021) as wide as DeiT-Ti and half as deep, on
     patches of 4x4 pixels; without dropout."""
+    from torchvision.models import VisionTransformer
+
     model = VisionTransformer(
         image_size=shape.side,
         patch_size=PATCH,
@@ -84,7 +88,9 @@ def with_channels(model: nn.Module, channels: int) -> nn.Module:
 
 def _small_resnet(name: str, shape: Shape) -> nn.Module:
     """A residual network with a 3x3 stem of stride 1 and no max-pool."""
-    model = torchvision_models.get_model(name, num_classes=shape.classes)
+    from torchvision.models import get_model
+
+    model = get_model(name, num_classes=shape.classes)
     model.conv1 = nn.Conv2d(shape.channels, 64, 3, padding=1, bias=False)
     nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
     model.maxpool = nn.Identity()

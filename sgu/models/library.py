@@ -5,15 +5,13 @@ to work on.
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
-import torchvision
 from torch import nn
 
 from sgu.data.examples import Shape
 from sgu.models.images import with_channels
-
-NAMES = tuple(torchvision.models.list_models(module=torchvision.models))
 
 # beginning of a name -> what its builder must be told of images of so many pixels a side
 OPTIONS: dict[str, Callable[[int], dict[str, Any]]] = {
@@ -24,8 +22,18 @@ OPTIONS: dict[str, Callable[[int], dict[str, Any]]] = {
 }
 
 
+@cache
+def names() -> tuple[str, ...]:
+    """All that there are. torchvision is imported late, as in `images`."""
+    from torchvision import models
+
+    return tuple(models.list_models(module=models))
+
+
 def classifier(name: str, shape: Shape) -> nn.Module:
-    """One of NAMES, for the shape's classes and channels. Raises where it cannot take its size."""
+    """One of `names` for the classes and channels. Raises where it cannot take its size."""
+    from torchvision.models import get_model
+
     options = next((of(shape.side) for start, of in OPTIONS.items() if name.startswith(start)), {})
-    model = torchvision.models.get_model(name, num_classes=shape.classes, **options)
+    model = get_model(name, num_classes=shape.classes, **options)
     return with_channels(model, shape.channels)

@@ -10,7 +10,7 @@ from torch import nn
 from sgu.data.examples import Shape
 from sgu.inference import evaluating
 from sgu.models.images import resnet18, resnet50, small_cnn, vgg16_bn, vit_small
-from sgu.models.library import NAMES, classifier
+from sgu.models.library import classifier, names
 from sgu.models.texts import BagOfEmbeddings, Transformer
 
 Maker = Callable[[Shape], nn.Module]
@@ -49,8 +49,8 @@ def build(name: str, shape: Shape, seed: int) -> nn.Module:
 
 def check_name(name: str) -> None:
     """Raise ValueError, with names that are near, for what is no model's name."""
-    if name not in MODELS and name not in NAMES:
-        close = difflib.get_close_matches(name, [*MODELS, *NAMES], n=4)
+    if name not in MODELS and name not in names():
+        close = difflib.get_close_matches(name, [*MODELS, *names()], n=4)
         guess = f" (did you mean {', '.join(close)}?)" if close else ""
         raise ValueError(
             f"model = {name!r}: must be one of {', '.join(MODELS)}, or a classifier of torchvision"

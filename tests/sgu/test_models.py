@@ -12,7 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from sgu.data.examples import Examples, Shape
 from sgu.data.pipeline import Pipeline
 from sgu.models import MODELS, PRETRAIN, build, load_model, pretraining, save_model
-from sgu.models.library import NAMES
+from sgu.models.library import names
 from sgu.models.registry import IMAGE_MODELS, TEXT_MODELS
 from sgu.training import Optimisation, train
 
@@ -146,7 +146,7 @@ def test_an_unknown_name_lists_the_known_ones_and_those_near(ask):
 
 def test_each_network_has_a_recipe():
     assert set(PRETRAIN) == set(MODELS)
-    for name in NAMES:
+    for name in names():
         assert pretraining(name).augment
     assert pretraining("resnet34") == pretraining("resnet18")
     assert pretraining("vgg11_bn") == pretraining("vgg16_bn")

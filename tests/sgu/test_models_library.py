@@ -6,7 +6,7 @@ import torchvision
 
 from sgu.data.examples import Shape
 from sgu.models import MODELS, build
-from sgu.models.library import NAMES
+from sgu.models.library import names
 from sgu.models.recipes import pretraining
 
 FAMILIES = [
@@ -58,6 +58,6 @@ def test_a_size_is_refused_or_taken(name, side, larger):
 
 
 def test_names_are_those_of_the_classifiers():
-    assert {"resnet101", "vit_b_16", "inception_v3"} <= set(NAMES)
-    assert not {"deeplabv3_resnet50", "fasterrcnn_resnet50_fpn", "raft_small"} & set(NAMES)
-    assert {"resnet18", "resnet50", "vgg16_bn"} == set(NAMES) & set(MODELS)  # in our own form
+    assert {"resnet101", "vit_b_16", "inception_v3"} <= set(names())
+    assert not {"deeplabv3_resnet50", "fasterrcnn_resnet50_fpn", "raft_small"} & set(names())
+    assert {"resnet18", "resnet50", "vgg16_bn"} == set(names()) & set(MODELS)  # in our own form
