@@ -39,7 +39,7 @@ def study(folder: Path, *words: str, launcher: Path | None = None) -> subprocess
     )  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_worker_that_dies_each_time_and_one_without_memory(tmp_path):
     spec = tmp_path / "broken.yaml"
     spec.write_text(yaml.safe_dump(SPEC))
@@ -62,7 +62,7 @@ def test_a_worker_that_dies_each_time_and_one_without_memory(tmp_path):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_gpu_that_is_not_there_is_one_line(tmp_path):
     spec = tmp_path / "broken.yaml"
     spec.write_text(yaml.safe_dump(SPEC | {"gpus_per_trial": 64}))
@@ -74,7 +74,7 @@ def test_a_gpu_that_is_not_there_is_one_line(tmp_path):
     assert not (tmp_path / "cache").exists()  # nothing was trained
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_second_driver_is_refused(tmp_path):
     """It is told of the first one, whose death frees the study."""
     spec, changes = tmp_path / "broken.yaml", ["--set", "trials=40"]

@@ -16,7 +16,7 @@ from tune.home import Home, rows_of
 from tune.spec import Spec
 from tune.study import confirm, run
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 SMALL = {"subset": 400, "pretrain_epochs": 1, "epochs": 1}
 CELLS = ["embedded/sg", "embedded/scrub"]
 SPEC = {

@@ -84,9 +84,9 @@ def test_a_cell_with_workers_of_its_own_is_alone(tmp_path):
     assert most == {"subset-200/sg": 4, "workers-1/sg": 1, "workers-2/sg": 2}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_scaling_study_compares_with_retraining_at_every_size(tmp_path):
-    words = ["scaling", "--results", str(tmp_path), "--sweep", "subset=100,200"]
+    words = ["scaling", "--results", str(tmp_path), "--sweep", "subset=200,300"]
     words += ["--sweep", "workers=1", *(w for each in SMALL for w in ("--set", each))]
     found = CliRunner().invoke(app, words)
     assert found.exit_code == 0, found.output
@@ -94,7 +94,7 @@ def test_a_scaling_study_compares_with_retraining_at_every_size(tmp_path):
     assert set(frame["phase"]) == {"scaling"}
     assert frame["seconds"].gt(0).all()
     by_size = frame.groupby(["dataset", "train_examples"])["method"].apply(set)
-    sizes = {"subset-100": 100, "subset-200": 200, "workers-1": 200}
+    sizes = {"subset-200": 200, "subset-300": 300, "workers-1": 200}
     assert dict(by_size.index.tolist()) == sizes
     for methods in by_size:
         assert methods == {*REFERENCES, "finetune", "sg"}
@@ -102,4 +102,4 @@ def test_a_scaling_study_compares_with_retraining_at_every_size(tmp_path):
     again = CliRunner().invoke(app, words)
     assert "all trials are there" in again.output
     status = CliRunner().invoke(app, ["status", "scaling", "--results", str(tmp_path)])
-    assert "subset-100/sg: 2 of 2 runs" in status.output
+    assert "subset-200/sg: 2 of 2 runs" in status.output

@@ -14,7 +14,7 @@ from analysis import load_epochs, load_study
 ROOT = Path(__file__).parents[2]
 SMALL = ["subset=1200", "pretrain_epochs=6", "epochs=2"]
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
