@@ -27,7 +27,8 @@ def sweep(frame: pd.DataFrame, size: str) -> pd.DataFrame:
     return rows[kind.isin(own)]
 
 
-def _swept(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def sweeps(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The rows of each sweep there is, by its size. Raises ValueError where there is none."""
     found = {size: rows for size in SIZES if len(rows := sweep(frame, size))}
     if not found:
         raise ValueError("no sizes were swept: `sgu-study scaling` runs a sweep of them")
@@ -48,7 +49,7 @@ def power_laws(
     """
     found = [
         [size, method, name, *law]
-        for size, rows in _swept(frame).items()
+        for size, rows in sweeps(frame).items()
         for method, own in rows.groupby("method")
         for name in metrics
         if (law := _law(own[size], own[name], level)) is not None
@@ -83,7 +84,7 @@ def against_retraining(
         ValueError: no sizes were swept.
     """
     found = []
-    for size, rows in _swept(frame).items():
+    for size, rows in sweeps(frame).items():
         known = rows[rows[metric] > 0]
         known = known.assign(logarithm=np.log(known[metric].to_numpy(float)))
         for (value, _), own in known.groupby([size, "dataset"]):

@@ -19,6 +19,7 @@ from analysis.charts.marks import (
     records,
     titled,
 )
+from analysis.scaling import sweeps
 
 SIZES = {
     "train_examples": "train examples",
@@ -37,26 +38,16 @@ def scaling_chart(
     Raises:
         ValueError: the frame holds no sweep of sizes.
     """
-    rows = frame[(frame["phase"] == "scaling") & (frame["status"] == "complete")]
-    rows = rows[rows["method"] != "original"]
-    sweeps = [(size, own) for size in SIZES if len(own := _sweep(rows, size))]
-    if not sweeps:
-        raise ValueError("no sizes were swept: `sgu-study scaling` runs a sweep of them")
-    methods = sorted(rows["method"].unique(), key=lambda name: (name == "retrain", name))
-    panels = [_panel(own, size, name, methods) for size, own in sweeps for name in metrics]
+    found = {size: own[own["method"] != "original"] for size, own in sweeps(frame).items()}
+    runs = frame[(frame["phase"] == "scaling") & (frame["status"] == "complete")]
+    runs = runs[runs["method"] != "original"]
+    methods = sorted(runs["method"].unique(), key=lambda name: (name == "retrain", name))
+    panels = [_panel(own, size, name, methods) for size, own in found.items() for name in metrics]
     return finish(
         alt.concat(*panels, columns=columns, spacing=26),
         "Seconds and quality against size",
-        f"a mark a run (n = {len(rows)}), lines through their means; seconds are logarithmic",
+        f"a mark a run (n = {len(runs)}), lines through their means; seconds are logarithmic",
     )
-
-
-def _sweep(rows: pd.DataFrame, size: str) -> pd.DataFrame:
-    """The rows of the sweep over one size: those of its data sets, which differ in that."""
-    kind = rows["dataset"].str.replace(r"-[^-]*$", "", regex=True)
-    varied = rows.groupby(kind)[list(SIZES)].nunique()
-    own = varied.index[(varied[size] > 1) & (varied[size] == varied.max(axis=1))]
-    return rows[kind.isin(own)]
 
 
 def _panel(rows: pd.DataFrame, size: str, metric: str, methods: Sequence[str]) -> Chart:
