@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,13 +106,8 @@ def stored_spec(address: str | Path) -> Spec:
 
 def rows_of(address: str | Path) -> pd.DataFrame:
     """The rows so far, which may be none."""
-    trials = Folder.at(address).inside("trials")
+    files = Folder.at(address)
     try:
-        if trials.local:
-            return load_study(address)
-        with tempfile.TemporaryDirectory() as copy:
-            for name in trials.names():
-                Folder.at(copy).inside("trials").put(name, trials.get(name) or b"")
-            return load_study(copy)
+        return load_study(files.path, files.filesystem)
     except FileNotFoundError:
         return pd.DataFrame(columns=TRIALS.names)
