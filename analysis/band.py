@@ -73,8 +73,8 @@ def null_bands(frame: pd.DataFrame, seeds: int = 1) -> pd.DataFrame:
     """
     found = [
         [*world, name, *band]
-        for world, retrained in _worlds(frame).items()
-        for name, band in bands_of(retrained, seeds).items()
+        for world, rows in _worlds(frame).items()
+        for name, band in bands_of(rows, seeds).items()
     ]
     if not found:
         raise ValueError(
@@ -84,9 +84,9 @@ def null_bands(frame: pd.DataFrame, seeds: int = 1) -> pd.DataFrame:
     return pd.DataFrame(found, columns=[*WORLD, "metric", *Band._fields])
 
 
-def bands_of(retrained: pd.DataFrame, seeds: int = 1) -> dict[str, Band]:
+def bands_of(rows: pd.DataFrame, seeds: int = 1) -> dict[str, Band]:
     """By metric, from the rows of one world's retrained models; see `null_bands`."""
-    values = {name: retrained[["seed", name]].dropna() for name in KINDS}
+    values = {name: rows[["seed", name]].dropna() for name in KINDS}
     return {name: band_of(name, own, seeds) for name, own in values.items() if len(own) >= 2}
 
 
@@ -128,11 +128,16 @@ def _with_bands(
                 yield group, bands_of(worlds[world], seeds)
 
 
-def _worlds(frame: pd.DataFrame) -> dict[tuple[Any, ...], pd.DataFrame]:
-    """Complete rows of a search's retrained models by world; those of a sweep of sizes are others,
-    and those of fresh seeds must not move what was chosen before them."""
+def retrained(frame: pd.DataFrame) -> pd.DataFrame:
+    """Complete rows of a search's retrained models; those of a sweep of sizes are others, and those
+    of fresh seeds must not move what was chosen before them."""
     rows = frame[(frame["method"] == "retrain") & (frame["status"] == "complete")]
-    rows = rows[rows["phase"] == "search"]
+    return rows[rows["phase"] == "search"]
+
+
+def _worlds(frame: pd.DataFrame) -> dict[tuple[Any, ...], pd.DataFrame]:
+    """Those rows by world."""
+    rows = retrained(frame)
     return dict(iter(rows.groupby(_world(rows))))
 
 

@@ -6,7 +6,7 @@ import json
 
 import pandas as pd
 
-from analysis.band import Band, bands_of
+from analysis.band import Band, bands_of, retrained
 from analysis.schema import REFERENCES
 from analysis.seeds import configurations
 
@@ -41,9 +41,8 @@ def of_cell(frame: pd.DataFrame, cell: str) -> pd.DataFrame:
 
 def null_band(frame: pd.DataFrame) -> dict[str, Band]:
     """The band of each metric, of the retrained models in `frame`, for the seeds of its trials."""
-    rows = frame[(frame["method"] == "retrain") & (frame["status"] == "complete")]
     seeds = configurations(frame)["seeds"].max()
-    return bands_of(rows[rows["phase"] == "search"], int(seeds) or 1)
+    return bands_of(retrained(frame), int(seeds) or 1)
 
 
 def _nested(value: object) -> bool:
