@@ -114,21 +114,23 @@ class StudySearch(RunSearch):
         self.phase = spec.phase
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         journal = Path(folder) / JOURNAL
-        before, backend = _handed_out(journal), Journal(journal)
-        storage = JournalStorage(backend)
+        before, self.journal = _handed_out(journal), Journal(journal)
+        storage = JournalStorage(self.journal)
         self.cells = {}
         for cell in spec.cells:
             there = known(cell.name, rows, spec.runs(), spec.phase)
             lost = before.get(cell.name, {})
             self.cells[cell.name] = CellSearch(spec, cell, storage, there, lost, references)
-        backend.publish()
+        self.journal.publish()
 
     def proposed(self) -> Proposal | None:
         cell = min(self.cells.values(), key=CellSearch.share)
-        return cell.propose() if cell.share() < 1 else None
+        with self.journal.whole():
+            return cell.propose() if cell.share() < 1 else None
 
     def over(self, proposal: Proposal) -> None:
-        self.cells[proposal.cell].ended(proposal)
+        with self.journal.whole():
+            self.cells[proposal.cell].ended(proposal)
 
 
 class ConfirmSearch(RunSearch):

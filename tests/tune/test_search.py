@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,26 @@ def test_controls_come_first_and_optuna_never_hears_of_them(store, trial_row):
     assert told.state == TrialState.COMPLETE
     assert told.values == [0.5, 0.5]
     assert told.params == chosen(sampled)
+
+
+def test_a_kill_finds_each_proposal_whole(store, trial_row, monkeypatch):
+    """Whatever is in the journal when the driver is killed can be proposed again as it was."""
+    states, fsync = [], os.fsync
+
+    def seen(file: int) -> None:
+        fsync(file)
+        states.append(journal(store))
+
+    search = search_on(store)
+    monkeypatch.setattr(os, "fsync", seen)
+    for key in "ab":
+        finish(search, store, trial_row, key, search.suggest(key))
+    search.suggest("c")
+    kinds = {tuple(trial.state.name for trial in trials) for trials in states}
+    assert {("RUNNING",), ("COMPLETE",), ("COMPLETE", "COMPLETE", "RUNNING")} <= kinds
+    for trial in (trial for trials in states for trial in trials):
+        assert set(trial.params) == {"alpha", "solve_every", "epochs"}
+        assert "trial_id" in trial.user_attrs
 
 
 def test_a_proposal_is_an_experiment(store):
