@@ -4,6 +4,7 @@ from analysis.anytime import anytime
 from analysis.attainment import attainment
 from analysis.band import null_bands, verdicts
 from analysis.charts import (
+    ablation_chart,
     alpha_chart,
     confirm_chart,
     effect_chart,
@@ -37,6 +38,7 @@ __all__ = [
     "Choice",
     "Interval",
     "Study",
+    "ablation_chart",
     "against_retraining",
     "alpha_ablation",
     "alpha_chart",

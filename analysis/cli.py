@@ -16,7 +16,7 @@ from rich.console import Console
 
 from analysis.charts import front_chart, save
 from analysis.choose import choose as chosen
-from analysis.load import load_study
+from analysis.load import joined, load_study
 from analysis.pareto import OBJECTIVES, check_selectable, hypervolume, pareto_front
 from analysis.report import read_study, write_report
 from analysis.schema import METRICS
@@ -32,7 +32,9 @@ app = typer.Typer(
 )
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A study's name, or its folder.")]
-Results = Annotated[Path, typer.Option(help="Folder that holds the studies.")]
+Results = Annotated[
+    str, typer.Option(help="Folder that holds the studies, or an address: s3://bucket/folder.")
+]
 Objectives = Annotated[
     str,
     typer.Option(help="Two or more metrics to trade off, comma between; none that reads test."),
@@ -45,7 +47,7 @@ T = TypeVar("T")
 @app.command()
 def front(
     name: Name,
-    results: Results = Path("results"),
+    results: Results = "results",
     objectives: Objectives = DEFAULT,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the front's rows as CSV.")] = False,
@@ -64,27 +66,28 @@ def front(
         else:
             console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
             console.print(front_table(frame, names, console.width))
-        picture = save(front_chart(frame, names), study / "front.png")
+        picture = save(front_chart(frame, names), _beside(study) / "front.png")
         typer.echo(f"chart: {picture}", err=as_json or as_csv)
 
 
 @app.command()
 def html(
     name: Name,
-    results: Results = Path("results"),
+    results: Results = "results",
     objectives: Objectives = DEFAULT,
 ) -> None:
     """Write report.html, one page with the front, charts, failures and every trial; offline."""
     with _one_line_errors():
         names = _objectives(objectives)
         study = _folder(name, results)
-        typer.echo(write_report(_read(read_study, study), study / "report.html", names))
+        page = _beside(study) / "report.html"
+        typer.echo(write_report(_read(read_study, study), page, names))
 
 
 @app.command()
 def choose(
     name: Name,
-    results: Results = Path("results"),
+    results: Results = "results",
     maximise: Annotated[str | None, typer.Option(help="Metric to choose by.")] = None,
     minimise: Annotated[str | None, typer.Option(help="The same, where less is better.")] = None,
     where: Annotated[
@@ -114,10 +117,19 @@ def main() -> None:
     app(prog_name="sgu-report")
 
 
-def _folder(name: str, results: Path) -> Path:
-    """A study inside `results`, else the folder `name` itself where there is one."""
-    inside = results / name
-    return inside if inside.is_dir() or not Path(name).is_dir() else Path(name)
+def _folder(name: str, results: str) -> str:
+    """A study inside `results`, else what is at `name` itself."""
+    inside = joined(results, name)
+    return name if "://" in name or (Path(name).is_dir() and not Path(inside).is_dir()) else inside
+
+
+def _beside(study: str) -> Path:
+    """Where pictures and pages of a study go: its folder; of one elsewhere, results/<name> here."""
+    if "://" not in study:
+        return Path(study)
+    here = Path("results") / study.partition("?")[0].rstrip("/").rsplit("/", 1)[-1]
+    here.mkdir(parents=True, exist_ok=True)
+    return here
 
 
 def _bounds(texts: list[str]) -> dict[str, str]:
@@ -162,7 +174,7 @@ def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
     return json.loads(str(text))
 
 
-def _read(load: Callable[[Path], T], study: Path) -> T:
+def _read(load: Callable[[str], T], study: str) -> T:
     """What `load` finds; each of its warnings is one line on stderr."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)

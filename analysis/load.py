@@ -77,6 +77,22 @@ def load_losses(where: Where, filesystem: FileSystem | None = None) -> pd.DataFr
     return _load(where, filesystem, "losses", LOSSES, (*KEY, "split", "low"))
 
 
+def joined(folder: str | Path, name: str) -> str:
+    """What is called `name` in a folder, at a path or an address."""
+    path, mark, query = str(folder).partition("?") if "://" in str(folder) else (folder, "", "")
+    return f"{str(path).rstrip('/')}/{name}{mark}{query}"
+
+
+def text_of(folder: str | Path, name: str) -> str | None:
+    """A file of a study's folder; None where there is none."""
+    filesystem, path = _located(str(folder))
+    try:
+        with filesystem.open_input_file(f"{path}/{name}") as file:
+            return file.read().decode()
+    except FileNotFoundError:
+        return None
+
+
 def _load(
     where: Where, filesystem: FileSystem | None, kind: str, schema: pa.Schema, key: Sequence[str]
 ) -> pd.DataFrame:

@@ -21,6 +21,11 @@ from analysis.seeds import CONFIGURED
 PARAMETERS = ("alpha", "reg", "solve_every")
 PUBLISHED = (0.0, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 """Alphas of the paper (arXiv 2406.07687)."""
+NO_GAME = (
+    "alpha", "seed", "method", "solve_every", "reg", "loss", "penalty", "view", "auditor", "folds",
+    "audit_batch", "statistics", "update", "game_lr", "warm_start",
+)  # fmt: skip
+"""Settings that a run without a game does not read."""
 
 
 def effects(
@@ -77,9 +82,19 @@ def alpha_ablation(
 ) -> pd.DataFrame:
     """Metrics against alpha with all other settings the same, over seeds: the paper's ablation.
 
-    Of the configurations of the game on each data set, the family that differs in alpha alone and
-    has the most alphas; alpha 0 is fine-tuning. Columns: dataset, alpha, published (in the
-    paper's grid), metric, mean, low, high, seeds.
+    Columns: dataset, alpha, published (in the paper's grid), metric, mean, low, high, seeds.
+
+    Raises:
+        ValueError: as `ablated`.
+    """
+    found = mean_intervals(ablated(frame), metrics, ["dataset", "alpha"], level)
+    found.insert(2, "published", found["alpha"].isin(PUBLISHED))
+    return found
+
+
+def ablated(frame: pd.DataFrame) -> pd.DataFrame:
+    """Complete rows of the game on each data set that differ in alpha and seed alone, of the family
+    that has the most alphas; with alpha 0, fine-tuning by the same settings.
 
     Raises:
         ValueError: no two alphas share their other settings.
@@ -89,26 +104,29 @@ def alpha_ablation(
     rows["alpha"] = rows["alpha"].where(rows["method"] == "sg", 0.0)
     parts = [_family(own) for _, own in rows.groupby("dataset")]
     kept = pd.concat(parts) if parts else rows
-    if kept.groupby("dataset")["alpha"].nunique().max() < 2 or kept.empty:
+    if kept.empty:
         raise ValueError(
             "no two alphas share their other settings: run a study that searches alpha alone, "
-            "such as search: {alpha: [0.05, 0.1, 0.25, 0.5, 1, 2, 5]} with seeds"
+            "such as studies/ablation.yaml"
         )
-    found = mean_intervals(kept, metrics, ["dataset", "alpha"], level)
-    found.insert(2, "published", found["alpha"].isin(PUBLISHED))
-    return found
+    return kept
 
 
 def _family(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the game that share all settings but alpha and seed, and those without a game."""
-    games = rows[rows["alpha"] > 0]
+    games, alone = rows[rows["alpha"] > 0], rows[rows["alpha"] == 0]
     if games.empty:
-        return rows[:0]
+        return games
     others = games["config"].map(_others)
     alphas = games.groupby(others)["alpha"].nunique()
-    return pd.concat([rows[rows["alpha"] == 0], games[others == alphas.idxmax()]])
+    if alphas.max() < 2:
+        return games[:0]
+    shared = str(alphas.idxmax())
+    base = _others(shared, NO_GAME)
+    return pd.concat(
+        [alone[alone["config"].map(lambda c: _others(c, NO_GAME)) == base], games[others == shared]]
+    )
 
 
-def _others(config: str) -> str:
+def _others(config: str, but: Sequence[str] = ("alpha", "seed")) -> str:
     settings: dict[str, Any] = json.loads(config)
-    return json.dumps({k: v for k, v in settings.items() if k not in ("alpha", "seed")})
+    return json.dumps({key: value for key, value in sorted(settings.items()) if key not in but})

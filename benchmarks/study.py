@@ -4,16 +4,20 @@
     .venv/bin/python benchmarks/study.py --nodes 1 2 4   throughput of simulated clusters
 
 A trial sleeps, so that cores do not matter: all else, the searcher, Tune, the rows, their files, is
-the study's own. Overhead is the wall time over the sum of the trials' own seconds by slot.
+the study's own. Overhead is the wall time over the sum of the trials' own seconds by slot. Clusters
+run real trials, too: those of the default study, made short; there the nodes share the cores of one
+machine.
 """
 
 from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
 import tempfile
 import time
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -25,18 +29,26 @@ from optuna.storages.journal import JournalFileBackend
 from ray.cluster_utils import Cluster
 from ray.tune import report
 
-from analysis.schema import METRICS
+from analysis import load_study
+from analysis.schema import METRICS, REFERENCES
 from sgu.rows import context
 from tune.cluster import connected, slots
+from tune.home import rows_of
 from tune.prepare import Prepared
 from tune.progress import Watch
 from tune.search import StudySearch
 from tune.sink import Sink
-from tune.spec import Spec
+from tune.spec import Spec, load_spec
 from tune.store import Store
-from tune.study import rows_of, tune_runs
+from tune.study import run, tune_runs
 
 MEASURED = dict.fromkeys(METRICS, 0.5)
+SHORT = (
+    "experiment.subset=400",
+    "experiment.pretrain_epochs=1",
+    "experiment.epochs=2",
+    "oracles=0",
+)
 HEAVY = "tune.trial"  # what a worker imports for a real trial, torch among it
 
 
@@ -45,13 +57,13 @@ def sleeping(seconds: float, imports: str):
 
     def body(config):
         import_module(imports)
-        begin = time.perf_counter()
+        begin, started = time.perf_counter(), datetime.now(UTC)
         for epoch in range(3):
             time.sleep(seconds / 3)
             report({"epoch": {"epoch": epoch}})
         alpha, took = config["settings"]["alpha"], time.perf_counter() - begin
         own = {"val_error": alpha / 10, "val_mia_advantage": 1 / (1 + alpha), "seconds": took}
-        report({"row": MEASURED | own | {"wall_seconds": took, "host": str(begin)}})
+        report({"row": MEASURED | own | {"wall_seconds": took, "started": started}})
 
     return body
 
@@ -150,24 +162,43 @@ def cluster(nodes: int):
         made.shutdown()
 
 
+def rate(rows: pd.DataFrame, room: int) -> float:
+    """Trials a second, from the moment when every slot has begun one."""
+    assert set(rows["status"]) == {"complete"}
+    begun = rows["started"].sort_values()
+    busy = begun.iloc[room - 1]
+    return float((begun > busy).sum() / (begun.max() - busy).total_seconds())
+
+
 def throughput(counts: list[int], seconds: float, each: int) -> None:
     """each: runs a slot."""
     base = None
     print(f"trials of {seconds:.0f} s, {each} for each of 2 slots a node")
     for nodes in counts:
+        room = 2 * nodes
         with cluster(nodes) as address:
-            room = 2 * nodes
             rows = engine(spec_of(each * room, slots=room), seconds, "ray.tune", address)
         assert len(rows) == each * room
-        begun = rows["host"].astype(float).sort_values()
-        busy = begun.iloc[room - 1]  # all slots have begun
-        after = begun[begun > busy]
-        rate = len(after) / (after.max() - busy)
-        base = base or rate / nodes
+        found = rate(rows, room)
+        base = base or found / nodes
         print(
-            f"  {nodes} nodes: {60 * rate:6.1f} a minute, efficiency {rate / nodes / base:.3f}; "
+            f"  {nodes} nodes: {60 * found:6.1f} a minute, efficiency {found / nodes / base:.3f}; "
             f"with the workers' start {60 * len(rows) / rows.attrs['wall']:6.1f} a minute"
         )
+
+
+def real(counts: list[int], each: int) -> None:
+    """The same of a whole study, as `sgu-study run --address` runs it."""
+    print(f"the default study's trials on 400 images, 2 epochs; {os.cpu_count()} cores in all")
+    for nodes in counts:
+        room = 2 * nodes
+        changes = [f"trials={each * room - 2}", *SHORT]
+        spec = load_spec(Path("studies/default.yaml"), changes)
+        with cluster(nodes) as address, tempfile.TemporaryDirectory() as folder:
+            study = run(spec, folder, address, say=lambda _: None)
+            rows = load_study(study)
+        found = rate(rows[~rows["method"].isin(REFERENCES)], room)
+        print(f"  {nodes} nodes: {60 * found:6.1f} a minute")
 
 
 def main() -> None:
@@ -179,6 +210,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.nodes:
         throughput(given.nodes, given.seconds, max(2, given.trials // 4))
+        real(given.nodes, max(2, given.trials // 4))
     else:
         overhead(given.trials, given.seconds, given.slots)
 

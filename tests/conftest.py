@@ -1,11 +1,14 @@
-"""Small worlds that several tests share; one thread, since nets this small make threads wait."""
+"""Small worlds and a store that several tests share; one thread, since nets this small make threads
+wait."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
+from pyarrow.fs import FileSystem
 from torch import nn
 
 from sgu.data.sources import Examples, Source, make_source
@@ -76,3 +79,29 @@ def same() -> Callable[[Bits, Bits], bool]:
         )
 
     return compare
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """The address of a server on this machine that speaks S3's protocol."""
+    server = pytest.importorskip("moto.server", reason="needs moto[s3] and flask")
+    found = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    found.start()
+    host, port = found.get_host_and_port()
+    yield f"{host}:{port}"
+    found.stop()
+
+
+@pytest.fixture
+def bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """An address in it, of a bucket that is made anew."""
+    for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(key, "testing")
+
+    def address(name: str) -> str:
+        query = f"endpoint_override={s3}&scheme=http&region=us-east-1&allow_bucket_creation=true"
+        filesystem, path = FileSystem.from_uri(f"s3://{name}-{uuid.uuid4().hex[:8]}?{query}")
+        filesystem.create_dir(path)
+        return f"s3://{path}/studies?{query}"
+
+    return address

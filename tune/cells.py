@@ -123,11 +123,19 @@ def cells(spec: Spec) -> list[Cell]:
             raise ValueError(f"experiment.{key.rstrip('s')}: `{key}` names them; keep one of both")
         _check_labels(key, many)
     _check_sections(spec, methods)
-    return [
+    found = [
         _cell(spec, (i, each), (j, used), len(methods) > 1)
         for i, each in enumerate(data)
         for j, used in enumerate(methods)
     ]
+    for each in data:
+        grids = sorted({cell.trials or 0 for cell in found if cell.data == each.label})
+        if len(grids) > 1:
+            raise ValueError(
+                f"sampler = 'grid': the methods have grids of {', '.join(map(str, grids))} points, "
+                "and all have the same budget: give trials"
+            )
+    return found
 
 
 def _cell(spec: Spec, data: tuple[int, DataSet], used: tuple[int, MethodUsed], many: bool) -> Cell:
@@ -148,12 +156,18 @@ def _cell(spec: Spec, data: tuple[int, DataSet], used: tuple[int, MethodUsed], m
     _check_space(where, space, settings)
     own_budget = source.trials or source.seconds
     budget = source if own_budget else spec
+    trials = budget.trials
+    if spec.sampler == "grid":
+        points = _points(where, space)
+        if (trials or 0) > points:
+            raise ValueError(f"trials = {trials}: the grid of {where} has {points} points")
+        trials = trials or points
     return Cell(
         name=f"{source.label}/{method.label}",
         data=source.label,
         base=Experiment.of(**typed),
         space=space,
-        trials=0 if spec.phase == "scaling" else budget.trials,
+        trials=0 if spec.phase == "scaling" else trials,
         seconds=None if spec.phase == "scaling" else budget.seconds,
         workers=source.workers,
     )
@@ -205,6 +219,16 @@ def _check_space(where: str, space: Space, settings: dict[str, Any]) -> None:
                 _suits(value, _typed({**settings, key: value})[key])
             except ValueError as error:
                 raise ValueError(f"{where}.{key}: {one_line(error)}") from error
+
+
+def _points(where: str, space: Space) -> int:
+    """Of a grid over the space."""
+    found = 1
+    for key, domain in space.items():
+        if domain.points is None:
+            raise ValueError(f"{where}.{key}: a grid needs a list of values, or low, high and step")
+        found *= domain.points
+    return found
 
 
 def settings_of(method: str) -> frozenset[str]:

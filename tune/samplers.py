@@ -8,6 +8,7 @@ from collections.abc import Callable
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import (
     BaseSampler,
+    BruteForceSampler,
     GPSampler,
     NSGAIIISampler,
     NSGAIISampler,
@@ -16,12 +17,21 @@ from optuna.samplers import (
     TPESampler,
 )
 
+
+class Grid(BruteForceSampler):
+    """Every point of the space once, in an order that the seed draws."""
+
+    def after_trial(self, *_: object) -> None:
+        """Its own asks to stop a loop that is not there: the budget ends a study."""
+
+
 SAMPLERS: dict[str, Callable[[int, int], BaseSampler]] = {
     "tpe": lambda seed, trials: TPESampler(seed=seed, n_startup_trials=_share(trials, 3, 10)),
     "nsga2": lambda seed, trials: NSGAIISampler(seed=seed, population_size=_share(trials, 4, 50)),
     "nsga3": lambda seed, trials: NSGAIIISampler(seed=seed, population_size=_share(trials, 4, 50)),
     "gp": lambda seed, trials: GPSampler(seed=seed, n_startup_trials=_share(trials, 3, 10)),
     "qmc": lambda seed, _: QMCSampler(seed=seed, scramble=True),
+    "grid": lambda seed, _: Grid(seed=seed),
     "random": lambda seed, _: RandomSampler(seed=seed),
 }
 

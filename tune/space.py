@@ -48,6 +48,11 @@ class Range(Strict):
     def ends(self) -> list[Any]:
         return [int(v) if self.step else v for v in (self.low, self.high)]
 
+    @property
+    def points(self) -> int | None:
+        """How many values it has; None: no number of them."""
+        return int((self.high - self.low) // self.step) + 1 if self.step else None
+
     def distribution(self) -> BaseDistribution:
         if self.step:
             return IntDistribution(int(self.low), int(self.high), log=self.log, step=self.step)
@@ -65,6 +70,10 @@ class Choice(Strict):
 
     def ends(self) -> list[Any]:
         return list(self.values)
+
+    @property
+    def points(self) -> int:
+        return len(set(self.values))
 
     def distribution(self) -> BaseDistribution:
         return CategoricalDistribution(self.values)

@@ -70,7 +70,8 @@ class Spec(Strict):
     it is played). objectives: metrics measured on val, two or more. seeds: runs of each
     configuration, from the experiment's seed on; the sampler sees their mean. trials, seconds: of
     each cell, how many the sampler proposes and the time they may take together, controls apart;
-    the first of the two that is reached ends it. constraints: bounds on metrics. slots: trials at a
+    the first of the two that is reached ends it. sampler: "grid" tries each point of the domains
+    once, all of them unless trials says fewer. constraints: bounds on metrics. slots: trials at a
     time (None: as many as there is room for). oracles: further retrained models, for the null band;
     shadows: shadow models, which give each trial rmia_auc and lira_auc. phase: "scaling" has the
     controls of each cell alone, the data sets being sizes; see `tune.scaling`.
@@ -86,7 +87,7 @@ class Spec(Strict):
     seeds: Annotated[int, Field(ge=1)] = 1
     trials: Trials | None = None
     seconds: Seconds | None = None
-    sampler: Literal["tpe", "nsga2", "nsga3", "gp", "qmc", "random"] = "tpe"
+    sampler: Literal["tpe", "nsga2", "nsga3", "gp", "qmc", "random", "grid"] = "tpe"
     sampler_seed: int = 0
     scheduler: Scheduler = Scheduler()
     oracles: Annotated[int, Field(ge=0)] = 3
@@ -103,7 +104,8 @@ class Spec(Strict):
         """Without domains, the method's own: all of its space that is not given as a setting."""
         if not isinstance(given, dict):
             return given
-        if not (given.get("trials") or given.get("seconds")):
+        budget = given.get("trials") or given.get("seconds")
+        if not budget and given.get("sampler") != "grid":
             given = {**given, "trials": given.get("trials", DEFAULT_TRIALS)}
         experiment = given.get("experiment") or {}
         if given.get("search") or not isinstance(experiment, dict):

@@ -2,7 +2,7 @@
 
 from analysis.charts.confirm import confirm_chart
 from analysis.charts.curves import epochs_chart, hypervolume_chart
-from analysis.charts.effects import alpha_chart, effect_chart, importance_chart
+from analysis.charts.effects import ablation_chart, alpha_chart, effect_chart, importance_chart
 from analysis.charts.front import front_chart, split_chart
 from analysis.charts.linked import linked_chart
 from analysis.charts.losses import losses_chart
@@ -11,6 +11,7 @@ from analysis.charts.saving import save
 from analysis.charts.scaling import scaling_chart
 
 __all__ = [
+    "ablation_chart",
     "alpha_chart",
     "confirm_chart",
     "effect_chart",

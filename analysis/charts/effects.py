@@ -27,8 +27,8 @@ from analysis.charts.marks import (
 )
 from analysis.importances import importances
 from analysis.pareto import OBJECTIVES
-from analysis.schema import METRICS
-from analysis.sensitivity import PARAMETERS, effects
+from analysis.schema import METRICS, REFERENCES
+from analysis.sensitivity import PARAMETERS, ablated, alpha_ablation, effects
 from analysis.settings import names_of, searched
 from analysis.summary import CONFIGURATION, shown_metrics
 
@@ -50,7 +50,8 @@ def effect_chart(
 def alpha_chart(
     frame: pd.DataFrame, metrics: Sequence[str] = ABLATION, *, columns: int = 2
 ) -> Chart:
-    """The paper's ablation: what alpha does to accuracy, forgetting, the attack and the seconds."""
+    """What alpha does to accuracy, forgetting, the attack and the seconds, whatever the other
+    settings were."""
     panels = effect_panels(frame, metrics, settings=["alpha"])
     return finish(
         alt.concat(*panels, columns=columns, spacing=26),
@@ -59,20 +60,46 @@ def alpha_chart(
     )
 
 
+def ablation_chart(
+    frame: pd.DataFrame, metrics: Sequence[str] = ABLATION, *, columns: int = 2
+) -> Chart:
+    """The paper's ablation: what alpha does with all other settings the same.
+
+    Raises:
+        ValueError: as `ablated`.
+    """
+    family, means = ablated(frame), alpha_ablation(frame, metrics)
+    references = frame[frame["method"].isin(REFERENCES)]
+    curves = means.assign(parameter="alpha").rename(columns={"alpha": "middle"})
+    panels = effect_panels(
+        pd.concat([references, family]),
+        metrics,
+        settings=["alpha"],
+        curves=curves[curves["middle"] > 0],
+    )
+    return finish(
+        alt.concat(*panels, columns=columns, spacing=26),
+        "Alpha, all else the same",
+        [f"n = {means['seeds'].min()} seeds a point", LINES.replace("bins", "seeds")],
+    )
+
+
 def effect_panels(
     frame: pd.DataFrame,
     metrics: Sequence[str],
     *conditions: Any,
     settings: Sequence[str] | None = None,
+    curves: pd.DataFrame | None = None,
 ) -> list[Chart]:
     """A panel for each metric and searched number (those of `settings`, where given). conditions:
-    where one of them does not hold, a point is grey."""
+    where one of them does not hold, a point is grey; curves: instead of those of `effects`."""
     rows = in_the_game(frame)
     table = searched(rows)
     numbers = [name for name in names_of(table) if pd.api.types.is_numeric_dtype(table[name])]
     numbers = [name for name in numbers if settings is None or name in settings]
     known = rows.assign(**{name: table[name] for name in numbers})
-    curves = _curves(frame, metrics, [name for name in numbers if name in PARAMETERS])
+    if curves is None:
+        curves = _curves(frame, metrics, [name for name in numbers if name in PARAMETERS])
     places = {name: log_axis(known[name].dropna(), name) for name in numbers}
     return [
         alt.layer(

@@ -26,7 +26,10 @@ def of_the_cell(study: Study, cell: str, objectives: Sequence[str]) -> list[dict
     if len(searched(in_the_game(frame)).columns) and len(in_the_game(frame)) >= 4:
         made["importance"] = charts.importance_chart(frame, objectives)
     if frame.loc[frame["cell"] == cell, "alpha"].gt(0).any():
-        made["alpha"] = charts.alpha_chart(frame)
+        try:
+            made["alpha"] = charts.ablation_chart(frame)
+        except ValueError:  # alpha was not searched alone
+            made["alpha"] = charts.alpha_chart(frame)
     made["split"] = charts.split_chart(frame)
     if study.epochs is not None and len(in_the_game(frame)):
         made["epochs"] = charts.epochs_chart(study.epochs, frame, objectives)

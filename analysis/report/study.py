@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from analysis.load import load_epochs, load_losses, load_study
+from analysis.load import load_epochs, load_losses, load_study, text_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,16 +21,22 @@ class Study:
     spec: str | None = None
 
 
-def read_study(folder: Path) -> Study:
-    """Raises FileNotFoundError where it holds no trial that can be read."""
-    frame, spec = load_study(folder), folder / "spec.yaml"
+def read_study(folder: str | Path) -> Study:
+    """A study in a folder, or at an address such as s3://bucket/results/default.
+
+    Raises FileNotFoundError where it holds no trial that can be read.
+    """
     return Study(
-        frame=frame,
-        epochs=load_epochs(folder) if _has(folder / "epochs") else None,
-        losses=load_losses(folder) if _has(folder / "losses") else None,
-        spec=spec.read_text(encoding="utf-8") if spec.exists() else None,
+        frame=load_study(folder),
+        epochs=_if_any(load_epochs, folder),
+        losses=_if_any(load_losses, folder),
+        spec=text_of(folder, "spec.yaml"),
     )
 
 
-def _has(part: Path) -> bool:
-    return any(part.glob("[!_]*.parquet"))
+def _if_any(load: Callable[[str | Path], pd.DataFrame], folder: str | Path) -> pd.DataFrame | None:
+    """What cannot be read has been named in a warning."""
+    try:
+        return load(folder)
+    except FileNotFoundError:
+        return None

@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from analysis import (
+    ablation_chart,
+    alpha_ablation,
     alpha_chart,
     confirm_chart,
     effect_chart,
@@ -184,6 +186,21 @@ def test_the_ablation_has_a_panel_for_what_alpha_trades(frame):
     bands = null_bands(frame).set_index("metric")
     (shade,) = drawn(spec, spec["concat"][0], spec["concat"][0]["layer"][0])
     assert shade["test_acc"] == pytest.approx(bands.loc["test_acc", "low"])
+
+
+def test_the_ablation_draws_the_mean_of_each_alpha(frame):
+    """All trials of the fixture differ in alpha alone; one of another recipe is left out."""
+    other = frame[frame["alpha"] > 0].head(1).assign(trial_id="x", config='{"lr": 9}', alpha=9.0)
+    spec = ablation_chart(pd.concat([frame, other]), THREE).to_dict()
+    means = alpha_ablation(frame, THREE).set_index(["metric", "alpha"])["mean"]
+    for panel, name in zip(spec["concat"], THREE, strict=True):
+        (line,) = [layer for layer in panel["layer"] if layer["mark"]["type"] == "line"]
+        rows = drawn(spec, panel, line)
+        assert [row["alpha"] for row in rows] == sorted(
+            frame.loc[frame["alpha"] > 0, "alpha"].unique()
+        )
+        for row in rows:
+            assert row[name] == pytest.approx(means[name, row["alpha"]])
 
 
 def test_sizes_are_drawn_against_what_their_sweep_varied(frame):

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import yaml
+from pyarrow.fs import FileSystem, copy_files
 from typer.testing import CliRunner
 
 from analysis import choose, hypervolume, load_study, pareto_front
@@ -25,6 +26,26 @@ def test_front_prints_the_table_and_draws_it(study):
 
 def test_a_path_names_a_study_too(study):
     assert CliRunner().invoke(app, ["front", str(study)]).exit_code == 0
+
+
+def test_a_study_in_a_bucket_is_read_where_it_lies(study, bucket, tmp_path, monkeypatch):
+    """Table, picture, page and choice; what is drawn lies here."""
+    address = bucket("report")
+    there, path = FileSystem.from_uri(address)
+    copy_files(str(study), f"{path}/demo", destination_filesystem=there)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for words in (["front"], ["html"], ["choose", "--where", "val_mia_acc <= 0.55"]):
+        command, *more = words
+        local = CliRunner().invoke(app, [command, "demo", *more, "--results", str(study.parent)])
+        found = CliRunner().invoke(app, [command, "demo", *more, "--results", address])
+        assert found.exit_code == 0, found.output
+        assert found.stdout.splitlines()[:-1] == local.stdout.splitlines()[:-1]
+    here = tmp_path / "here/results/demo"
+    assert {file.name for file in here.iterdir()} == {"front.png", "report.html"}
+    assert (here / "report.html").read_text() == (study / "report.html").read_text()
+    path, _, query = address.partition("?")
+    assert load_study(f"{path}/demo?{query}").equals(load_study(study))
 
 
 def test_json_agrees_with_the_library(study):

@@ -85,8 +85,14 @@ def test_the_ablation_keeps_all_else_the_same(synthetic):
         for alpha in (0.25, 0.3, 1.0) for seed in range(3)
     ]  # fmt: skip
     rows.append(configured(synthetic, "x", {"alpha": 2.0, "reg": 0.7, "seed": 0}, val_error=0.9))
-    rows += [synthetic.trial("f", seed=seed, method="finetune", alpha=0.0, val_error=0.05)
-             for seed in range(3)]  # fmt: skip
+    for trial, more in (("f", {}), ("g", {"lr": 9.0})):  # the second by another recipe
+        rows += [
+            configured(
+                synthetic, trial, {"alpha": 0.0, "reg": 0.5, "seed": seed, **more}, seed=seed,
+                method="finetune", val_error=0.9 if more else 0.05,
+            )
+            for seed in range(3)
+        ]  # fmt: skip
     found = alpha_ablation(as_frame(rows), ["val_error"])
     assert list(found["alpha"]) == [0, 0.25, 0.3, 1]
     assert list(found["published"]) == [True, True, False, True]
@@ -100,6 +106,9 @@ def test_no_ablation_says_what_to_run(search):
         alpha_ablation(search)
     with pytest.raises(ValueError, match="run a study that searches alpha alone"):
         alpha_ablation(search[:0])
+    alone = search.iloc[[0]].assign(method="finetune", alpha=0.0)
+    with pytest.raises(ValueError, match="run a study that searches alpha alone"):
+        alpha_ablation(pd.concat([search[:1], alone]))  # one alpha, and none
 
 
 def test_a_published_grid_is_found_in_any_number(search):

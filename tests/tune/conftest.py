@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pyarrow.fs import FileSystem
 
 from analysis.schema import METRICS
 from sgu.experiment import Experiment
@@ -54,32 +52,6 @@ def trial_row() -> Callable[..., dict[str, Any]]:
         return row | (columns or {})
 
     return make
-
-
-@pytest.fixture(scope="session")
-def s3() -> Iterator[str]:
-    """The address of a server on this machine that speaks S3's protocol."""
-    server = pytest.importorskip("moto.server", reason="needs moto[s3] and flask")
-    found = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    found.start()
-    host, port = found.get_host_and_port()
-    yield f"{host}:{port}"
-    found.stop()
-
-
-@pytest.fixture
-def bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
-    """An address in it, of a bucket that is made anew."""
-    for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(key, "testing")
-
-    def address(name: str) -> str:
-        query = f"endpoint_override={s3}&scheme=http&region=us-east-1&allow_bucket_creation=true"
-        filesystem, path = FileSystem.from_uri(f"s3://{name}-{uuid.uuid4().hex[:8]}?{query}")
-        filesystem.create_dir(path)
-        return f"s3://{path}/studies?{query}"
-
-    return address
 
 
 @pytest.fixture

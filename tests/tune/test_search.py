@@ -184,6 +184,23 @@ def test_a_study_stopped_after_each_trial_has_as_many_different_ones(store, tria
     assert [t.state.name for t in journal(store)].count("COMPLETE") == 6
 
 
+def test_a_grid_has_each_point_once_also_after_a_break(store, trial_row):
+    grid = {"alpha": [0.5, 1.0, 2.0], "epochs": {"low": 2, "high": 4, "step": 2}}
+    study = {"sampler": "grid", "search": grid, "trials": None}
+    search = search_on(store, **study)
+    first, second, third = (search.suggest(key) for key in "abc")
+    for key, proposal in zip("ac", (first, third), strict=True):
+        finish(search, store, trial_row, key, proposal)
+    search = search_on(store, **study)  # the second was in flight
+    rest = [search.suggest(key) for key in "defg"]
+    assert search.suggest("h") == Searcher.FINISHED
+    assert rest[0]["settings"] == second["settings"]
+    found = [
+        (each["settings"]["alpha"], each["settings"]["epochs"]) for each in (first, third, *rest)
+    ]
+    assert sorted(found) == [(alpha, epochs) for alpha in (0.5, 1.0, 2.0) for epochs in (2, 4)]
+
+
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2", "nsga3", "gp", "qmc", "random"])
 def test_a_sampler_seed_decides(tmp_path, sampler):
     def points(name: str, seed: int) -> list[dict]:

@@ -150,6 +150,23 @@ BROKEN: list[tuple[Any, str]] = [
     (SOUND | {"gpus_per_trial": -1}, "gpus_per_trial = -1"),
     (SOUND | {"sampler": "cmaes"}, "sampler = 'cmaes'"),
     (SOUND | {"sampler_seed": "x"}, "sampler_seed = 'x'"),
+    (SOUND | {"sampler": "grid"}, "search.alpha: a grid needs a list of values, or low, high and"),
+    (
+        searching(alpha=[1, 2], epochs={"low": 1, "high": 5, "step": 2})
+        | {"sampler": "grid", "trials": 7},
+        "trials = 7: the grid of search has 6 points",
+    ),
+    (
+        {
+            "name": "small",
+            "sampler": "grid",
+            "methods": [
+                {"method": "sg", "search": {"alpha": [1, 2]}},
+                {"method": "scrub", "search": {"epochs": [1, 2, 3]}},
+            ],
+        },
+        "sampler = 'grid': the methods have grids of 2, 3 points",
+    ),
     (SOUND | {"objectives": ["val_error"]}, "objectives: .* two or more"),
     (SOUND | {"objectives": ["val_error", "val_error"]}, "objectives: .* different"),
     (SOUND | {"objectives": ["val_error", "loveliness"]}, "objectives: .*loveliness"),
