@@ -6,9 +6,11 @@ from typing import Annotated
 
 import ray
 import typer
+from ray.exceptions import RayError
 from typer import Option
 
 from sgu.cli import app as sgu
+from sgu.cli.shared import FORESEEN, one_line_errors
 from tune.mapping import on_ray
 
 
@@ -24,8 +26,9 @@ def command(
 
     Put them last: sgu-study audit --address auto -- MODEL.safetensors --shadows 64
     """
-    ray.init(address=address or "local", include_dashboard=None if address else False)
-    try:
-        sgu(["audit", *context.args], prog_name="sgu", obj=on_ray(cpus, gpus))
-    finally:
-        ray.shutdown()
+    with one_line_errors("sgu-study audit", *FORESEEN, RayError):
+        ray.init(address=address or "local", include_dashboard=None if address else False)
+        try:
+            sgu(["audit", *context.args], prog_name="sgu", obj=on_ray(cpus, gpus))
+        finally:
+            ray.shutdown()

@@ -16,6 +16,7 @@ from torch import nn
 
 from sgu.audit.findings import Audit, Audited
 from sgu.audit.networks import Networks, Notes, Say, Trainer
+from sgu.ensembles.designs import seeds
 from sgu.ensembles.running import Run
 from sgu.experiment import Experiment, unlearn
 from sgu.inference import default_device
@@ -54,7 +55,7 @@ def audit(
     each network is trained; run: as of `ensemble`. What diverges is said and noted, and what needs
     it left out. Raises ValueError where a model given has.
     """
-    _check(oracle_count, shadow_count)
+    _check(experiment, oracle_count, shadow_count)
     known, notes, ours = dict(unlearned_by or {}), Notes(say), device or default_device()
     for name in models:
         if name not in known:
@@ -80,11 +81,13 @@ def audit(
     return Audit(models=found, seeds=networks.seeds, notes=notes.lines)
 
 
-def _check(oracle_count: int, shadow_count: int) -> None:
+def _check(experiment: Experiment, oracle_count: int, shadow_count: int) -> None:
     if oracle_count == 1 or oracle_count < 0:
         raise ValueError(f"oracles = {oracle_count}: must be 0, or >= 2 for a spread")
     if shadow_count and (shadow_count < 4 or shadow_count % 2):
         raise ValueError(f"shadows = {shadow_count}: must be 0, or even and >= 4")
+    if oracle_count or shadow_count:
+        seeds("oracle", experiment.seed, oracle_count)  # raises for one that leaves no room
 
 
 def _references(

@@ -18,12 +18,11 @@ from sgu.audit import audit
 from sgu.audit.files import Files
 from sgu.audit.report import written
 from sgu.audit.terminal import show
-from sgu.cli.shared import CACHE, SET, changes, one_line_errors, value_of
+from sgu.cli.shared import CACHE, FORESEEN, SET, changes, one_line_errors, value_of, writable
 from sgu.ensembles.processes import processes
 from sgu.experiment import Experiment
 from sgu.inference import default_device
 from sgu.rows import Started
-from sgu.training import Diverged
 
 DEFAULT = Experiment.of(epochs=5, lr=0.05, solve_every=4)
 """What is audited without a file: the game as in the default study."""
@@ -48,9 +47,10 @@ def command(
     oracles: Annotated[int, Option(help="Retrained models that make the null band.")] = 3,
     shadows: Annotated[int, Option(help="Shadow models, even; 0: no attacks by them.")] = 8,
     jobs: Annotated[
-        int | None, Option(help="Networks trained at a time; none: one a core, on a GPU one.")
+        int | None,
+        Option(min=1, help="Networks trained at a time; none: one a core, on a GPU one."),
     ] = None,
-    threads: Annotated[int | None, Option(help="CPU threads of this process.")] = None,
+    threads: Annotated[int | None, Option(min=1, help="CPU threads of this process.")] = None,
     cache: CACHE = Path("results/cache"),
     out: Annotated[Path, Option(help="Folder of the audits.")] = Path("results/audit"),
     as_json: Annotated[bool, Option("--json", help="Print JSON instead.")] = False,
@@ -64,7 +64,8 @@ def command(
     given["forget_classes"] = tuple(map(value_of, filter(None, forget_classes.split(","))))
     torch.set_num_threads(threads or torch.get_num_threads())
     begin, at_once = Started(), jobs or _jobs()
-    with one_line_errors("sgu audit", ValueError, Diverged, OSError):
+    with one_line_errors("sgu audit", *FORESEEN):
+        writable(cache, out)
         experiment = Experiment.of(**DEFAULT.settings() | given | changes(change or ()))
         asked = Files(files or [], experiment)
         known, world = asked.unlearned_by(), experiment.world(cache)

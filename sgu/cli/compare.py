@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from typer import Option
 
-from sgu.cli.shared import CACHE, SET, changes, one_line_errors
+from sgu.cli.shared import CACHE, FORESEEN, SET, changes, one_line_errors, writable
 from sgu.compare import Comparison
 from sgu.experiment import SETTINGS, Experiment
 from sgu.methods import GAME_SPACE, METHODS, OVER
@@ -63,7 +63,7 @@ def compare(
         DEFAULT_METHODS
     ),
     change: Annotated[list[str] | None, SET] = None,
-    threads: Annotated[int | None, Option(help="CPU threads.")] = None,
+    threads: Annotated[int | None, Option(min=1, help="CPU threads.")] = None,
     cache: CACHE = Path("results/cache"),
     out: Annotated[Path, Option(help="Folder of the Parquet rows.")] = Path("results/compare"),
 ) -> None:
@@ -73,7 +73,8 @@ def compare(
     forget alone. A stopped comparison goes on where it was.
     """
     torch.set_num_threads(threads or torch.get_num_threads())
-    with one_line_errors("sgu compare", ValueError, OSError):
+    with one_line_errors("sgu compare", *FORESEEN):
+        writable(cache, out)
         given: dict[str, Any] = {"data": data, "subset": subset, "model": model, "seed": seed}
         given |= {"audit_batch": AUDIT_BATCH} | changes(change or ())
         made = Comparison(

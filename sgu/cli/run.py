@@ -14,14 +14,13 @@ from rich.progress import Progress
 from rich.table import Table
 from typer import Option
 
-from sgu.cli.shared import CACHE, SET, changes, one_line_errors, value_of
+from sgu.cli.shared import CACHE, FORESEEN, SET, changes, one_line_errors, value_of, writable
 from sgu.experiment import Experiment, unlearn
 from sgu.inference import default_device
 from sgu.metrics import all_metrics
 from sgu.models import save_model
 from sgu.provenance import code_version, device_name
 from sgu.references import recipe, reference
-from sgu.training import Diverged
 from sgu.world import World
 
 DEFAULT = Experiment()
@@ -90,7 +89,9 @@ def main_command(
     audit_batch: Annotated[
         int | None, Option(help="Most examples scored in one round.")
     ] = DEFAULT.audit_batch,
-    threads: Annotated[int | None, Option(help="CPU threads; a trial of a study has 1.")] = None,
+    threads: Annotated[
+        int | None, Option(min=1, help="CPU threads; a trial of a study has 1.")
+    ] = None,
     cache: CACHE = Path("results/cache"),
     save: Annotated[
         Path | None, Option(help="Write the unlearned model here (safetensors).")
@@ -111,7 +112,8 @@ def main_command(
     own = {"epochs": epochs, "lr": lr}
     given |= {name: value for name, value in own.items() if value is not None}
     torch.set_num_threads(threads or torch.get_num_threads())
-    with one_line_errors("sgu", ValueError, Diverged, OSError):
+    with one_line_errors("sgu", *FORESEEN):
+        writable(cache, *([save.parent] if save else []))
         experiment = Experiment.of(**given | changes(change or ()))
         found = run(experiment, cache, save, quiet=as_json)
     if as_json:

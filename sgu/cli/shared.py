@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 import typer
 from typer import Option
+
+from sgu.ensembles.processes import Died
+from sgu.training import Diverged
+
+FORESEEN = (ValueError, OSError, MemoryError, Diverged, Died, torch.OutOfMemoryError)
+"""What a command says in one line."""
 
 CACHE = Annotated[Path, Option(help="Folder of trained originals.")]
 SET = Option("--set", metavar="KEY=VALUE", help="Any other setting, such as batch_size=64.")
@@ -32,11 +40,21 @@ def value_of(text: str) -> Any:
         return text
 
 
+def writable(*folders: Path) -> None:
+    """Raise ValueError for a folder that can be neither written to nor made."""
+    for folder in folders:
+        there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+        if not (there.is_dir() and os.access(there, os.W_OK)):
+            what = "cannot be written to" if there.is_dir() else "is a file"
+            raise ValueError(f"{folder}: {there} {what}: choose another folder")
+
+
 @contextmanager
 def one_line_errors(command: str, *foreseen: type[Exception]) -> Iterator[None]:
     """Says a foreseen error in one line on stderr and ends with code 2."""
     try:
         yield
     except foreseen as error:
-        typer.echo(f"{command}: {' '.join(str(error).split())}", err=True)
+        said = " ".join(str(error).split()) or type(error).__name__
+        typer.echo(f"{command}: {said}", err=True)
         raise typer.Exit(2) from None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import Any
 
@@ -15,6 +16,10 @@ import torch
 from sgu.ensembles.running import Run
 
 _work: Callable[[Any], Any]  # of this process, where it is one of a pool's
+
+
+class Died(RuntimeError):
+    """A process of the pool is gone."""
 
 
 def processes(count: int, threads: int = 1) -> Run:
@@ -27,7 +32,13 @@ def processes(count: int, threads: int = 1) -> Run:
         with ProcessPoolExecutor(
             min(count, len(todo)), get_context("spawn"), _begin, (function, threads)
         ) as pool:
-            yield from pool.map(_call, todo)
+            try:
+                yield from pool.map(_call, todo)
+            except BrokenProcessPool as error:
+                raise Died(
+                    f"one of {count} training processes died, perhaps for want of memory: "
+                    "lower --jobs; what was trained is kept"
+                ) from error
 
     return run
 

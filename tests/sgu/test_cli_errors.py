@@ -1,0 +1,78 @@
+"""What can be foreseen to go wrong is one line, and comes before anything is trained."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from sgu.cli import app
+from sgu.ensembles.processes import Died, processes
+
+SMALL = ["--subset", "200", "--pretrain-epochs", "1"]
+
+
+def told(words: list[str], run: Any = None) -> Any:
+    return CliRunner().invoke(app, words, obj=run)
+
+
+def untrained(*_: Any) -> Iterator[Any]:
+    raise AssertionError("a training was begun")
+
+
+@pytest.mark.parametrize("command", [[], ["audit"], ["compare"]])
+@pytest.mark.parametrize("threads", ["-1", "0"])
+def test_a_number_of_threads_that_is_none(command, threads):
+    result = told([*command, "--threads", threads])
+    assert result.exit_code == 2
+    assert "or equal to 1" in result.output
+
+
+@pytest.mark.parametrize("folder", ["--out", "--cache"])
+@pytest.mark.parametrize("below", ["", "deep/down"])
+def test_a_folder_that_is_a_file_is_named_before_anything_is_trained(folder, below, tmp_path):
+    (tmp_path / "file").touch()
+    places = {"--out": "out", "--cache": "cache"} | {folder: f"file/{below}"}
+    words = [word for name, place in places.items() for word in (name, str(tmp_path / place))]
+    result = told(["audit", *SMALL, *words], untrained)
+    assert result.exit_code == 2, result.output
+    assert f"{tmp_path}/file is a file: choose another folder" in result.output
+    assert result.output.count("\n") == 1
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_seed_that_leaves_ensembles_no_room_comes_before_anything_is_trained(tmp_path):
+    words = ["--seed", "-1", "--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "out")]
+    result = told(["audit", *SMALL, *words], untrained)
+    assert result.exit_code == 2, result.output
+    assert "seed = -1: must be 0.." in result.output
+    assert result.output.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory.\nTried 2 GiB."), "CUDA out of memory. Tried"),
+        (MemoryError(), "MemoryError"),
+        (Died("lower --jobs"), "lower --jobs"),
+    ],
+)
+def test_too_little_memory_is_one_line(error, said, tmp_path):
+    def run(*_: Any) -> Iterator[Any]:
+        raise error
+
+    words = ["--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "out")]
+    result = told(["audit", *SMALL, *words], run)
+    assert result.exit_code == 2, result.output
+    last = result.output.splitlines()[-1]
+    assert last.startswith(f"sgu audit: {said}")
+
+
+@pytest.mark.slow
+def test_a_training_process_that_dies_says_what_to_do():
+    with pytest.raises(Died, match="lower --jobs"):
+        list(processes(1)(os._exit, [1]))

@@ -1,0 +1,25 @@
+"""`sgu-study audit` where there is no cluster to run it on."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+from typer.testing import CliRunner
+
+from tune.cli import app
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [("auto", "Could not find any running Ray instance"), ("nowhere", "Invalid address format")],
+)
+def test_without_a_cluster_it_says_so_in_one_line(address, said, monkeypatch):
+    """Not those that other tests have up on this machine, either."""
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr("ray._private.services.find_gcs_addresses", cache(set))
+    monkeypatch.setattr("ray._private.services.find_bootstrap_address", lambda _: None)
+    result = CliRunner().invoke(app, ["audit", "--address", address])
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"sgu-study audit: {said}")
+    assert result.stderr.count("\n") == 1
