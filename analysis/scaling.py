@@ -1,7 +1,7 @@
 """How seconds and quality grow: power laws over sizes, the price of retraining, speed-up.
 
-Rows of phase "scaling". A sweep over one size is the data sets whose names share what stands
-before their last dash (subset-500, subset-1000, ...) and that differ most in that size.
+Rows of phase "scaling". A sweep is the data sets whose names say that it is theirs: those of
+subset-500, subset-1000, ... differ in train examples, and as a consequence in audit examples.
 """
 
 from __future__ import annotations
@@ -15,16 +15,21 @@ from scipy.stats import linregress, t
 from analysis.intervals import difference
 from analysis.resample import LEVEL
 
-SIZES = ("train_examples", "classes", "audit_examples", "forget_fraction", "workers")
+SIZES = {
+    "train_examples": "subset",
+    "classes": "classes",
+    "audit_examples": "audit",
+    "forget_fraction": "forget_fraction",
+    "workers": "workers",
+}
+"""The column that each sweep varies, and the kind that its data sets' names start with."""
 
 
 def sweep(frame: pd.DataFrame, size: str) -> pd.DataFrame:
     """Complete rows of the sweep over `size`; empty where there was none."""
     rows = frame[(frame["phase"] == "scaling") & (frame["status"] == "complete")]
-    kind = rows["dataset"].str.replace(r"-[^-]*$", "", regex=True)
-    varied = rows.groupby(kind)[list(SIZES)].nunique()
-    own = varied.index[(varied[size] > 1) & (varied[size] == varied.max(axis=1))]
-    return rows[kind.isin(own)]
+    own = rows[rows["dataset"].str.startswith(f"{SIZES[size]}-", na=False)]
+    return own if own[size].nunique() > 1 else own[:0]
 
 
 def sweeps(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:

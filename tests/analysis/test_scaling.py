@@ -7,11 +7,12 @@ import pyarrow as pa
 import pytest
 
 from analysis import against_retraining, power_laws, speed_up
-from analysis.scaling import sweep
+from analysis.scaling import SIZES, sweeps
 from analysis.schema import TRIALS
+from tune.scaling import SWEEPS
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-SIZES = (500, 1000, 2000, 4000)
+EXAMPLES = (500, 1000, 2000, 4000)
 
 
 def as_frame(rows):
@@ -28,7 +29,7 @@ def swept(synthetic, generator, noise=0.0, seeds=2):
             val_error=3 * size**-0.3,
         )
         for method, factor in (("sg", 0.002), ("retrain", 0.02))
-        for size in SIZES for seed in range(seeds)
+        for size in EXAMPLES for seed in range(seeds)
     ]  # fmt: skip
 
 
@@ -55,7 +56,7 @@ def test_the_exponents_interval_covers(synthetic):
 
 def test_retraining_is_ten_times_dearer_at_every_size(synthetic):
     found = against_retraining(as_frame(swept(synthetic, np.random.default_rng(2), 0.05, seeds=4)))
-    assert list(found["value"]) == list(SIZES)
+    assert list(found["value"]) == list(EXAMPLES)
     assert set(found["method"]) == {"sg"}
     assert list(found["ratio"]) == pytest.approx([0.1] * 4, rel=0.2)
     assert (found["low"] < found["ratio"]).all()
@@ -81,17 +82,42 @@ def test_speed_up_and_efficiency(synthetic):
     assert list(found["throughput"]) == pytest.approx([360, 8 * 3600 / 42])
 
 
-def test_a_sweep_is_of_the_size_that_differs_most(synthetic):
-    """Fewer classes mean fewer train examples, too."""
-    rows = [
-        synthetic.trial("a", dataset=f"classes-{n}", phase="scaling", classes=n,
-                        train_examples=400 * min(n, 5), audit_examples=800, forget_fraction=0.1,
-                        workers=2)
-        for n in (2, 5, 10)
-    ]  # fmt: skip
-    frame = as_frame(rows)
-    assert len(sweep(frame, "classes")) == 3
-    assert sweep(frame, "train_examples").empty
+def every_size(synthetic):
+    """A row of each size of the study's own sweeps, as the embedded data has them: fewer train
+    examples or classes are fewer audit examples, too; seconds = .01 train audit^.5."""
+    rows = []
+    for kind, value in ((kind, value) for kind, values in SWEEPS.items() for value in values):
+        classes = value if kind == "classes" else 10
+        train = value if kind == "subset" else 400 * classes
+        audit = value if kind == "audit" else train // 5
+        rows.append(synthetic.trial(
+            "a", dataset=f"{kind}-{value}", phase="scaling", train_examples=train, classes=classes,
+            audit_examples=audit, workers=value if kind == "workers" else 2,
+            forget_fraction=value if kind == "forget_fraction" else 0.1,
+            seconds=0.01 * train * audit**0.5,
+        ))  # fmt: skip
+    return as_frame(rows)
+
+
+def test_a_sweep_holds_the_sizes_of_its_kind_alone(synthetic):
+    found = sweeps(every_size(synthetic))
+    kinds = {size: SIZES[size] for size in found}
+    assert set(kinds.values()) == set(SWEEPS)
+    for size, rows in found.items():
+        assert list(rows["dataset"]) == [f"{kinds[size]}-{v}" for v in SWEEPS[kinds[size]]]
+
+
+def test_each_sweep_has_the_law_of_its_own_size(synthetic):
+    laws = power_laws(every_size(synthetic), ["seconds"]).set_index("size")["exponent"]
+    assert laws["audit_examples"] == pytest.approx(0.5)
+    assert laws["train_examples"] == laws["classes"] == pytest.approx(1.5)
+    assert laws["forget_fraction"] == laws["workers"] == pytest.approx(0)
+
+
+def test_one_size_is_no_sweep(synthetic):
+    frame = every_size(synthetic)
+    with pytest.raises(ValueError, match="sgu-study scaling"):
+        sweeps(frame[frame["dataset"] == "subset-500"])
 
 
 def test_no_sweep_says_what_to_run(frame):
