@@ -4,9 +4,10 @@ Shadow models: with forget F and as many test examples T, the pool is F u T, and
 trained on retain u S_k, S_k a random half of the pool. Halves come in pairs, one the complement of
 the other, so that each example of the pool is inside for one network of each pair and outside for
 the other; classes are dealt alike. So |S_k| = |F|: a shadow model is trained on as many
-examples as the original and forgets as many. (Where test is the smaller of the two, F is thinned to
-it.) Audit examples are not in
-the pool: the game's auditor takes them for non-members.
+examples as the original and forgets as many. (Where test has fewer, F is thinned to them.) T is of
+the classes of F, as in every attack: where a class is forgotten, an attack against all classes
+would tell the class, not who was trained on. Audit examples are not in the pool: the game's auditor
+takes them for non-members.
 """
 
 from __future__ import annotations
@@ -88,9 +89,11 @@ def shadows(experiment: Experiment, world: World, pairs: int = 4) -> Shadows:
     if pairs < 2:
         raise ValueError(f"pairs = {pairs}: must be >= 2, as a spread takes two networks a side")
     generator = torch.Generator().manual_seed(seeds("halves", experiment.seed, 1)[0])
-    splits, size = world.splits, min(len(world.splits.forget), len(world.splits.test))
-    forget, test = (_some(rows, size, generator) for rows in (splits.forget, splits.test))
-    pool, targets = torch.cat([forget, len(world.source.train) + test]), _targets(world)
+    splits, targets, first = world.splits, _targets(world), len(world.source.train)
+    peers = splits.test[torch.isin(targets[first + splits.test], targets[splits.forget])]
+    size = min(len(splits.forget), len(peers))
+    forget, test = (_some(rows, size, generator) for rows in (splits.forget, peers))
+    pool = torch.cat([forget, first + test])
     halves = [half for _ in range(pairs) for half in deal(targets, pool, 2, generator)]
     inside = torch.stack([torch.isin(pool, half) for half in halves]).numpy()
     rows = [joined([splits.retain, half]) for half in halves]

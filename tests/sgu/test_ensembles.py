@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from sgu.data.splits import random_splits
+from sgu.data.splits import class_splits, random_splits
 from sgu.ensembles import (
     Logits,
     ensemble,
@@ -161,6 +161,16 @@ class TestDesign:
         assert np.array_equal(design.inside[0::2], ~design.inside[1::2])
         assert torch.isin(design.test, world.splits.test).all()
         assert torch.equal(design.forget, world.splits.forget)
+
+    @pytest.mark.parametrize("classes", [(1,), (3, 7)])
+    def test_test_examples_are_of_the_classes_that_are_forgotten(self, experiment, world, classes):
+        """And forget is thinned to as many."""
+        theirs = World.of(world.source, class_splits(world.source, classes))
+        design, targets = shadows(experiment, theirs, 2), world.source.heldout.targets
+        known = torch.isin(targets[theirs.splits.test], torch.tensor(classes))
+        assert torch.equal(design.test, theirs.splits.test[known])
+        assert len(design.forget) == len(design.test)
+        assert torch.isin(design.forget, theirs.splits.forget).all()
 
     def test_rows_are_what_inside_says(self, experiment, world):
         design = shadows(experiment, world, 2)
