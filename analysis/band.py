@@ -29,7 +29,7 @@ Kind = Literal["memory", "attack", "utility", "cost"]
 KINDS: dict[str, Kind] = {
     # higher = more of forget is remembered: outside, the side says which failure it is
     **dict.fromkeys(("forget_acc", "tpr_at_1", "tpr_at_01", "rmia_auc", "lira_auc"), "memory"),
-    # higher = forget can be told from held-out examples, whichever way it differs
+    # higher = forget can be told from held-out examples, whichever way it differs: no side says it
     **dict.fromkeys(
         [f"{prefix}_{name}" for prefix in ("mia", "val_mia") for name in ("acc", "auc", "f1")]
         + ["mia_advantage", "val_mia_advantage", "ks", "wasserstein", "forget_test_gap"]
@@ -152,9 +152,10 @@ def verdicts(frame: pd.DataFrame, metrics: Sequence[str] = tuple(KINDS)) -> pd.D
     Columns: study, cell, trial_id, seeds and the metrics. The band is that of a mean over as many
     seeds as the configuration has.
 
-    An attack finds a forget set that is known too little as it finds one known too well. Which of
-    the two it is, the accuracies say: remembered is where forget_acc lies higher above test_acc
-    (val_acc, for what is against val) than it does in the retrained models' mean.
+    An attack tells that forget differs from held-out examples and not how, and where retrained
+    models differ from them, too, a model that still remembers may lie on either side of the band:
+    outside it is under-forgotten whose lead, forget_acc - test_acc (val_acc, for what is against
+    val), is above the retrained models' mean lead, and over-forgotten whose lead is below.
 
     Raises:
         ValueError: a metric can have no band.
@@ -179,9 +180,10 @@ def _verdicts(rows: pd.DataFrame, name: str, bands: dict[str, Band]) -> pd.Serie
         high, low = ("better", "worse") if kind == "utility" else ("worse", "better")
         said = np.select([above, below], [high, low], "inside")
     else:
-        remembered = above if kind == "memory" else above & (_lead(rows, name, bands) >= 0)
-        sides = ["under-forgotten", "over-forgotten"]
-        said = np.select([remembered, above | below], sides, "inside")
+        lead = _lead(rows, name, bands) if kind == "attack" else 0 * value
+        remembered = np.where(lead.abs() > SLACK, lead > 0, above)
+        said = np.where(remembered, "under-forgotten", "over-forgotten")
+        said = np.where(above | below, said, "inside")
     return pd.Series(said, rows.index, dtype=object).where(value.notna(), None)
 
 

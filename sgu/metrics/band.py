@@ -26,7 +26,7 @@ Kind = Literal["memory", "attack", "utility", "cost"]
 KINDS: dict[str, Kind] = {
     # higher = more of forget is remembered: outside, the side says which failure it is
     **dict.fromkeys(("forget_acc", "tpr_at_1", "tpr_at_01", "rmia_auc", "lira_auc"), "memory"),
-    # higher = forget can be told from held-out examples, whichever way it differs
+    # higher = forget can be told from held-out examples, whichever way it differs: no side says it
     **dict.fromkeys(
         [f"{prefix}_{name}" for prefix in ("mia", "val_mia") for name in ("acc", "auc", "f1")]
         + ["mia_advantage", "val_mia_advantage", "ks", "wasserstein", "forget_test_gap"]
@@ -36,7 +36,7 @@ KINDS: dict[str, Kind] = {
     **dict.fromkeys(("retain_acc", "test_acc", "val_acc", "utility_paper", "tow"), "utility"),
     **dict.fromkeys(("val_error", "avg_gap", "retain_mia_auc"), "cost"),
 }
-"""Metrics that have a band; `ks_p`, `seconds` and the like have none."""
+"""Metrics that have a band; `ks_p`, `klom`, `seconds` and the like have none."""
 
 RANGES = {"wasserstein": (0.0, math.inf), "utility_paper": (-1.0, 1.0)}
 """All others are in 0..1."""
@@ -58,10 +58,10 @@ class Band:
     def __contains__(self, value: float) -> bool:
         return self.low - SLACK <= value <= self.high + SLACK
 
-    def verdict(self, value: float, remembers: bool = True) -> Verdict:
-        """Where a model lies. memory: above is under-forgotten, below over-forgotten. attack:
-        below is over-forgotten, above whichever `remembers` says: forget is still like what was
-        trained on, or else it stands out by being known too little. utility: better, worse."""
+    def verdict(self, value: float, lead: float = 0.0) -> Verdict:
+        """Where a model lies. utility, cost: better or worse. memory: above is under-forgotten,
+        below over-forgotten. attack: on either side the sign of `lead` says which, see `verdicts`;
+        0 says nothing, and leaves it to the side."""
         if value in self:
             return "inside"
         if not math.isfinite(value):
@@ -69,7 +69,8 @@ class Band:
         above, kind = value > self.high, KINDS[self.name]
         if kind in ("utility", "cost"):
             return "better" if above == (kind == "utility") else "worse"
-        remembered = above and (kind == "memory" or remembers)
+        told = kind == "attack" and abs(lead) > SLACK
+        remembered = lead > 0 if told else above
         return "under-forgotten" if remembered else "over-forgotten"
 
 
@@ -107,16 +108,17 @@ def verdicts(
 ) -> dict[str, Verdict | None]:
     """A model's verdict on each metric that has a band; None where the model has no value.
 
-    An attack finds a forget set that is known too little as it finds one known too well. Which of
-    the two it is, the accuracies say: remembered is where forget_acc lies higher above test_acc
-    (val_acc, for what is against val) than it does in the retrained models' mean.
+    An attack tells that forget differs from held-out examples and not how, and where retrained
+    models differ from them, too, a model that still remembers may lie on either side of the band:
+    outside it is under-forgotten whose lead, forget_acc - test_acc (val_acc, for what is against
+    val), is above the retrained models' mean lead, and over-forgotten whose lead is below.
     """
     found: dict[str, Verdict | None] = {}
     for name in of:
         value = metrics.get(name)
         other = "val_acc" if name.startswith("val_") else "test_acc"
-        leans = value is not None and _lead(metrics, of, other) >= 0
-        found[name] = None if value is None else of[name].verdict(value, leans)
+        lead = _lead(metrics, of, other)
+        found[name] = None if value is None else of[name].verdict(value, lead)
     return found
 
 

@@ -49,6 +49,28 @@ def test_one_seed_is_judged_as_the_audit_does(synthetic, seed):
     assert len(set(said[list(KINDS)].to_numpy().ravel())) == 5
 
 
+def test_on_either_side_of_an_attack_s_band_the_accuracies_tell(synthetic):
+    """Retrained models find forget hard: below their band is who still remembers, and who has
+    forgotten more than they is above."""
+    retrained = [
+        synthetic.trial(f"retrain-{k}", method="retrain", cell="digits", forget_acc=0.2 + k / 100,
+                        test_acc=0.6, mia_acc=0.7 + k / 100)
+        for k in range(3)
+    ]  # fmt: skip
+    tried = {
+        "half": (0.6, 0.5), "original": (1.0, 0.9), "wiped": (0.0, 0.9), "lost": (0.1, 0.5)
+    }  # fmt: skip
+    rows = [
+        synthetic.trial(name, forget_acc=known, test_acc=0.6, mia_acc=found)
+        for name, (known, found) in tried.items()
+    ]
+    said = verdicts(as_frame(*retrained, *rows), ["mia_acc"]).set_index("trial_id")["mia_acc"]
+    assert dict(said[list(tried)]) == {
+        "half": "under-forgotten", "original": "under-forgotten",
+        "wiped": "over-forgotten", "lost": "over-forgotten",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("phase", ["confirm", "scaling"])
 def test_what_comes_after_the_search_moves_no_verdict(synthetic, phase):
     generator = np.random.default_rng(1)

@@ -99,7 +99,55 @@ def test_an_attack_finds_over_forgetting_too():
     assert verdicts(wiped, of)["mia_acc"] == "over-forgotten"
     assert verdicts(wiped, of)["forget_acc"] == "over-forgotten"
     assert verdicts(wiped, of)["val_acc"] is None
-    assert one("mia_acc").verdict(0.6, remembers=False) == "over-forgotten"
+
+
+ATTACKS = [name for name, kind in KINDS.items() if kind == "attack"]
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("value", [0.4, 0.6])
+def test_what_an_attack_finds_on_either_side_is_told_by_the_lead(name, value):
+    assert one(name).verdict(value, lead=0.1) == "under-forgotten"
+    assert one(name).verdict(value, lead=-0.1) == "over-forgotten"
+    assert one(name).verdict(0.5, lead=0.1) == "inside"
+
+
+@pytest.mark.parametrize("name", [name for name, kind in KINDS.items() if kind == "memory"])
+@pytest.mark.parametrize("lead", [-0.1, 0.1])
+def test_where_higher_is_more_remembered_the_side_alone_tells(name, lead):
+    assert one(name).verdict(0.6, lead) == "under-forgotten"
+    assert one(name).verdict(0.4, lead) == "over-forgotten"
+
+
+def test_a_model_that_remembers_what_retrained_ones_find_hard_is_under_forgotten():
+    """The most memorised are forgotten: retrained models fail the attack, and a model that half
+    remembers them knows them about as well as test."""
+    hard = [
+        {
+            "forget_acc": 0.2 + k / 100,
+            "test_acc": 0.6,
+            "mia_acc": 0.7 + k / 100,
+            "ks": 0.4 + k / 100,
+        }
+        for k in range(3)
+    ]
+    half = {"forget_acc": 0.6, "test_acc": 0.6, "mia_acc": 0.5, "ks": 0.05}
+    original = {"forget_acc": 1.0, "test_acc": 0.6, "mia_acc": 0.9, "ks": 0.8}
+    wiped = {"forget_acc": 0.0, "test_acc": 0.6, "mia_acc": 0.9, "ks": 0.8}
+    for model, said in (
+        (half, "under-forgotten"), (original, "under-forgotten"), (wiped, "over-forgotten")
+    ):  # fmt: skip
+        found = verdicts(model, bands(hard))
+        assert (found["mia_acc"], found["ks"], found["forget_acc"]) == (said,) * 3
+
+
+def test_a_model_that_lost_what_retrained_ones_find_easy_is_over_forgotten():
+    """The least memorised are forgotten: it knows them no better than test."""
+    easy = [
+        {"forget_acc": 0.97 + k / 100, "test_acc": 0.6, "mia_acc": 0.7 + k / 100} for k in range(3)
+    ]
+    found = verdicts({"forget_acc": 0.6, "test_acc": 0.6, "mia_acc": 0.5}, bands(easy))
+    assert found["mia_acc"] == found["forget_acc"] == "over-forgotten"
 
 
 def test_a_value_that_is_none_is_no_verdict():
