@@ -259,10 +259,12 @@ TRIALS = pa.schema(
         ("audit_examples", pa.int64()),  # held-out ones that the game may take
         ("workers", pa.int64()),  # trials at a time
         *((name, pa.float64()) for name in METRICS),
+        ("suppressed", pa.string()),  # JSON: why a metric is null, by its name; of tpr_at_* alone
         *_PROVENANCE,
     ]
 )
-"""One row a trial; a metric is null where the trial did not reach it."""
+"""One row a trial; a metric is null where the trial did not reach it, or where `suppressed` says
+why."""
 
 REQUIRED = ("schema_version", "study", "trial_id", "attempt")
 """Columns without which a file is not one of ours; any other that it lacks is null."""

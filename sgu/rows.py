@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import time
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import torch
 from sgu.experiment import Experiment
 from sgu.memory import peak, reset_peak
 from sgu.methods import plays
+from sgu.metrics import unmeasured
 from sgu.provenance import code_version, device_name, host_class, versions
 from sgu.snapshots import State
 from sgu.world import World
@@ -31,6 +33,7 @@ GAME = ("alpha", "reg", "solve_every", "update")
 def context(experiment: Experiment, world: World) -> Row:
     """What all runs on a world with a model share, and where it comes from."""
     version, dirty = code_version()
+    reasons = unmeasured(world)
     return {
         "dataset": world.source.name,
         "model": experiment.model,
@@ -40,6 +43,7 @@ def context(experiment: Experiment, world: World) -> Row:
         "train_examples": len(world.source.train),
         "classes": world.source.num_classes,
         "audit_examples": len(world.splits.audit),
+        "suppressed": json.dumps(reasons) if reasons else None,
         "code_version": version,
         "code_dirty": dirty,
         "data_fingerprint": world.source.fingerprint,

@@ -51,6 +51,7 @@ def provenance(asked: Files, world: World, begin: Started) -> Row:
     """As of a result row. config: the settings of the audit and of each method known."""
     found = context(asked.experiment, world) | begin.provenance(default_device())
     found["architecture"] = found.pop("model")  # a row's model is the one audited
+    del found["suppressed"]  # each of an audit's rows has its own
     told = {name: own.settings() for name, own in asked.unlearned_by().items()}
     config = {"audit": asked.experiment.settings(), "unlearned_by": told}
     as_text = {"versions": found["versions"], "config": config}

@@ -9,6 +9,7 @@ from sgu.metrics.evaluate import (
     metrics_of,
     selection_metrics,
     selection_of,
+    unmeasured,
 )
 from sgu.metrics.intervals import Estimate
 from sgu.metrics.scored import Scored, score, score_world
@@ -36,4 +37,5 @@ __all__ = [
     "selection_metrics",
     "selection_of",
     "slices",
+    "unmeasured",
 ]

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from scipy import stats
 from torch import nn
 
-from sgu.metrics.rates import LOW_FPR, too_few, tpr_at
+from sgu.metrics.rates import LOW_FPR, suppressed, tpr_at
 from sgu.metrics.scored import Scored, score_world
 from sgu.metrics.starting_kit import loss_attack
 from sgu.world import World
@@ -55,7 +56,7 @@ def selection_of(scored: Mapping[str, Scored], kept: np.ndarray) -> Metrics:
 
 def metrics_of(scored: Mapping[str, Scored]) -> Metrics:
     """`all_metrics` of splits scored before. A `tpr_at_*` is left out, and so null in a row, where
-    test is too small for it (`rates.too_few`)."""
+    test is too small for it: `unmeasured` says so."""
     forget, retain, test = scored["forget"], scored["retain"], scored["test"]
     peers = test.of_classes(forget.targets)
     found = selection_of(scored, retain.targets)
@@ -66,6 +67,13 @@ def metrics_of(scored: Mapping[str, Scored]) -> Metrics:
         "forget_test_gap": abs(forget.acc - peers.acc),
         "utility_paper": found["val_acc"] - found["mia_acc"],
     }
+
+
+def unmeasured(world: World) -> dict[str, str]:
+    """By the name of each metric that `metrics_of` leaves out on this world: why."""
+    (train, forget), (heldout, test) = world.part("forget"), world.part("test")
+    asked = train.targets.cpu()[forget]
+    return suppressed(int(torch.isin(heldout.targets.cpu()[test], asked).sum()))
 
 
 def loss_histograms(scored: Mapping[str, Scored]) -> list[Bin]:
@@ -102,12 +110,9 @@ def _apart(forget: Scored, test: Scored) -> Metrics:
     ks = stats.ks_2samp(forget.losses, test.losses)
     scores = -np.concatenate([forget.losses, test.losses])
     members = np.repeat([True, False], [len(forget), len(test)])
+    reasons = suppressed(len(test))
     return {
         "ks": float(ks.statistic),
         "ks_p": float(ks.pvalue),
         "wasserstein": float(stats.wasserstein_distance(forget.losses, test.losses)),
-    } | {
-        name: tpr_at(fpr, scores, members)
-        for name, fpr in LOW_FPR.items()
-        if not too_few(fpr, len(test))
-    }
+    } | {name: tpr_at(fpr, scores, members) for name, fpr in LOW_FPR.items() if name not in reasons}

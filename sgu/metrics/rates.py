@@ -77,6 +77,12 @@ def too_few(fpr: float, heldout: int) -> str | None:
     return f"{heldout} non-members; a rate at {fpr:g} false positives needs {need} or more"
 
 
+def suppressed(heldout: int) -> dict[str, str]:
+    """By the name of each rate that so many non-members are too few for: why."""
+    reasons = {name: too_few(fpr, heldout) for name, fpr in LOW_FPR.items()}
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
 def _starts(changes: np.ndarray) -> np.ndarray:
     """Where runs of equal values begin, from where neighbours (n - 1,) differ."""
     return np.flatnonzero(np.append(True, changes))

@@ -146,16 +146,6 @@ class TestRecord:
         assert record.auc.value == pytest.approx(kit.auc, abs=0.03)
         assert record.f1 == pytest.approx(kit.f1, abs=0.03)
 
-    def test_flat_is_one_row_of_plain_values(self):
-        splits = {"forget": scored(40, 0), "val": scored(60, 1)}
-        (record,) = attack_table(splits, against="val", names=["loss"])
-        row = record.flat()
-        assert row["auc"] == record.auc.value
-        assert (row["auc_low"], row["auc_high"]) == (record.auc.low, record.auc.high)
-        assert row["tpr_at_1"] is row["tpr_at_1_low"] is row["retain_mia_auc"] is None
-        assert "40 non-members" in row["tpr_at_1_suppressed"]
-        assert all(value is None or isinstance(value, str | int | float) for value in row.values())
-
     def test_a_seed_decides(self):
         splits = {"forget": scored(40, 0, sure=2), "test": scored(60, 1)}
         tables = [attack_table(splits, names=["linear_svc"], seed=seed) for seed in (0, 0, 1)]

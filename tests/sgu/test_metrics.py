@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -10,10 +11,13 @@ import torch
 from scipy.stats import binom, norm
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedShuffleSplit, cross_validate
+from torch import nn
 from torch.nn import functional as F
 
 from analysis.schema import METRICS, SELECTABLE
 from sgu.data.sources import Examples, Source
+from sgu.data.splits import class_splits, random_splits
+from sgu.experiment import Experiment
 from sgu.metrics import (
     Scored,
     against_retrained,
@@ -23,6 +27,7 @@ from sgu.metrics import (
     selection_metrics,
 )
 from sgu.metrics.balance import balanced
+from sgu.rows import context
 from sgu.world import World
 
 ACCURACIES = {"retain_acc", "forget_acc", "val_acc", "val_error", "test_acc", "forget_test_gap"}
@@ -160,6 +165,18 @@ def test_rate_is_that_of_a_threshold_on_the_loss(held_out, allowed):
     rates = [(forget < t).mean() for t in np.append(test, np.inf) if (test < t).sum() <= allowed]
     assert found["tpr_at_1"] == pytest.approx(max(rates))
     assert 0.05 < max(rates) < 0.95
+
+
+@pytest.mark.parametrize("classes", [[], [0]])
+def test_a_row_says_why_a_rate_is_not_there(toy, toy_source, classes):
+    """Of the test examples those count that are of forget's classes."""
+    splits = class_splits(toy_source, classes) if classes else random_splits(toy_source, 0.2)
+    world, peers = toy(splits), 20 if classes else 60
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
+    said = json.loads(context(Experiment(), world)["suppressed"])
+    assert set(said) == {"tpr_at_1", "tpr_at_01"}
+    assert not set(said) & set(all_metrics(model, world))
+    assert said["tpr_at_1"].startswith(f"{peers} non-members; a rate at 0.01 ")
 
 
 def test_gaps_to_the_retrained():

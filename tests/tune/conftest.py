@@ -39,6 +39,7 @@ SHARED = {
     "device_seconds": 0.5,
     "host_class": "x86_64, 2 cores, 24 GiB",
     "unsolved": 0,
+    "suppressed": '{"tpr_at_01": "800 non-members are too few"}',
 }
 
 

@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
@@ -24,12 +23,11 @@ from sklearn.model_selection import StratifiedKFold
 from sgu.metrics.attacks.base import Attack
 from sgu.metrics.balance import balanced
 from sgu.metrics.intervals import Estimate, at_least_binomial, bootstrap
-from sgu.metrics.rates import LOW_FPR, aucs, f1, too_few, tprs_at
+from sgu.metrics.rates import LOW_FPR, aucs, f1, suppressed, tprs_at
 from sgu.metrics.scored import Scored
 
 FOLDS = 5
 WIDEN = math.sqrt(1 + FOLDS / (FOLDS - 1))
-ESTIMATES = ("auc", *LOW_FPR, "retain_mia_auc")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,17 +50,6 @@ class Record:
     members: int
     heldout: int
     retain_mia_auc: Estimate | None = None
-
-    def flat(self) -> dict[str, Any]:
-        """As one row: an estimate NAME is the columns NAME, NAME_low and NAME_high."""
-        row: dict[str, Any] = {}
-        for name in (field.name for field in fields(self) if field.name != "suppressed"):
-            found = getattr(self, name)
-            if name in ESTIMATES:
-                row |= {f"{name}_{end}": getattr(found, end, None) for end in ("low", "high")}
-                found = getattr(found, "value", None)
-            row[name] = found
-        return row | {f"{name}_suppressed": self.suppressed.get(name) for name in LOW_FPR}
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,9 +140,9 @@ def record_of(judged: Judged, attack: str, against: str, seed: int = 0) -> Recor
     """What the scores of as many members as non-members come to."""
     acc = float((judged.called == judged.members).mean())
     size = int(judged.members.sum())
-    reasons = {name: too_few(fpr, size) for name, fpr in LOW_FPR.items()}
+    reasons = suppressed(size)
     rates = {
-        name: None if reasons[name] else judged.tpr_at(fpr, seed) for name, fpr in LOW_FPR.items()
+        name: None if name in reasons else judged.tpr_at(fpr, seed) for name, fpr in LOW_FPR.items()
     }
     return Record(
         attack=attack,
@@ -165,7 +152,7 @@ def record_of(judged: Judged, attack: str, against: str, seed: int = 0) -> Recor
         f1=f1(judged.called, judged.members),
         advantage=abs(2 * acc - 1),
         **rates,
-        suppressed={name: reason for name, reason in reasons.items() if reason},
+        suppressed=reasons,
         members=size,
         heldout=size,
     )
