@@ -61,11 +61,14 @@ class Audit:
         return [{"model": name} | row for name, made in self.models.items() for row in made.rows()]
 
     def suppressed(self) -> list[str]:
-        """Why a rate of an attack, or a part of forget, is not shown: once each."""
+        """Why a rate of an attack, a part of forget or the steps to relearn it are not shown: once
+        each."""
         found = dict[str, dict[str, None]]()
         for model, made in self.models.items():
             reasons = [item for record in made.attacks for item in record.suppressed.items()]
             reasons += [(f"{p.by} {p.name}", p.suppressed) for p in made.slices if p.suppressed]
+            if made.relearned.mean is None:
+                reasons.append(("relearn_steps", made.relearned.reason))
             for name, why in reasons:
                 found.setdefault(f"{name}: {why}", {})[model] = None
         everyone = len(self.models)

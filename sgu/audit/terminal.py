@@ -22,7 +22,7 @@ def show(found: Audit, console: Console) -> None:
     """Every table, then what was suppressed or left out, and the verdicts in a few lines."""
     for sheet in sheets(found):
         console.print(f"\n{sheet.title}", style="bold", highlight=False)
-        console.print(_table(sheet))
+        console.print(_fitting(sheet, console), crop=False)
         console.print(sheet.note, style="dim", highlight=False)
     for title, lines in (("Suppressed", found.suppressed()), ("Left out", found.notes)):
         if lines:
@@ -33,7 +33,17 @@ def show(found: Audit, console: Console) -> None:
         console.print("\n".join(lines), highlight=False)
 
 
-def _table(sheet: Sheet) -> Table:
+def _fitting(sheet: Sheet, console: Console) -> Table:
+    """On one line a row where the console has room for that, else on two; never cut."""
+    endless = console.options.update_width(10_000)
+    flat, stacked = (_table(sheet, apart) for apart in (" ", "\n"))
+    made = flat if console.measure(flat, options=endless).maximum <= console.width else stacked
+    made.width = console.measure(made, options=endless).maximum
+    return made
+
+
+def _table(sheet: Sheet, apart: str) -> Table:
+    """apart: what stands between a value and its interval or verdict."""
     made = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
     for title in sheet.columns:
         made.add_column(title, no_wrap=True)
@@ -41,10 +51,11 @@ def _table(sheet: Sheet) -> Table:
         if len(row) == 1:
             made.add_row(Text(row[0].text, "italic"))
         else:
-            made.add_row(*map(_shown, row))
+            made.add_row(*(_shown(cell, apart) for cell in row))
     return made
 
 
-def _shown(cell: Cell) -> Text:
+def _shown(cell: Cell, apart: str) -> Text:
     word, style = STYLES.get(cell.verdict, ("", ""))
-    return Text.assemble(cell.text, " " if word else "", (word, style))
+    text = cell.text.replace(" [", f"{apart}[")
+    return Text.assemble(text, apart if word else "", (word, style))
