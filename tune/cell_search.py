@@ -32,8 +32,8 @@ NUMBER = "trial_id"  # an attribute of each of Optuna's trials
 
 
 class CellSearch:
-    """known: trials that have rows; lost: in flight when the driver died, {trial_id: parameters};
-    references: metrics by data set and seed, and by the reference's name."""
+    """known: trials that have rows; handed_out: those of the driver before, as Optuna had them, by
+    number; references: metrics by data set and seed, and by the reference's name."""
 
     def __init__(
         self,
@@ -41,14 +41,14 @@ class CellSearch:
         cell: Cell,
         storage: BaseStorage,
         known: Iterable[Proposal],
-        lost: Mapping[str, dict[str, Any]],
+        handed_out: Mapping[str, FrozenTrial],
         references: Mapping[tuple[str, int], Mapping[str, Row]],
     ):
         self.spec, self.cell, self.references = spec, cell, references
         self.space = {name: domain.distribution() for name, domain in cell.space.items()}
-        self.known = {each.trial_id: each for each in known}
+        self.known, self.before = {each.trial_id: each for each in known}, handed_out
         sampled = [each for each in self.known.values() if not each.control]
-        self.asked = len({*lost, *(each.trial_id for each in sampled)})
+        self.asked = len({*handed_out, *(each.trial_id for each in sampled)})
         goals = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
         self.study = optuna.create_study(
             storage=storage,
@@ -57,8 +57,8 @@ class CellSearch:
             sampler=sampler(spec.sampler, spec.sampler_seed + self.asked, cell.trials or 100),
         )
         self.study.add_trials([self._replayed(each) for each in sampled if each.over])
-        self.waiting = self._controls() + self._begun(lost)
-        numbers = [int(name) for name in (*self.known, *lost) if name.isdigit()]
+        self.waiting = self._controls() + self._begun()
+        numbers = [int(name) for name in (*self.known, *handed_out) if name.isdigit()]
         self.next = max([*numbers, len(cell.controls()) - 1]) + 1
 
     def share(self) -> float:
@@ -122,7 +122,14 @@ class CellSearch:
             distributions=self.space,
             user_attrs={NUMBER: proposal.trial_id},
             constraints=self._excess(proposal) if values else None,
+            system_attrs=self._generation(proposal),
         )
+
+    def _generation(self, proposal: Proposal) -> dict[str, Any]:
+        """Of a genetic sampler, which counts them from what its trials say."""
+        before = self.before.get(proposal.trial_id)
+        said = before.system_attrs.items() if before else ()
+        return {key: value for key, value in said if key.endswith(":generation")}
 
     def _controls(self) -> list[Proposal]:
         """Those that have runs left; their numbers are the first."""
@@ -134,15 +141,20 @@ class CellSearch:
         found = [self.known.get(each.trial_id, each) for each in fresh]
         return [each for each in found if not each.over]
 
-    def _begun(self, lost: Mapping[str, dict[str, Any]]) -> list[Proposal]:
+    def _begun(self) -> list[Proposal]:
         """Trials that were on their way, to be gone on with: enqueued in Optuna in this order."""
         begun = [each for each in self.known.values() if not (each.control or each.over)]
         begun += [
-            Proposal(self.cell.name, name, False, params, list(self.spec.runs()))
-            for name, params in lost.items()
+            Proposal(self.cell.name, name, False, _parameters(trial), list(self.spec.runs()))
+            for name, trial in self.before.items()
             if name not in self.known
         ]
         for each in begun:
             params = {name: each.settings[name] for name in self.space}
             self.study.enqueue_trial(params, user_attrs={NUMBER: each.trial_id})
         return begun
+
+
+def _parameters(trial: FrozenTrial) -> dict[str, Any]:
+    """Those it has, and those it was to have once it is asked for."""
+    return trial.system_attrs.get("fixed_params", {}) | trial.params

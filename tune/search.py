@@ -15,6 +15,7 @@ import optuna
 import pandas as pd
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial
 from ray.tune.search import Searcher
 
 from sgu.rows import Row
@@ -119,8 +120,8 @@ class StudySearch(RunSearch):
         self.cells = {}
         for cell in spec.cells:
             there = known(cell.name, rows, spec.runs(), spec.phase)
-            lost = before.get(cell.name, {})
-            self.cells[cell.name] = CellSearch(spec, cell, storage, there, lost, references)
+            handed_out = before.get(cell.name, {})
+            self.cells[cell.name] = CellSearch(spec, cell, storage, there, handed_out, references)
         self.journal.publish()
 
     def proposed(self) -> Proposal | None:
@@ -146,8 +147,8 @@ class ConfirmSearch(RunSearch):
         return self.left.pop(0) if self.left else None
 
 
-def _handed_out(journal: Path) -> dict[str, dict[str, dict[str, Any]]]:
-    """Parameters of the trials that Optuna had handed out, or was to, by cell and number."""
+def _handed_out(journal: Path) -> dict[str, dict[str, FrozenTrial]]:
+    """The trials that Optuna had handed out, or was to, by cell and number."""
     if not journal.exists():
         return {}
     storage = JournalStorage(JournalFileBackend(str(journal)))
@@ -155,8 +156,6 @@ def _handed_out(journal: Path) -> dict[str, dict[str, dict[str, Any]]]:
     for cell in optuna.get_all_study_names(storage):
         trials = optuna.load_study(study_name=cell, storage=storage).trials
         found[cell] = {
-            trial.user_attrs[NUMBER]: trial.system_attrs.get("fixed_params", {}) | trial.params
-            for trial in trials
-            if NUMBER in trial.user_attrs
+            trial.user_attrs[NUMBER]: trial for trial in trials if NUMBER in trial.user_attrs
         }
     return found

@@ -215,6 +215,25 @@ def test_a_sampler_seed_decides(tmp_path, sampler):
     assert len({json.dumps(point) for point in first}) == 5
 
 
+@pytest.mark.parametrize("sampler", ["nsga2", "nsga3"])
+def test_generations_go_on_after_a_break(store, trial_row, sampler):
+    """Four to one, as 16 trials have them; also after breaks within one and between two."""
+    study, found, kept = {"sampler": sampler, "trials": 16}, [], []
+    for count in (6, 2, 5):
+        search = search_on(store, **study)
+        kept.append(generations(store))
+        for key in range(count):
+            finish(search, store, trial_row, str(key), search.suggest(str(key)))
+        found = generations(store)
+    assert found == [number // 4 for number in range(13)]
+    assert kept == [found[:0], found[:6], found[:8]]
+
+
+def generations(store: Store) -> list[int]:
+    attributes = [trial.system_attrs for trial in journal(store)]
+    return [value for own in attributes for key, value in own.items() if ":generation" in key]
+
+
 def test_directions_are_those_of_the_schema(store):
     search_on(store, objectives=["val_acc", "val_mia_advantage", "seconds"])
     storage = JournalStorage(JournalFileBackend(str(store.folder / "optuna.journal")))
