@@ -11,6 +11,7 @@ from typer import Option
 
 from sgu.cli import app as sgu
 from sgu.cli.shared import FORESEEN, one_line_errors
+from sgu.ensembles.processes import Trainings
 from tune.mapping import on_ray
 
 
@@ -29,6 +30,7 @@ def command(
     with one_line_errors("sgu-study audit", *FORESEEN, RayError):
         ray.init(address=address or "local", include_dashboard=None if address else False)
         try:
-            sgu(["audit", *context.args], prog_name="sgu", obj=on_ray(cpus, gpus))
+            how = Trainings(on_ray(cpus, gpus), None, max(1, int(cpus)))
+            sgu(["audit", *context.args], prog_name="sgu", obj=how)
         finally:
             ray.shutdown()

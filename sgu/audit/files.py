@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
+from sgu.data.scenarios import Scenario
+from sgu.data.stated import stated_splits
 from sgu.experiment import DATA_SETTINGS, Experiment
 from sgu.inference import default_device
 from sgu.models import build, load_model
@@ -22,12 +26,16 @@ TAKEN = ("original", "retrained")
 @dataclass(frozen=True)
 class Files:
     """Files to audit, or without any the game and its control; the experiment says which data they
-    are about, who was forgotten, and the architecture."""
+    are about, who was forgotten, and the architecture. splits: a file that says who was forgotten,
+    in place of the experiment (`sgu.data.stated`)."""
 
     paths: list[Path]
     experiment: Experiment
+    splits: Path | None = None
 
     def __post_init__(self) -> None:
+        if self.splits and self.experiment.asked() != Scenario():
+            raise ValueError("--splits says who was forgotten: leave --scenario and the like out")
         names = [path.stem for path in self.paths]
         for name in names:
             if name in TAKEN or names.count(name) > 1:
@@ -43,6 +51,44 @@ class Files:
                 _check(name, own, self.experiment)
         return {name: own for name, own in found.items() if own}
 
+    def untold(self) -> list[str]:
+        """The models of which neither their file nor another says who was forgotten."""
+        return [] if self.splits else [path.stem for path in self.paths if not told_by(path)]
+
+    def notes(self) -> list[str]:
+        """What is believed of the files without their saying so."""
+        own = self.experiment
+        return [
+            f"{name}: who was forgotten is taken from the options (scenario {own.scenario}, seed "
+            f"{own.seed}), as the file does not say: where it was others, name them by --splits"
+            for name in self.untold()
+        ]
+
+    def world(self, cache: Path) -> World:
+        """The data, and who was forgotten. Raises ValueError where a file with splits contradicts
+        what a model says of itself."""
+        drawn = self.experiment.world(cache)
+        if self.splits is None:
+            return drawn
+        stated = stated_splits(self.splits, drawn.source, drawn.splits)
+        if self.paths and self.unlearned_by() and stated.digest != drawn.splits.digest:
+            name = next(iter(self.unlearned_by()))
+            raise ValueError(
+                f"{name} says itself who was forgotten, and {self.splits} says otherwise: "
+                "leave --splits out"
+            )
+        return replace(drawn, splits=stated)
+
+    def settings(self) -> Mapping[str, Any]:
+        """Those of the experiment, but for what the file with splits says in their place."""
+        own = self.experiment.settings()
+        if self.splits is None:
+            return own
+        drawing = {each.name for each in fields(Scenario)}
+        return {name: own[name] for name in own if name not in drawing} | {
+            "splits": str(self.splits)
+        }
+
     def models(self, world: World) -> dict[str, nn.Module]:
         return {
             path.stem: load(path, self.experiment, world).to(default_device())
@@ -51,7 +97,8 @@ class Files:
 
     def digests(self) -> dict[str, str]:
         """SHA-256 of each file, by its path as given."""
-        return {str(path): sha256(path.read_bytes()).hexdigest() for path in self.paths}
+        files = [*self.paths, *([self.splits] if self.splits else [])]
+        return {str(path): sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def told_by(path: Path) -> Experiment | None:

@@ -51,7 +51,8 @@ class Audited:
 @dataclass(frozen=True, kw_only=True)
 class Audit:
     """Models by name, `original` first and `retrained` last; seeds: of the networks trained to
-    compare with, by what they are; notes: what was left out, and why, in one line each."""
+    compare with, by what they are; notes: what was left out or taken on trust, and why,
+    in one line each."""
 
     models: Mapping[str, Audited]
     seeds: Mapping[str, list[int]]
@@ -78,7 +79,7 @@ class Audit:
         )
 
 
-BAND = ("mean", "sd", "low", "high")
+BAND = ("mean", "sd", "low", "high", "models")
 QUANTITIES = ("auc", "tpr_at_1", "tpr_at_01", "retain_mia_auc")
 
 

@@ -11,12 +11,14 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from sgu.audit.figure import figure
 from sgu.audit.files import Files
 from sgu.audit.findings import BAND, Audit
 from sgu.audit.tables import GROUPS, every_metric, sheets, summary
+from sgu.ensembles.processes import Trainings
 from sgu.inference import default_device
 from sgu.replacing import replacing
 from sgu.rows import Row, Started, context
@@ -25,19 +27,16 @@ from sgu.world import World
 COLUMNS: dict[str, pa.DataType] = {
     **dict.fromkeys(("model", "kind", "name", "quantity", "verdict", "suppressed"), pa.string()),
     **dict.fromkeys(("value", "low", "high", *(f"band_{end}" for end in BAND)), pa.float64()),
-    **dict.fromkeys(("members", "heldout"), pa.int64()),
+    **dict.fromkeys(("band_models", "members", "heldout"), pa.int64()),
 }
 SPLITS = ("retain", "forget", "audit", "val", "test")
 
 
-def written(
-    out: Path, found: Audit, asked: Files, world: World, begin: Started, command: str
-) -> Path:
+def written(out: Path, found: Audit, asked: Files, world: World, known: Row, command: str) -> Path:
     """The folder of an audit, named by what was asked: other files, settings or code are another.
 
-    command: what repeats it.
+    known: its `provenance`; command: what repeats it.
     """
-    known = provenance(asked, world, begin)
     whole = [*asked.digests().values(), known["config"], known["code_version"]]
     first = asked.paths[0].stem if asked.paths else "standard"
     folder = out / f"{first}-{sha256(' '.join(map(str, whole)).encode()).hexdigest()[:6]}"
@@ -47,13 +46,21 @@ def written(
     return folder
 
 
-def provenance(asked: Files, world: World, begin: Started) -> Row:
-    """As of a result row. config: the settings of the audit and of each method known."""
+def provenance(
+    asked: Files, world: World, begin: Started, how: Trainings, oracles: int, shadows: int
+) -> Row:
+    """As of a result row. threads: of a training; config: the settings of the audit, of the
+    networks it compares with, and of each method known."""
     found = context(asked.experiment, world) | begin.provenance(default_device())
     found["architecture"] = found.pop("model")  # a row's model is the one audited
     del found["suppressed"]  # each of an audit's rows has its own
     told = {name: own.settings() for name, own in asked.unlearned_by().items()}
-    config = {"audit": asked.experiment.settings(), "unlearned_by": told}
+    networks = {"oracles": oracles, "shadows": shadows, "jobs": how.jobs, "threads": how.threads}
+    config: Row = {"audit": asked.settings(), "networks": networks, "unlearned_by": told}
+    config["threads"] = torch.get_num_threads()  # of all that is no training
+    found["threads"] = how.threads
+    if asked.splits:
+        found |= {"scenario": "stated", "requests": len(world.splits.requests)}
     as_text = {"versions": found["versions"], "config": config}
     return found | {name: json.dumps(value, sort_keys=True) for name, value in as_text.items()}
 
@@ -95,7 +102,8 @@ def page(found: Audit, asked: Files, world: World, known: Row, command: str) -> 
 
 def facts(asked: Files, world: World, known: Row) -> Mapping[str, Any]:
     """Provenance in words."""
-    versions = json.loads(known["versions"])
+    versions, config = (json.loads(known[name]) for name in ("versions", "config"))
+    networks = config["networks"]
     sizes = ", ".join(f"{len(getattr(world.splits, split)):,} {split}" for split in SPLITS)
     dirty = {True: " with uncommitted changes", False: "", None: ""}[known["code_dirty"]]
     return {
@@ -103,12 +111,25 @@ def facts(asked: Files, world: World, known: Row) -> Mapping[str, Any]:
         "architecture": known["architecture"],
         "data": f"{known['dataset']}, fingerprint {known['data_fingerprint']}",
         "examples": sizes,
-        "who was forgotten": f"scenario {known['scenario']}, {known['requests']} request(s), "
+        "who was forgotten": f"{_told(asked)}, {known['requests']} request(s), "
         f"{100 * known['forget_fraction']:.1f} % of train",
-        "splits": f"digest {known['split_digest']}, a pure function of data, scenario and seed",
+        "splits": f"digest {known['split_digest']}"
+        + ("" if asked.splits else ", a pure function of data, scenario and seed"),
+        "compared with": f"{networks['oracles']} oracles, {networks['shadows']} shadow models",
         "seed": asked.experiment.seed,
         "code": f"{known['code_version']}{dirty}",
         "libraries": ", ".join(f"{name} {version}" for name, version in versions.items()),
-        "machine": f"{known['device']}, {known['threads']} thread(s), host {known['host']}",
+        "machine": f"{known['device']}, host {known['host']}",
+        "threads": f"{known['threads']} for a network trained, {networks['jobs'] or 'many'} at a "
+        f"time; {config['threads']} for all else",
         "took": f"{known['wall_seconds']:.0f} s, what the cache had not counted",
     }
+
+
+def _told(asked: Files) -> str:
+    """Who was forgotten, and who says so."""
+    if asked.splits:
+        return f"as {asked.splits} states"
+    untold = ", ".join(asked.untold())
+    trust = f" (taken from the options, as the file does not say: {untold})" if untold else ""
+    return f"scenario {asked.experiment.scenario}{trust}"

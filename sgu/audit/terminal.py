@@ -19,12 +19,12 @@ STYLES = {
 
 
 def show(found: Audit, console: Console) -> None:
-    """Every table, then what was suppressed or left out, and the verdicts in a few lines."""
+    """Every table, then what was suppressed, what is to be known, and the verdicts in brief."""
     for sheet in sheets(found):
         console.print(f"\n{sheet.title}", style="bold", highlight=False)
         console.print(_fitting(sheet, console), crop=False)
         console.print(sheet.note, style="dim", highlight=False)
-    for title, lines in (("Suppressed", found.suppressed()), ("Left out", found.notes)):
+    for title, lines in (("Suppressed", found.suppressed()), ("Notes", found.notes)):
         if lines:
             console.print(f"\n{title}", style="bold")
             console.print("\n".join(lines), highlight=False)

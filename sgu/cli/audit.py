@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -16,10 +17,10 @@ from typer import Argument, Option
 
 from sgu.audit import audit
 from sgu.audit.files import Files
-from sgu.audit.report import written
+from sgu.audit.report import provenance, written
 from sgu.audit.terminal import show
 from sgu.cli.shared import CACHE, FORESEEN, SET, changes, one_line_errors, value_of, writable
-from sgu.ensembles.processes import processes
+from sgu.ensembles.processes import Trainings
 from sgu.experiment import Experiment
 from sgu.inference import default_device
 from sgu.rows import Started
@@ -42,6 +43,13 @@ def command(
     requests: Annotated[int, Option(help="Forgotten in so many requests.")] = DEFAULT.requests,
     model: Annotated[str, Option(help="Architecture of the files.")] = DEFAULT.model,
     pretrain_epochs: Annotated[int | None, Option(help="Epochs of the originals.")] = None,
+    splits: Annotated[
+        Path | None,
+        Option(
+            help="Who was forgotten, in place of a scenario: a Parquet or CSV file with columns "
+            "split and index, a row for each example of forget; see sgu/data/stated.py."
+        ),
+    ] = None,
     seed: Annotated[int, Option(help="Of splits and training.")] = DEFAULT.seed,
     change: Annotated[list[str] | None, SET] = None,
     oracles: Annotated[int, Option(help="Retrained models that make the null band.")] = 3,
@@ -63,12 +71,14 @@ def command(
     given = {name: value for name, value in locals().items() if hasattr(DEFAULT, name)}
     given["forget_classes"] = tuple(map(value_of, filter(None, forget_classes.split(","))))
     torch.set_num_threads(threads or torch.get_num_threads())
-    begin, at_once = Started(), jobs or _jobs()
+    begin, how = Started(), context.obj or Trainings.here(jobs or _jobs())
     with one_line_errors("sgu audit", *FORESEEN):
         writable(cache, out)
         experiment = Experiment.of(**DEFAULT.settings() | given | changes(change or ()))
-        asked = Files(files or [], experiment)
-        known, world = asked.unlearned_by(), experiment.world(cache)
+        asked = Files(files or [], experiment, splits)
+        known, world = asked.unlearned_by(), asked.world(cache)
+        for line in asked.notes():
+            typer.echo(line, err=True)
         found = audit(
             asked.models(world),
             experiment,
@@ -77,10 +87,12 @@ def command(
             oracle_count=oracles,
             shadow_count=shadows,
             unlearned_by=known,
-            run=context.obj or (processes(at_once) if at_once > 1 else map),
+            run=how.run,
             say=lambda line: typer.echo(line, err=True),
         )
-        folder = written(out, found, asked, world, begin, _words(context))
+        found = replace(found, notes=[*asked.notes(), *found.notes])
+        source = provenance(asked, world, begin, how, oracles, shadows)
+        folder = written(out, found, asked, world, source, _words(context))
     if as_json:
         shown = {"rows": found.rows(), "notes": found.notes, "written": str(folder)}
         return typer.echo(json.dumps(shown, indent=2))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Any
 
@@ -20,6 +21,23 @@ _work: Callable[[Any], Any]  # of this process, where it is one of a pool's
 
 class Died(RuntimeError):
     """A process of the pool is gone."""
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """How networks are trained. run: as of `ensemble`; jobs: how many at a time (None: as many as
+    there is room for); threads: of each."""
+
+    run: Run
+    jobs: int | None
+    threads: int
+
+    @classmethod
+    def here(cls, jobs: int) -> Trainings:
+        """On this machine."""
+        if jobs > 1:
+            return cls(processes(jobs), jobs, 1)
+        return cls(map, 1, torch.get_num_threads())
 
 
 def processes(count: int, threads: int = 1) -> Run:

@@ -11,13 +11,13 @@ import torch
 from typer.testing import CliRunner
 
 from sgu.cli import app
-from sgu.ensembles.processes import Died, processes
+from sgu.ensembles.processes import Died, Trainings, processes
 
 SMALL = ["--subset", "200", "--pretrain-epochs", "1"]
 
 
 def told(words: list[str], run: Any = None) -> Any:
-    return CliRunner().invoke(app, words, obj=run)
+    return CliRunner().invoke(app, words, obj=run and Trainings(run, None, 1))
 
 
 def untrained(*_: Any) -> Iterator[Any]:
