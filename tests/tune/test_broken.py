@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -35,7 +36,7 @@ def study(folder: Path, *words: str, launcher: Path | None = None) -> subprocess
     return subprocess.run(
         [sys.executable, *start, *words, "--results", str(folder)],
         cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
-        timeout=240,
+        timeout=1200,
     )  # fmt: skip
 
 
@@ -47,7 +48,7 @@ def test_a_worker_that_dies_each_time_and_one_without_memory(tmp_path):
     assert said.returncode == 0, said.stdout + said.stderr
     rows = load_study(tmp_path / "broken").set_index("trial_id")
     assert rows.loc["0000", "status"] == "failed"
-    assert "died" in rows.loc["0000", "reason"]
+    assert re.search("died|unavailable", rows.loc["0000", "reason"])  # Ray knows, or only suspects
     assert rows.loc["0001", "status"] == "failed"
     assert "memory" in rows.loc["0001", "reason"]
     others = rows.drop(index=["0000", "0001"])
@@ -77,7 +78,7 @@ def test_a_gpu_that_is_not_there_is_one_line(tmp_path):
 @pytest.mark.long
 def test_a_second_driver_is_refused(tmp_path):
     """It is told of the first one, whose death frees the study."""
-    spec, changes = tmp_path / "broken.yaml", ["--set", "trials=40"]
+    spec, changes = tmp_path / "broken.yaml", ["--set", "trials=4000"]
     spec.write_text(yaml.safe_dump(SPEC))
     first = subprocess.Popen(
         [sys.executable, "-m", "tune", "run", str(spec), *changes, "--results", str(tmp_path)],

@@ -17,7 +17,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -136,7 +136,10 @@ class Siege:
         return list((self.folder / "artifacts" / "checkpoints").glob("[!_]*"))
 
     def _worker(self) -> None:
-        os.kill(self.drawn.choice(self.wait_for(self.under_way, "a trial")), signal.SIGKILL)
+        while True:
+            pid = self.drawn.choice(self.wait_for(self.under_way, "a trial"))
+            with suppress(ProcessLookupError):  # it has just ended
+                return os.kill(pid, signal.SIGKILL)
 
     def _node(self) -> None:
         node = self.workers.pop(self.drawn.randrange(len(self.workers)))
@@ -148,7 +151,7 @@ class Siege:
         self.driver.wait()
         self.start()
 
-    def wait_for(self, found: Any, what: str, limit: float = 240) -> Any:
+    def wait_for(self, found: Any, what: str, limit: float = 600) -> Any:
         end = time.monotonic() + limit
         while not (value := found()):
             assert self.driver.poll() is None, f"the driver ended: {self.said()}"
@@ -157,7 +160,7 @@ class Siege:
         return value
 
     def finish(self) -> None:
-        assert self.driver.wait(400) == 0, self.said()
+        assert self.driver.wait(1200) == 0, self.said()
         self.watcher.over.set()
         self.watcher.join()
 

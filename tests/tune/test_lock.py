@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,8 +37,6 @@ def address(request, tmp_path, monkeypatch) -> str:
     if request.param == "local":
         return str(tmp_path / "study")
     monkeypatch.setattr(lock, "PAUSE", 0.3)
-    monkeypatch.setattr(lock, "LEASE", 3.0)
-    monkeypatch.setattr(lock, "RENEWED", 0.2)
     return request.getfixturevalue("bucket")("locked")
 
 
@@ -55,6 +54,10 @@ def other(address):
     process.wait()
 
 
+def lease(folder: Folder) -> dict[str, Any]:
+    return json.loads(folder.get(lock.NAME) or "{}")
+
+
 def test_the_second_is_refused_and_told_of_the_first(address, other):
     folder = Folder.at(address)
     first = rf"process {other.pid} on {re.escape(socket.gethostname())} since 20\S+"
@@ -63,11 +66,12 @@ def test_the_second_is_refused_and_told_of_the_first(address, other):
     assert re.fullmatch(first, holder(folder) or "")
 
 
-def test_who_was_killed_holds_nothing(address, other):
+def test_who_was_killed_holds_nothing(address, other, monkeypatch):
     folder = Folder.at(address)
     other.send_signal(signal.SIGKILL)
     other.wait()
-    end = time.monotonic() + 10
+    monkeypatch.setattr(lock, "LEASE", 3.0)
+    end = time.monotonic() + 60
     while holder(folder):  # a lease has to run out
         assert time.monotonic() < end
         time.sleep(0.1)
@@ -85,24 +89,26 @@ def test_it_is_free_again_after_use(address):
 
 def test_a_lease_is_renewed_while_its_driver_lives(bucket, monkeypatch):
     monkeypatch.setattr(lock, "PAUSE", 0.1)
-    monkeypatch.setattr(lock, "LEASE", 1.0)
     monkeypatch.setattr(lock, "RENEWED", 0.1)
     folder = Folder.at(bucket("renewed"))
     with held(folder):
-        time.sleep(1.5)
+        first, end = lease(folder), time.monotonic() + 60
+        while lease(folder)["renewed"] <= first["renewed"] + 1:
+            assert time.monotonic() < end
+            time.sleep(0.1)
         with pytest.raises(Held), held(folder):
             pytest.fail("two drivers at once")
 
 
 def test_of_two_that_come_at_once_one_is_refused(bucket, monkeypatch):
-    monkeypatch.setattr(lock, "PAUSE", 1.0)
+    monkeypatch.setattr(lock, "PAUSE", 5.0)  # longer than a write may take
     folder, found = Folder.at(bucket("race")), []
 
     def come() -> None:
         try:
             with held(folder):
                 found.append("held")
-                time.sleep(1)
+                time.sleep(5)
         except Held:
             found.append("refused")
 
@@ -117,14 +123,14 @@ def test_of_two_that_come_at_once_one_is_refused(bucket, monkeypatch):
 def test_a_driver_whose_lease_was_taken_over_ends(bucket, monkeypatch):
     """It hung for longer than its lease, and another one came."""
     monkeypatch.setattr(lock, "PAUSE", 0.1)
-    monkeypatch.setattr(lock, "RENEWED", 0.2)
+    monkeypatch.setattr(lock, "RENEWED", 2.0)  # later than `theirs` is written
     folder = Folder.at(bucket("taken"))
     theirs = {"token": "other", "host": "there", "pid": 1, "since": "now", "renewed": time.time()}
 
     def hang() -> None:
         with held(folder):
             folder.put(lock.NAME, json.dumps(theirs).encode())
-            time.sleep(5)
+            time.sleep(60)
 
     with pytest.raises(KeyboardInterrupt):
         hang()

@@ -32,7 +32,7 @@ def ran(results: Path, name: str):
     with log.open("wb") as file:
         subprocess.run(
             [*command, "--results", str(results)],
-            cwd=ROOT, env=environment, stdout=file, stderr=file, check=True, timeout=300,
+            cwd=ROOT, env=environment, stdout=file, stderr=file, check=True, timeout=1200,
         )  # fmt: skip
     folder = results / name
     return load_study(folder).set_index("trial_id"), load_epochs(folder)

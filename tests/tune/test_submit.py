@@ -95,8 +95,8 @@ def head() -> Iterator[Head]:
             start_new_session=True,
         )
     try:
-        end = time.monotonic() + 60
-        while not answers(dashboard):
+        end = time.monotonic() + 300
+        while not (answers(dashboard) and answers(agent)):
             assert time.monotonic() < end, (folder / "head.log").read_text()
             assert process.poll() is None, (folder / "head.log").read_text()
             time.sleep(0.2)
