@@ -12,10 +12,11 @@ from typing import Any
 import torch
 
 from sgu.data.splits import Splits
-from sgu.ensembles import Logits, Member, oracles, shadows, train_and_unlearn
+from sgu.ensembles import Logits, Member, Shadows, oracles, shadows, train_and_unlearn
 from sgu.ensembles.member import digest
 from sgu.experiment import Experiment
-from sgu.metrics import loss_histograms, metrics_of, score_world
+from sgu.metrics import against_retrained, loss_histograms, metrics_of
+from sgu.metrics.shadow import shadow_metrics
 from sgu.references import EpochReport, Recipe, Reference, keep, recipe, stored, trained
 from sgu.rows import Row
 from sgu.world import World
@@ -89,10 +90,19 @@ class Progress:
         return ", ".join(f"{name} {text}" for name, text in sorted(self.lines.items()))
 
 
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A network, its answers, and the columns of its row that it has alone."""
+
+    made: Made
+    logits: Logits
+    row: Row
+
+
 def measured(
     network: Network, found: Made | None, world: World, splits: Splits, name: str, progress: Any
-) -> tuple[Made, Row]:
-    """Train a network, or take the one that was found; with the columns of its row.
+) -> Measured:
+    """Train a network, or take the one that was found, and measure it.
 
     progress: an actor that is told how far it is, under `name`.
     """
@@ -105,14 +115,28 @@ def measured(
 
     made = found or _trained(network.recipe, world, device, on_epoch)
     if isinstance(made, Reference):
-        scored = score_world(made.model.to(device), world)
+        logits = Logits.of(made.model.to(device), world)
         made = replace(made, model=made.model.cpu())
     else:
-        scored = made.scored(world)
+        logits = made
+    scored = logits.scored(world)
     row = metrics_of(scored) | {"seconds": made.seconds, "losses": loss_histograms(scored)}
     row |= {"original_digest": network.digest} | started.provenance(device)
     progress.over.remote(name)
-    return made, row
+    return Measured(made, logits, row)
+
+
+def beside(
+    retrained: Row,
+    name: str,
+    found: Measured,
+    world: World,
+    by: tuple[Shadows, list[Logits]] | None,
+) -> Row:
+    """The columns that a network has beside others: how far it is from the retrained model, which
+    is not compared with itself, and what attacks find of it `by` shadow models."""
+    row = {} if name == "retrain" else against_retrained(found.row, retrained)
+    return row | (shadow_metrics(found.logits, by[1], by[0], world) if by else {})
 
 
 def _trained(

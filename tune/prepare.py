@@ -18,14 +18,13 @@ import ray
 from ray.exceptions import RayError
 
 from sgu.data.errors import DataError
-from sgu.ensembles import shadows
+from sgu.ensembles import Logits, Shadows, shadows
 from sgu.experiment import Experiment
-from sgu.metrics import against_retrained
 from sgu.rows import ROW, Row, context, described
 from sgu.world import World
 from tune.cluster import slots
 from tune.home import Cache
-from tune.networks import Made, Network, Progress, measured, networks
+from tune.networks import Made, Measured, Network, Progress, beside, measured, networks
 from tune.sink import Say
 from tune.spec import Spec, SpecError
 from tune.store import Store
@@ -118,7 +117,8 @@ def prepare(
 class Preparation:
     """What there is of each network, and what is to be done.
 
-    made, rows: networks and the columns of their rows, by ground and name.
+    made, rows: networks and the columns of their rows, by ground and name; new: what was measured
+    now and has a row.
     """
 
     def __init__(self, spec: Spec, grounds: Sequence[Ground], cache: Cache, rows: pd.DataFrame):
@@ -127,13 +127,12 @@ class Preparation:
         self.splits = {ground.key: ray.put(ground.world.splits) for ground in grounds}
         self.made: dict[Key, dict[str, Made]] = {ground.key: {} for ground in grounds}
         self.rows: dict[Key, dict[str, Row]] = {ground.key: {} for ground in grounds}
-        self.written = dict[Key, set[str]]()
+        self.new: dict[Key, dict[str, Measured]] = {ground.key: {} for ground in grounds}
         self.todo: list[tuple[Ground, Network]] = []
         for ground in grounds:
             own = rows[(rows["cell"] == ground.data) & (rows["seed"] == ground.base.seed)]
             records: list[Any] = own.to_dict("records")
             self.rows[ground.key] = {row["trial_id"]: row for row in records}
-            self.written[ground.key] = set(self.rows[ground.key])
             for network in networks(ground.base, ground.world, spec.oracles, spec.shadows):
                 self._look(ground, network)
 
@@ -155,14 +154,14 @@ class Preparation:
         world, splits = self.worlds[ground.data], self.splits[ground.key]
         return task(measured).remote(network, found, world, splits, name, progress)
 
-    def ended(self, ground: Ground, network: Network, result: tuple[Made, Row]) -> None:
-        made, row = result
+    def ended(self, ground: Ground, network: Network, found: Measured) -> None:
         if network.name not in self.made[ground.key]:
-            network.keep(made, self.cache.path)
+            network.keep(found.made, self.cache.path)
             self.cache.share(network.recipe.filename)
-            self.made[ground.key][network.name] = made
-        if network.kind != "shadow":
-            self.rows[ground.key][network.name] = row
+            self.made[ground.key][network.name] = found.made
+        if network.kind != "shadow" and network.name not in self.rows[ground.key]:
+            self.new[ground.key][network.name] = found
+            self.rows[ground.key][network.name] = found.row
 
     def shared(self, ground: Ground) -> Row:
         """Columns that all rows on a ground have in common."""
@@ -171,16 +170,15 @@ class Preparation:
 
     def new_rows(self, ground: Ground) -> list[Row]:
         """Whole rows of what was measured now."""
-        found = self.rows[ground.key]
+        retrained, by = self.rows[ground.key]["retrain"], self._shadows(ground)
         return [
             ROW
             | self.shared(ground)
             | described(ground.base.settings(), name.split("-")[0])
-            | row
-            | against_retrained(row, found["retrain"])
+            | found.row
+            | beside(retrained, name, found, ground.world, by)
             | {"trial_id": name, "cell": ground.data}
-            for name, row in found.items()
-            if name not in self.written[ground.key]
+            for name, found in self.new[ground.key].items()
         ]
 
     def stage(self, ground: Ground) -> Stage:
@@ -191,14 +189,16 @@ class Preparation:
             self.splits[ground.key],
             ray.put(original.model.state_dict()),
             digest,
-            self._shadows(ground) if self.spec.shadows else None,
+            ray.put(self._shadows(ground)) if self.spec.shadows else None,
         )
 
-    def _shadows(self, ground: Ground) -> Any:
-        """The design of the shadow models, and their logits in its order."""
+    def _shadows(self, ground: Ground) -> tuple[Shadows, list[Logits]] | None:
+        """The design of the shadow models, and their logits in its order, where there are any."""
+        if not self.spec.shadows:
+            return None
         design, made = shadows(ground.base, ground.world, self.spec.shadows // 2), self.made
-        logits = [made[ground.key][f"shadow-{i}"] for i in range(self.spec.shadows)]
-        return ray.put((design, logits))
+        logits: list[Any] = [made[ground.key][f"shadow-{i}"] for i in range(self.spec.shadows)]
+        return design, logits
 
 
 def _run(work: Preparation, say: Say) -> None:

@@ -55,7 +55,10 @@ def test_every_run_is_a_row_that_analysis_reads(comparison, said):
     assert len(said) == len(frame) + 4  # two seeds' references say their training, too
     assert (frame["status"] == "complete").all()
     of_methods = ("game_seconds", "solve_seconds", "examples_seen")
-    quantities = [name for name in METRICS if name not in of_methods]
+    gaps = ["avg_gap", "tow"]
+    quantities = [name for name in METRICS if name not in (*of_methods, *gaps)]
+    assert frame[gaps].isna().all(axis=1).equals(frame["method"] == "retrain")
+    assert frame[gaps].notna().all(axis=1).equals(frame["method"] != "retrain")
     assert frame[[name for name in quantities if frame[name].notna().any()]].notna().all().all()
     assert set(frame["schema_version"]) == {SCHEMA_VERSION} == {compare.SCHEMA_VERSION}
     assert set(frame["control"]) == {True, False}

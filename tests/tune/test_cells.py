@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import optuna
+import pandas as pd
 import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from typer.testing import CliRunner
 
-from analysis import load_study, pareto_front
+from analysis import load_study, null_bands, pareto_front, verdicts
 from tune.cli import app
 from tune.home import Home, rows_of
 from tune.spec import Spec
@@ -90,10 +91,22 @@ def test_every_trial_started_from_the_original_of_its_own_seed(frame):
     }
 
 
-def test_shadow_attacks_are_in_every_row_of_a_trial(frame):
-    trials = frame[frame["cell"] != "embedded"]
-    assert trials["rmia_auc"].between(0, 1).all()
-    assert trials["lira_auc"].between(0, 1).all()
+def test_shadow_attacks_are_in_every_row_and_have_a_band(frame):
+    attacks = ["rmia_auc", "lira_auc"]
+    for name in attacks:
+        assert frame[name].between(0, 1).all()
+    assert set(attacks) <= set(null_bands(frame)["metric"])
+    trials = frame[(frame["cell"] != "embedded") & (frame["phase"] == "search")]
+    said = verdicts(frame, attacks).set_index(["cell", "trial_id"])
+    own = pd.MultiIndex.from_frame(trials[["cell", "trial_id"]])
+    assert said.loc[own.unique(), attacks].notna().all(axis=None)
+
+
+def test_a_retrained_model_is_compared_with_another(frame):
+    gaps = frame.groupby("trial_id")[["avg_gap", "tow"]]
+    assert gaps.count().loc["retrain"].tolist() == [0, 0]
+    assert gaps.count().loc["retrain-1"].tolist() == [3, 3]
+    assert (gaps.max().loc["retrain-1"] < [0.5, 1.0]).all()
 
 
 def test_optuna_has_a_study_for_each_cell_with_means_and_constraints(frame, results):

@@ -202,6 +202,7 @@ def test_metrics_are_finite_and_failures_have_their_reason(small):
     suppressed = {"tpr_at_1", "tpr_at_01"}  # 80 test images are too few
     for _, row in frame[complete].iterrows():
         unknown = suppressed | AUDITED | (timed if row["cell"] == "embedded" else set())
+        unknown |= {"avg_gap", "tow"} if row["trial_id"] == "retrain" else set()
         assert all(math.isfinite(row[name]) for name in set(METRICS) - unknown), row["trial_id"]
     failed = frame[~complete]
     assert len(failed) >= 1
