@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -24,6 +23,7 @@ from sgu.logits import Logits
 from sgu.metrics import ATTACKS, Record, Slice, against_retrained, attack_table, metrics_of, slices
 from sgu.metrics.attacks import cross_fit
 from sgu.metrics.band import bands, verdicts
+from sgu.metrics.evaluate import against_others, mean_of
 from sgu.metrics.scored import Scored
 from sgu.references import Kind, Recipe, recipe, reference
 from sgu.relearn import Relearned, level_of, relearned, relearning
@@ -123,8 +123,8 @@ def _audited(
     metrics, shadowed = _measured(name, logits, networks)
     retrained = [_measured(name, each, networks)[0] for each in networks.oracles]
     if retrained:
-        metrics |= against_retrained(metrics, _mean(retrained))
-    of, klom = bands(retrained) if retrained else {}, networks.klom(name)
+        metrics |= against_retrained(metrics, mean_of(retrained))
+    of, klom = bands(against_others(retrained)) if retrained else {}, networks.klom(name)
     metrics |= {"klom": klom.forget.mean} if klom else {}
     metrics |= {"relearn_steps": again.mean} if again.mean is not None else {}
     records: list[Record] = []
@@ -152,15 +152,6 @@ def _measured(name: str, logits: Logits, networks: Networks) -> tuple[Metrics, l
     retain = scored["retain"]
     stay = cross_fit(ATTACKS["loss"], retain, scored["test"].of_classes(retain.targets), 0)
     return metrics_of(scored) | aucs | {"retain_mia_auc": stay.auc().value}, found
-
-
-def _mean(metrics: list[Metrics]) -> Metrics:
-    """Of the metrics that all have."""
-    return {
-        name: float(np.mean([each[name] for each in metrics]))
-        for name in metrics[0]
-        if all(name in each for each in metrics)
-    }
 
 
 def _slices(scored: Mapping[str, Scored], networks: Networks) -> list[Slice]:

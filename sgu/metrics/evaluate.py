@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -96,6 +96,31 @@ def against_retrained(metrics: Mapping[str, float], retrained: Mapping[str, floa
     return {
         "avg_gap": sum(gap.values()) / len(gap),
         "tow": float(np.prod([1 - gap[name] for name in accuracies])),
+    }
+
+
+def against_others(retrained: Sequence[Metrics]) -> list[Metrics]:
+    """Retrained models' metrics, each with its distance from the mean of the others: what a model's
+    distance from the mean of all is beside. Of two the distances are one, and are left out.
+
+    Simulated (four normal accuracies): one more retrained model's distance is inside the band of 3
+    of these in .935 of cases, of 5 in .942, of 10 in .950.
+    """
+    if len(retrained) < 3:
+        return list(retrained)
+    others = [[*retrained[:k], *retrained[k + 1 :]] for k in range(len(retrained))]
+    return [
+        own | against_retrained(own, mean_of(rest))
+        for own, rest in zip(retrained, others, strict=True)
+    ]
+
+
+def mean_of(metrics: Sequence[Metrics]) -> Metrics:
+    """Of the metrics that all have."""
+    return {
+        name: float(np.mean([each[name] for each in metrics]))
+        for name in metrics[0]
+        if all(name in each for each in metrics)
     }
 
 

@@ -113,6 +113,14 @@ def test_gaps_are_to_the_mean_of_the_retrained_models(found):
         assert "avg_gap" not in one.bands
 
 
+def test_three_retrained_models_give_the_distances_a_band(small, cache):
+    found = audit({}, EXPERIMENT, small, cache, CPU, oracle_count=3, shadow_count=0)
+    for one in found.models.values():
+        assert {"avg_gap", "tow"} <= one.bands.keys()
+        assert one.bands["avg_gap"].mean > 0
+        assert {one.verdicts[name] for name in ("avg_gap", "tow")} <= {"inside", "better", "worse"}
+
+
 def test_processes_find_what_a_loop_finds(made, found, tmp_path: Path):
     """Two at a time, of one thread each as here: the same bits."""
     again = made(cache=tmp_path, run=processes(2))

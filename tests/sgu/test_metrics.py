@@ -27,6 +27,8 @@ from sgu.metrics import (
     selection_metrics,
 )
 from sgu.metrics.balance import balanced
+from sgu.metrics.band import bands
+from sgu.metrics.evaluate import against_others, mean_of
 from sgu.rows import context
 from sgu.world import World
 
@@ -188,6 +190,29 @@ def test_gaps_to_the_retrained():
     assert found["tow"] == pytest.approx(0.9 * 0.8 * 0.7)
     assert against_retrained(retrained, retrained) == {"avg_gap": 0, "tow": 1}
     assert found == against_retrained(retrained, ours)
+
+
+def test_retrained_models_are_beside_the_mean_of_the_others():
+    """Of three, in one accuracy: 0 is .3 from the mean of .2 and .4, and .2 is that of 0 and .4."""
+    same = {"retain_acc": 1.0, "test_acc": 0.5, "mia_acc": 0.5}
+    models = [same | {"forget_acc": known} for known in (0.0, 0.2, 0.4)]
+    found = against_others(models)
+    assert [each["avg_gap"] for each in found] == pytest.approx([0.3 / 4, 0.0, 0.3 / 4])
+    assert [each["tow"] for each in found] == pytest.approx([0.7, 1.0, 0.7])
+    assert [each["forget_acc"] for each in found] == [0.0, 0.2, 0.4]
+    assert against_others(models[:2]) == models[:2]  # the two are as far from each other
+
+
+def test_one_more_retrained_model_s_distance_is_inside_the_band_of_others():
+    """Normal accuracies, five models a band: .942 simulated."""
+    rng, inside = np.random.default_rng(0), 0
+    names = ("forget_acc", "retain_acc", "test_acc", "mia_acc")
+    for _ in range(500):
+        drawn = rng.normal(0.5, 0.01, (6, 4)).tolist()
+        *models, one = [dict(zip(names, row, strict=True)) for row in drawn]
+        gap = against_retrained(one, mean_of(models))["avg_gap"]
+        inside += gap in bands(against_others(models))["avg_gap"]
+    assert inside / 500 == pytest.approx(0.942, abs=0.03)
 
 
 def test_what_aims_at_the_retrained_model():
