@@ -79,6 +79,7 @@ def known(
 
 
 def spent(proposals: Iterable[Proposal]) -> float:
-    """Seconds of all runs that the sampler proposed."""
+    """Seconds of all runs that the sampler proposed; a run that does not say counts none."""
     rows = [row for each in proposals if not each.control for row in each.rows.values()]
-    return sum(float(row.get("wall_seconds") or 0) for row in rows)
+    seconds = [row.get("wall_seconds") for row in rows]
+    return sum(float(each) for each in seconds if not pd.isna(each))
