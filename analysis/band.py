@@ -44,7 +44,7 @@ KINDS: dict[str, Kind] = {
 RANGES = {"wasserstein": (0.0, math.inf), "utility_paper": (-1.0, 1.0)}
 """All others are in 0..1."""
 
-WORLD = ("study", "dataset", "model", "scenario")
+WORLD = ("study", "dataset", "model", "scenario", "forget_fraction", "requests")
 """What retrained models must share with a configuration to be its null."""
 
 SLACK = 1e-9  # what rounding may do to a value that is the band's end
@@ -73,7 +73,7 @@ def null_bands(frame: pd.DataFrame, seeds: int = 1) -> pd.DataFrame:
     """
     found = [
         [*world, name, *band]
-        for world, rows in _worlds(frame).items()
+        for world, rows in _by_world(retrained(frame)).items()
         for name, band in bands_of(rows, seeds).items()
     ]
     if not found:
@@ -120,10 +120,10 @@ def _with_bands(
     frame: pd.DataFrame, rows: pd.DataFrame
 ) -> Iterator[tuple[pd.DataFrame, dict[str, Band]]]:
     """Configurations that share a world and a number of seeds, with their bands."""
-    worlds = _worlds(frame)
+    worlds = _by_world(retrained(frame))
     for seeds in sorted(set(rows["seeds"]) - {0}):
         same = rows[rows["seeds"] == seeds]
-        for world, group in same.groupby(_world(same)):
+        for world, group in _by_world(same).items():
             if world in worlds:
                 yield group, bands_of(worlds[world], seeds)
 
@@ -135,14 +135,11 @@ def retrained(frame: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["phase"] == "search"]
 
 
-def _worlds(frame: pd.DataFrame) -> dict[tuple[Any, ...], pd.DataFrame]:
-    """Those rows by world."""
-    rows = retrained(frame)
-    return dict(iter(rows.groupby(_world(rows))))
-
-
-def _world(rows: pd.DataFrame) -> list[pd.Series]:
-    return [rows[name].fillna("") for name in WORLD]
+def _by_world(rows: pd.DataFrame) -> dict[tuple[Any, ...], pd.DataFrame]:
+    """The rows of each world; what it does not say is ""."""
+    keys = rows[list(WORLD)].astype(object)
+    keys = keys.where(keys.notna(), "")
+    return dict(iter(rows.groupby([keys[name] for name in WORLD])))
 
 
 def verdicts(frame: pd.DataFrame, metrics: Sequence[str] = tuple(KINDS)) -> pd.DataFrame:

@@ -18,8 +18,8 @@ from analysis.formats import metric_text, unit
 from analysis.pareto import check_blind, check_directed, eligible
 from analysis.schema import METRICS
 
-BOUND = re.compile(r"(<=|>=)\s*([-+.\deE]+)")
-ONE = ("dataset", "model", "scenario")
+BOUND = re.compile(r"(<=|>=)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)")
+ONE = ("dataset", "model", "scenario", "forget_fraction", "requests")
 """What configurations must share for one to be better than another."""
 
 
@@ -64,8 +64,9 @@ def choose(
         choose(load_study("results/default"), maximise="val_acc", where={"val_mia_acc": "inside"})
 
     Raises:
-        ValueError: a metric or bound that cannot select, rows of several data sets, no null band;
-            or nothing keeps to the bounds: it then says what comes closest.
+        ValueError: a metric or bound that cannot select, a metric that is best at its other end,
+            rows that do not compare, no null band; or nothing keeps to the bounds: it then says
+            what comes closest.
     """
     if (maximise is None) == (minimise is None):
         raise ValueError("give one metric to choose by: maximise=... or minimise=...")
@@ -73,6 +74,7 @@ def choose(
     for name in (metric, *bounds):
         check_blind(name)
     check_directed(metric)
+    _check_goal(metric, "min" if maximise is None else "max")
     rows = _comparable(eligible(frame, list(dict.fromkeys([metric, *bounds]))))
     ends = {name: _ends(frame, rows, name, text) for name, text in bounds.items()}
     excess = pd.DataFrame({name: _excess(rows[name], ends[name]) for name in ends}, rows.index)
@@ -94,12 +96,19 @@ def choose(
     )
 
 
+def _check_goal(metric: str, asked: str) -> None:
+    goal = METRICS[metric].goal
+    if goal != asked:
+        raise ValueError(f"{metric} is best at its {goal}imum: {goal}imise it instead")
+
+
 def _comparable(rows: pd.DataFrame) -> pd.DataFrame:
     for name in ONE:
-        found = sorted(rows[name].dropna().unique())
+        found = sorted(rows[name].dropna().unique().tolist())
         if len(found) > 1:
+            several = ", ".join(map(str, found))
             raise ValueError(
-                f"rows of {name} {', '.join(found)} do not compare; keep one of them, such as "
+                f"rows of {name} {several} do not compare; keep one of them, such as "
                 f"frame[frame[{name!r}] == {found[0]!r}]"
             )
     if rows.empty:

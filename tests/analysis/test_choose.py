@@ -96,6 +96,10 @@ def test_nothing_within_says_what_is_closest(rows):
         ({"minimise": "val_mia_acc", "where": {"seconds": "inside"}}, "it can have none"),
         ({"minimise": "seconds", "where": {"val_acc": "inside"}}, "2 or more retrained models"),
         ({"minimise": "val_error"}, "no complete trial has all"),
+        ({"minimise": "seconds", "where": {"val_acc": "<= e"}}, "val_acc: bound '<= e'; expected"),
+        ({"minimise": "seconds", "where": {"val_acc": ">= 1-2"}}, "bound '>= 1-2'; expected"),
+        ({"maximise": "val_error"}, "val_error is best at its minimum: minimise it instead"),
+        ({"minimise": "val_acc"}, "val_acc is best at its maximum: maximise it instead"),
     ],
 )
 def test_what_cannot_be_asked_says_so(rows, asked, said):
@@ -107,3 +111,22 @@ def test_data_sets_do_not_compare(rows, synthetic):
     frame = as_frame(*rows, synthetic.trial("z", dataset="other", cell="other/sg", val_acc=1.0))
     with pytest.raises(ValueError, match=r"rows of dataset digits, other do not compare"):
         choose(frame, maximise="val_acc")
+
+
+@pytest.mark.parametrize(
+    ("name", "values"), [("forget_fraction", (0.01, 0.5)), ("requests", (1, 3))]
+)
+def test_worlds_of_other_forget_sets_do_not_compare(rows, synthetic, name, values):
+    own = [row | {name: values[0]} for row in rows]
+    other = synthetic.trial("z", val_acc=0.9, **{name: values[1]})
+    said = rf"rows of {name} {values[0]}, {values[1]} do not compare.*== {values[0]}\]"
+    with pytest.raises(ValueError, match=said):
+        choose(as_frame(*own, other), maximise="val_acc")
+
+
+@pytest.mark.parametrize(("name", "other"), [("forget_fraction", 0.5), ("requests", 3)])
+def test_retrained_models_of_another_forget_set_make_no_band(rows, name, other):
+    for row in rows:
+        row[name] = other if row["method"] == "retrain" else 1
+    with pytest.raises(ValueError, match="val_mia_acc has no null band here"):
+        choose(as_frame(*rows), maximise="val_acc", where={"val_mia_acc": "inside"})
