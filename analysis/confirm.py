@@ -15,7 +15,7 @@ import pandas as pd
 from analysis.intervals import numbered, with_ends
 from analysis.pareto import OBJECTIVES
 from analysis.resample import LEVEL, Drawn, Resampling
-from analysis.schema import METRICS
+from analysis.schema import METRICS, REFERENCES
 from analysis.seeds import CONFIGURED, configurations
 
 
@@ -67,6 +67,7 @@ def _optimism(frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, Drawn]:
     searched = configurations(frame)[[*CONFIGURED, name, "seeds"]].dropna(subset=[name])
     searched = searched.rename(columns={name: "searched", "seeds": "searched_seeds"})
     fresh = frame[(frame["phase"] == "confirm") & (frame["status"] == "complete")]
+    fresh = fresh[~fresh["method"].isin(REFERENCES)]  # they were not picked
     rows = fresh.dropna(subset=[name]).merge(searched, on=list(CONFIGURED))
     if rows.empty:
         raise ValueError(

@@ -48,6 +48,18 @@ def test_the_winners_curse_is_measured(synthetic):
     assert found["low"] > 0.03
 
 
+def test_references_on_fresh_seeds_were_not_picked(synthetic):
+    """They are run beside what is confirmed, and would dilute the optimism."""
+    rows = [
+        synthetic.trial(name, method=method, seed=seed, phase=phase, val_error=error)
+        for name, method in (("a", "sg"), ("original", "original"), ("retrain", "retrain"))
+        for seed, phase, error in ((0, "search", 0.2), (5, "confirm", 0.24), (6, "confirm", 0.26))
+    ]
+    (found,) = mean_optimism(as_frame(rows), ["val_error"]).to_dict("records")
+    assert (found["configurations"], found["optimism"]) == (1, pytest.approx(0.05))
+    assert list(confirmed(as_frame(rows), ["val_error"])["trial_id"]) == ["a"]
+
+
 def test_nothing_confirmed_says_what_to_run(frame):
     for asked in (confirmed, mean_optimism):
         with pytest.raises(ValueError, match="sgu-study confirm NAME"):
