@@ -57,7 +57,7 @@ def load_study(where: Where, filesystem: FileSystem | None = None) -> pd.DataFra
 
     Raises:
         FileNotFoundError: a folder holds no trial that can be read.
-        ValueError: two folders hold studies of one name.
+        ValueError: no folder is given, or two hold studies of one name.
     """
     return _load(where, filesystem, "trials", TRIALS, KEY)
 
@@ -97,6 +97,8 @@ def _load(
     where: Where, filesystem: FileSystem | None, kind: str, schema: pa.Schema, key: Sequence[str]
 ) -> pd.DataFrame:
     folders = [where] if isinstance(where, str | Path) else list(where)
+    if not folders:
+        raise ValueError("no folder given: expected a study's, such as results/default")
     tables = [_folder(str(folder), filesystem, kind, schema) for folder in folders]
     _check_names(folders, tables)
     table = pa.concat_tables(tables).unify_dictionaries()

@@ -107,6 +107,11 @@ def test_no_study_says_what_to_run(tmp_path):
         load_study(tmp_path / "x")
 
 
+def test_no_folder_says_what_to_give():
+    with pytest.raises(ValueError, match="no folder given: expected a study's, such as"):
+        load_study([])
+
+
 def test_only_unusable_files_say_so(tmp_path, synthetic):
     strange_files(tmp_path / "trials", synthetic)
     with (
