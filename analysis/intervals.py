@@ -38,14 +38,17 @@ def mean_intervals(
     metrics: Sequence[str],
     by: Sequence[str] = CONFIGURED,
     level: float = LEVEL,
+    phase: str | None = "search",
 ) -> pd.DataFrame:
-    """The mean of each of `metrics` in each group, over its complete rows of single seeds.
+    """The mean of each of `metrics` in each group, over its complete rows of single seeds, of
+    `phase` (None: of all).
 
     by: columns; a configuration each by default. A group of several data sets has the mean of
     their means. Columns: those of `by`, metric, mean, low, high, seeds (the fewest of a data set;
     with one, low and high are NaN).
     """
-    rows = frame[frame["status"] == "complete"]
+    rows = frame if phase is None else frame[frame["phase"] == phase]
+    rows = rows[rows["status"] == "complete"]
     parts = [_means(rows.dropna(subset=[name]), name, list(by), level) for name in metrics]
     return pd.concat(parts, ignore_index=True)
 

@@ -36,8 +36,10 @@ Codes = NDArray[np.integer[Any]]
 class Drawn:
     """Quantities with what resampling makes of them.
 
-    value: (quantities,); draws: (draws, quantities); units: (quantities,) int, the fewest units
-    one rests on; freedom: (quantities,), degrees of freedom of its variance, 0 for a single unit.
+    value: (quantities,); draws: (draws, quantities), about the value or, where it is known to be
+    too large or too small, about the value without that; units: (quantities,) int, the fewest
+    units one rests on; freedom: (quantities,), degrees of freedom of its variance, 0 for a single
+    unit.
     """
 
     value: Array
@@ -48,15 +50,14 @@ class Drawn:
     def ends(self, level: float = LEVEL) -> tuple[Array, Array]:
         """Low and high of each one's interval; NaN where it rests on a single unit.
 
-        Quantiles of the draws about their mean (a hypervolume of noisier means is larger, which
-        is no error of its value), stretched from the normal's to Student's. Measured by
-        benchmarks/coverage.py.
+        Quantiles of the draws, stretched about their mean from the normal's to Student's. Measured
+        by benchmarks/coverage.py.
         """
-        tail = (1 - level) / 2
-        low, high = np.quantile(self.draws, [tail, 1 - tail], axis=0) - self.draws.mean(axis=0)
+        tail, middle = (1 - level) / 2, self.draws.mean(axis=0)
+        low, high = np.quantile(self.draws, [tail, 1 - tail], axis=0) - middle
         known = np.where(self.freedom > 0, self.freedom, np.nan)
         stretch = t.ppf(1 - tail, known) / norm.ppf(1 - tail)
-        return self.value + stretch * low, self.value + stretch * high
+        return middle + stretch * low, middle + stretch * high
 
     def at(self, places: Codes) -> Drawn:
         """Those at `places`, in that order."""
@@ -122,6 +123,5 @@ class Resampling:
         mean = total.sum(axis=0) / count.sum(axis=0)
         widening = np.sqrt((units + 1) / np.maximum(units - 1, 1)) * (units > 1)
         drawn = (self.weights @ total) / (self.weights @ count)
-        return Drawn(
-            value=mean, draws=mean + widening * (drawn - mean), units=units, freedom=units - 1.0
-        )
+        draws = mean + widening * (drawn - drawn.mean(axis=0))
+        return Drawn(value=mean, draws=draws, units=units, freedom=units - 1.0)

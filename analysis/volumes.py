@@ -1,4 +1,13 @@
-"""Intervals over seeds of what fronts reach: hypervolumes, differences of methods, front points."""
+"""Intervals over seeds of what fronts reach: hypervolumes, differences of methods, front points.
+
+The front of noisy means flatters: of many configurations the lucky ones are on it, and its
+hypervolume V is larger than the true one, by more the more configurations lie near the front.
+Draws of the means do to V what seeds did to the truth, so what is drawn is reflected about V, as
+2 V - V* (the basic bootstrap; Davison and Hinkley 1997, 5.2): the interval is of the true front's
+hypervolume, and may lie below V. Where 100 configurations lie near the front, 90 % intervals cover
+91 to 97 % of the time, at three seeds the most: they are wide there; about V it was 31 to 74 %
+(150 simulations of 3, 5 and 10 seeds; see benchmarks/coverage.py).
+"""
 
 from __future__ import annotations
 
@@ -34,7 +43,9 @@ def hypervolumes(
     """The hypervolume of each group's front of means over seeds, from rows of single seeds.
 
     Columns: those of `by`, hypervolume, low, high, seeds (the fewest that a point of the front
-    rests on; with one, low and high are NaN). Raises as `pareto_front` does.
+    rests on; with one, low and high are NaN). hypervolume is the plain one of the means, which
+    flatters; low and high are corrected for that and may both lie below it. Raises as
+    `pareto_front` does.
     """
     rows = _of_candidates(frame, objectives)
     groups, group = numbered(rows, by)
@@ -51,7 +62,8 @@ def method_differences(
 
     Columns: dataset, method, difference, low, high, seeds. On each data set that has both, paired
     where they share two seeds or more; last, with dataset "all", each method's mean over its data
-    sets where there are several.
+    sets where there are several. As of hypervolumes, the difference is the plain one, low and high
+    are corrected.
 
     Raises:
         ValueError: as `pareto_front`; or no data set has `against` beside another method.
@@ -132,9 +144,6 @@ def _volumes(rows: pd.DataFrame, objectives: Sequence[str], group: Codes) -> Dra
     draws = np.stack([each.draws for each in drawn], axis=2)
     parts = [np.flatnonzero(own == each) for each in range(int(group.max()) + 1)]
     units = np.array([drawn[0].units[at][nondominated(value[at])].min() for at in parts])
-    return Drawn(
-        value=np.array([volume(value[at], objectives) for at in parts]),
-        draws=np.array([[volume(draw[at], objectives) for at in parts] for draw in draws]),
-        units=units,
-        freedom=units - 1.0,
-    )
+    volumes = np.array([[volume(each[at], objectives) for at in parts] for each in [value, *draws]])
+    reflected = 2 * volumes[0] - volumes[1:]
+    return Drawn(value=volumes[0], draws=reflected, units=units, freedom=units - 1.0)

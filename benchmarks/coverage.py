@@ -3,7 +3,9 @@
     python benchmarks/coverage.py [--rounds 4000]
 
 Means over 3, 5 and 10 seeds of values of growing skewness, beside what a plain percentile bootstrap
-and Student's t do; differences of methods with and without shared seeds; hypervolumes.
+and Student's t do; differences of methods with and without shared seeds; hypervolumes of few
+configurations far apart and of many near the front, and their differences between methods, with how
+often the truth lies below the interval and above it.
 """
 
 from __future__ import annotations
@@ -16,8 +18,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import t
 
+from analysis import hypervolumes, method_differences
 from analysis.pareto import volume
 from analysis.resample import Drawn, Resampling
+from analysis.schema import METRICS
 
 SEEDS = (3, 5, 10)
 Array = NDArray[np.float64]
@@ -29,7 +33,11 @@ VALUES: dict[str, tuple[Callable[[np.random.Generator, tuple[int, ...]], Array],
 }
 OBJECTIVES = ("val_error", "val_mia_advantage")
 AT = np.linspace(0.1, 0.9, 12)
-FRONT = np.stack([AT, 0.7 - 0.5 * np.sqrt(AT)], axis=1)
+FEW = np.stack([AT, 0.7 - 0.5 * np.sqrt(AT)], axis=1)
+AT = np.random.default_rng(1).uniform(0.05, 0.95, 100)
+BEHIND = np.abs(np.random.default_rng(2).normal(0, 0.01, (100, 2)))
+MANY = np.stack([0.3 + 0.1 * AT, 0.5 * (1 - AT) ** 2 + 0.02], axis=1) + BEHIND
+"""A search's configurations: a smooth trade-off, and a little behind it."""
 
 
 def main() -> None:
@@ -45,13 +53,23 @@ def main() -> None:
     for shared in (True, False):
         found = [differences(rounds, seeds, shared, generator) for seeds in SEEDS]
         say(f"difference, {'shared' if shared else 'other'} seeds", found)
-    for noise in (0.01, 0.05):
-        found = [hypervolumes(rounds // 10, seeds, noise, generator) for seeds in SEEDS]
-        say(f"hypervolume of 12 configurations, noise {noise} (a tenth of the rounds)", found)
+    few = max(rounds // 10, 1)
+    print(f"hypervolumes, {few:,} simulations a cell: covers (truth below, above)")
+    for front, noises in ((FEW, (0.01, 0.05)), (MANY, (0.01, 0.02))):
+        for noise in noises:
+            what = f"of {len(front)} configurations, noise {noise}"
+            each = [studies(few, seeds, noise, front, generator) for seeds in SEEDS]
+            say(what, [found[0] for found in each])
+            say(f"{what}: less an eighth of them", [found[1] for found in each])
 
 
-def say(what: str, covered: list[float]) -> None:
-    print(f"  {what:68}" + "".join(f"{share:7.3f}" for share in covered), flush=True)
+def say(what: str, covered: list[float] | list[Array]) -> None:
+    cells = [
+        f"{share:7.3f}" if isinstance(share, float)
+        else f"  {share[0]:.3f} ({share[1]:.2f}, {share[2]:.2f})"
+        for share in covered
+    ]  # fmt: skip
+    print(f"  {what:60}" + "".join(cells), flush=True)
 
 
 def means(values: Array, truth: float, generator: np.random.Generator) -> tuple[float, ...]:
@@ -78,21 +96,44 @@ def differences(rounds: int, seeds: int, shared: bool, generator: np.random.Gene
     return covering(both.at(here).less(both.at(here + rounds), common), 0.0)
 
 
-def hypervolumes(rounds: int, seeds: int, noise: float, generator: np.random.Generator) -> float:
-    truth, inside = volume(FRONT, OBJECTIVES), 0
-    for _ in range(rounds):
-        seen = FRONT + noise * generator.normal(size=(seeds, *FRONT.shape))
-        points = [drawn(seen[..., at].T) for at in range(2)]
-        value = np.stack([each.value for each in points], axis=1)
-        draws = np.stack([each.draws for each in points], axis=2)
-        found = Drawn(
-            value=np.array([volume(value, OBJECTIVES)]),
-            draws=np.array([[volume(draw, OBJECTIVES)] for draw in draws]),
-            units=np.array([seeds]),
-            freedom=np.array([seeds - 1.0]),
-        )
-        inside += covering(found, truth) == 1
-    return inside / rounds
+def studies(
+    rounds: int, seeds: int, noise: float, front: Array, generator: np.random.Generator
+) -> tuple[Array, Array]:
+    """Of a method's hypervolume, and of its difference from that of every eighth of its
+    configurations, which flatters less: covered, truth below, truth above."""
+    volumes = [volume(each, OBJECTIVES) for each in (front, front[::8])]
+    found = []
+    for start in range(0, rounds, 10):
+        names = range(start, min(start + 10, rounds))
+        frame = pd.concat([study(str(n), seeds, noise, front, generator) for n in names])
+        one = hypervolumes(frame).query("method == 'a'")
+        apart = method_differences(frame, "b").query("dataset != 'all'")
+        found.append([sides(one, volumes[0]), sides(apart, volumes[0] - volumes[1])])
+    one, apart = np.concatenate(found, axis=2).mean(axis=2)
+    return one, apart
+
+
+def sides(found: pd.DataFrame, truth: float) -> Array:
+    """Of each interval, whether the truth is inside, below, above."""
+    low, high = found["low"].to_numpy(), found["high"].to_numpy()
+    return np.array([(low <= truth) & (truth <= high), truth < low, high < truth], float)
+
+
+def study(
+    name: str, seeds: int, noise: float, front: Array, generator: np.random.Generator
+) -> pd.DataFrame:
+    """Rows of single seeds of two methods on the data set `name`."""
+    parts = []
+    for method, true in (("a", front), ("b", front[::8])):
+        seen = true + noise * generator.normal(size=(seeds, *true.shape))
+        columns = dict.fromkeys([*METRICS, "wall_seconds", "device_seconds"], np.nan)
+        columns |= {"study": "s", "dataset": name, "method": method, "cell": f"{name}/{method}"}
+        columns |= {"phase": "search", "status": "complete", "started": pd.Timestamp(0, tz="UTC")}
+        columns |= {"seed": np.repeat(np.arange(seeds), len(true))}
+        columns |= {"trial_id": np.tile(np.arange(len(true)).astype(str), seeds)}
+        columns |= dict(zip(OBJECTIVES, seen.reshape(-1, 2).T, strict=True))
+        parts.append(pd.DataFrame(columns))
+    return pd.concat(parts)
 
 
 def covering(found: Drawn, truth: float) -> float:

@@ -79,7 +79,6 @@ def known(
 
 
 def spent(proposals: Iterable[Proposal]) -> float:
-    """Seconds of all runs that the sampler proposed; a run that does not say counts none."""
+    """Seconds of all runs that the sampler proposed."""
     rows = [row for each in proposals if not each.control for row in each.rows.values()]
-    seconds = [row.get("wall_seconds") for row in rows]
-    return sum(float(each) for each in seconds if not pd.isna(each))
+    return sum(float(row.get("wall_seconds") or 0) for row in rows)

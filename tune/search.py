@@ -7,7 +7,6 @@ the least of its budget.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,7 +40,7 @@ class RunSearch(Searcher):
         self.data = {cell.name: cell.data for cell in spec.cells}
         self.workers = {cell.name: cell.workers for cell in spec.cells}
         self.open: list[Proposal] = []  # trials that have seeds left
-        self.runs: dict[str, tuple[Proposal, int, float]] = {}  # by Tune's name, since when
+        self.runs: dict[str, tuple[Proposal, int]] = {}  # by Tune's name
 
     def proposed(self) -> Proposal | None:
         """The next trial; None: there is no other."""
@@ -61,7 +60,7 @@ class RunSearch(Searcher):
             return None  # not yet
         seed = proposal.take()
         self._close()
-        self.runs[trial_id] = proposal, seed, time.monotonic()
+        self.runs[trial_id] = proposal, seed
         return {
             "cell": proposal.cell,
             "data": self.data[proposal.cell],
@@ -75,7 +74,7 @@ class RunSearch(Searcher):
 
     def _has_room(self, cell: str) -> bool:
         """A cell with a number of workers of its own is alone, and has no more of them."""
-        limit, under_way = self.workers[cell], [run[0].cell for run in self.runs.values()]
+        under_way, limit = [proposal.cell for proposal, _ in self.runs.values()], self.workers[cell]
         if limit is None:
             return not any(self.workers[other] for other in under_way)
         return len(under_way) < limit and set(under_way) <= {cell}
@@ -83,15 +82,14 @@ class RunSearch(Searcher):
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        proposal, seed, begun = self.runs.pop(trial_id)
+        proposal, seed = self.runs.pop(trial_id)
         values = {
             name.removeprefix("row/"): value
             for name, value in (result or {}).items()
             if name.startswith("row/")
         }
         status = "failed" if error or "failure" in values else "complete" if values else "pruned"
-        took = {"wall_seconds": time.monotonic() - begun}  # where the run itself cannot say
-        proposal.ended(seed, took | values | {"status": status})
+        proposal.ended(seed, values | {"status": status})
         self._close()
         if proposal.over:
             self.over(proposal)

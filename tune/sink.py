@@ -58,7 +58,6 @@ class Sink(Callback):
         self.store, self.prepared, self.checkpoints = store, prepared, checkpoints
         self.searched, self.todo, self.say, self.ended = searched, todo, say, ended
         self.epochs: dict[str, list[Row]] = defaultdict(list)
-        self.begun: dict[str, float] = {}  # by Tune's name: when it first did
         self.unwritten: list[tuple[Row, list[Row], Checkpoint]] = []
         self.done, self.begin, self.tried = 0, time.perf_counter(), -AGAIN
 
@@ -67,11 +66,6 @@ class Sink(Callback):
             self.say(text)
         except OSError:
             return  # whoever listened is gone
-
-    @_contained
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        del iteration, trials, info
-        self.begun.setdefault(trial.trial_id, time.perf_counter())
 
     @_contained
     def on_trial_result(
@@ -94,7 +88,8 @@ class Sink(Callback):
             self._ended(trial, dict(last["row"]))
         else:  # the scheduler has stopped it
             reached = {name: last["epoch"][name] for name in METRICS if name in last["epoch"]}
-            self._ended(trial, {"status": "pruned", "host": last["hostname"]} | reached)
+            seconds = {"wall_seconds": last["time_total_s"], "host": last["hostname"]}
+            self._ended(trial, {"status": "pruned"} | seconds | reached)
 
     @_contained
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -112,9 +107,7 @@ class Sink(Callback):
 
     def _ended(self, trial: Any, measured: Row) -> None:
         settings, key = trial.config["settings"], (trial.config["data"], trial.config["seed"])
-        now = time.perf_counter()
-        took = {"wall_seconds": now - self.begun.pop(trial.trial_id, now)}  # if it does not say
-        row = ROW | self.prepared.shared[key] | described(settings) | took | measured
+        row = ROW | self.prepared.shared[key] | described(settings) | measured
         row |= {name: trial.config[name] for name in IDENTITY}
         row["workers"] = trial.config["workers"] or row["workers"]
         if "failure" in measured:
@@ -131,7 +124,7 @@ class Sink(Callback):
         if self.ended:
             self.ended(row)
         self.done += 1
-        elapsed = now - self.begin
+        elapsed = time.perf_counter() - self.begin
         self.tell(f"[{self.done}/{self.todo}] {elapsed:4.0f} s  {self._line(row)}")
 
     def _write(self) -> None:

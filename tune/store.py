@@ -81,9 +81,9 @@ class Store:
 
 
 def _name(row: Row) -> str:
-    """A file's name for what tells rows apart: "-" parts them, so that their own is "="."""
+    """A file's name for what tells rows apart."""
     parts = [row[name] for name in ("cell", "trial_id", "seed", "attempt") if name in row]
-    return "-".join(str(part).replace("-", "=").replace("/", "-") for part in parts)
+    return "-".join(map(str, parts)).replace("/", "-")
 
 
 def _file(table: pa.Table) -> memoryview:

@@ -6,6 +6,7 @@ import pytest
 from scipy.stats import t
 
 from analysis import difference, hypervolumes, mean_intervals, method_differences
+from analysis.pareto import OBJECTIVES, volume
 from analysis.resample import Resampling
 from analysis.schema import METRICS
 from analysis.volumes import front_intervals
@@ -59,6 +60,16 @@ def test_a_single_seed_says_so():
     found = mean_intervals(rows(val_acc=[0.5]), ["val_acc"])
     assert list(found["seeds"]) == [1]
     assert found[["low", "high"]].isna().all(axis=None)
+
+
+def test_fresh_seeds_are_of_another_phase():
+    phases = ["search", "search", "confirm", "confirm", "confirm"]
+    frame = rows(seed=range(5), phase=phases, val_acc=[0.1, 0.3, 0.6, 0.7, 0.8])
+    found = {phase: mean_intervals(frame, ["val_acc"], phase=phase) for phase in ("confirm", None)}
+    (searched,) = mean_intervals(frame, ["val_acc"]).to_dict("records")
+    assert (searched["mean"], searched["seeds"]) == (pytest.approx(0.2), 2)
+    assert [each.loc[0, "mean"] for each in found.values()] == pytest.approx([0.7, 0.5])
+    assert [each.loc[0, "seeds"] for each in found.values()] == [3, 5]
 
 
 def test_seeds_that_agree_leave_no_width():
@@ -143,6 +154,35 @@ def test_hypervolumes_are_covered(seeds, noise):
     covered = ((found["low"] <= VOLUME) & (found["high"] >= VOLUME)).mean()
     assert 0.84 <= covered <= 0.96
     assert ((found["low"] < found["hypervolume"]) & (found["hypervolume"] < found["high"])).all()
+
+
+AT = np.linspace(0.05, 0.95, 60)
+NEAR = np.stack([0.3 + 0.1 * AT, 0.5 * (1 - AT) ** 2 + 0.02], axis=1)
+
+
+@pytest.mark.parametrize("seeds", [3, 10])
+def test_hypervolumes_of_many_configurations_are_covered(seeds):
+    """Most of them near the front, whose means flatter by more than the draws' deviation."""
+    generator, truth = np.random.default_rng(9), volume(NEAR, OBJECTIVES)
+    parts = [
+        searched(NEAR, seeds, 0.02, generator, dataset=str(at), cell=f"{at}/a") for at in range(25)
+    ]
+    found = hypervolumes(pd.concat(parts, ignore_index=True))
+    assert (found["hypervolume"] > truth).all()
+    assert ((found["low"] <= truth) & (truth <= found["high"])).mean() >= 0.8
+
+
+def test_a_difference_of_hypervolumes_is_corrected_for_the_method_that_flatters_more():
+    """All configurations against every tenth."""
+    generator, truth = np.random.default_rng(10), volume(NEAR, OBJECTIVES)
+    truth -= volume(NEAR[::10], OBJECTIVES)
+    parts = [
+        searched(each, 5, 0.02, generator, dataset=str(at), cell=f"{at}/{name}", method=name)
+        for at in range(25) for name, each in (("a", NEAR), ("b", NEAR[::10]))
+    ]  # fmt: skip
+    found = method_differences(pd.concat(parts, ignore_index=True), "b")[:25]
+    assert found["difference"].mean() > truth
+    assert ((found["low"] <= truth) & (truth <= found["high"])).mean() >= 0.8
 
 
 def test_methods_differ_by_what_their_fronts_differ():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -300,27 +299,6 @@ def test_a_budget_of_seconds_ends_when_they_are_spent(store, trial_row):
     assert search.suggest("c") == Searcher.FINISHED
     (standing,) = standings(spec_of(**budget), rows_of(store.folder))
     assert (standing.seconds, standing.share, standing.runs_left) == (12.0, 1.0, None)
-
-
-def test_a_run_that_does_not_say_how_long_it_took_counts_none(store, trial_row):
-    budget = {"trials": None, "seconds": 10.0}
-    for number in range(CONTROLS):
-        store.trial(trial_row(f"{number:04d}", {"control": True}, method="finetune"))
-    dead = {"status": "failed", "reason": "the worker died", "wall_seconds": None}
-    store.trial(trial_row("0002", dead))
-    store.trial(trial_row("0003", {"wall_seconds": 12.0}))
-    (standing,) = standings(spec_of(**budget), rows_of(store.folder))
-    assert (standing.seconds, standing.finished) == (12.0, True)
-    assert search_on(store, **budget).suggest("a") == Searcher.FINISHED
-
-
-@pytest.mark.parametrize("dead", [False, True], ids=["pruned", "dead"])
-def test_runs_that_were_cut_off_cost_their_seconds(store, dead):
-    search = search_on(store, trials=None, seconds=0.1)
-    search.suggest("a")
-    time.sleep(0.1)
-    search.on_trial_complete("a", None if dead else {"epoch/epoch": 0}, error=dead)
-    assert search.suggest("b") == Searcher.FINISHED
 
 
 def test_a_sampler_sees_the_mean_over_all_seeds(store, trial_row):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,27 +80,10 @@ def test_a_row_is_there_when_its_trial_has_ended(tmp_path, sink_on):
 
 
 def test_a_trial_that_ray_gave_up_is_a_row_with_its_reason(tmp_path, sink_on):
-    """And with the time since it first began."""
     sink = sink_on(tmp_path, print)
-    trial = Trial("0000", {}, RuntimeError("The worker died.\n  Of old age.\n"))
-    for _ in range(2):
-        sink.on_trial_start(0, [], trial)
-        time.sleep(0.02)
-    sink.on_trial_error(0, [], trial)
+    sink.on_trial_error(0, [], Trial("0000", {}, RuntimeError("The worker died.\n  Of old age.\n")))
     (row,) = load_study(tmp_path).to_dict("records")
     assert (row["status"], row["reason"]) == ("failed", "Of old age.")
-    assert 0.04 <= row["wall_seconds"] < 5
-
-
-def test_a_run_that_was_stopped_early_has_its_time(tmp_path, sink_on):
-    sink = sink_on(tmp_path, print)
-    trial = Trial("0000", {"epoch": {"epoch": 0, "val_acc": 0.5}, "hostname": "here"})
-    sink.on_trial_start(0, [], trial)
-    time.sleep(0.02)
-    sink.on_trial_complete(0, [], trial)
-    (row,) = load_study(tmp_path).to_dict("records")
-    assert (row["status"], row["host"], row["val_acc"]) == ("pruned", "here", 0.5)
-    assert 0.02 <= row["wall_seconds"] < 5
 
 
 def test_it_never_raises(tmp_path, sink_on):

