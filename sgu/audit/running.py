@@ -120,8 +120,8 @@ def _audited(
 ) -> Audited:
     """One model, from its answers and how soon it relearned."""
     scored = logits.scored(networks.world)
-    metrics, shadowed = _measured(name, logits, networks)
-    retrained = [_measured(name, each, networks)[0] for each in networks.oracles]
+    metrics, shadowed = measured(name, logits, networks)
+    retrained = [measured(name, each, networks)[0] for each in networks.oracles]
     if retrained:
         metrics |= against_retrained(metrics, mean_of(retrained))
     of, klom = bands(against_others(retrained)) if retrained else {}, networks.klom(name)
@@ -145,8 +145,8 @@ def _audited(
     )
 
 
-def _measured(name: str, logits: Logits, networks: Networks) -> tuple[Metrics, list[Record]]:
-    """All that answers alone tell, attacked as the model `name` is."""
+def measured(name: str, logits: Logits, networks: Networks) -> tuple[Metrics, list[Record]]:
+    """All that answers alone tell, and the attacks with shadow models, as the model `name` is."""
     scored, found = logits.scored(networks.world), networks.attacks(name, logits)
     aucs = {f"{record.attack}_auc": record.auc.value for record in found}
     retain = scored["retain"]
