@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 
+from tune.journal import Journal
 from tune.wording import SpecError
 
 HOST = "127.0.0.1"
@@ -41,7 +40,7 @@ def of_ray() -> dict[str, Any]:
     return {"include_dashboard": _asked.get(), "dashboard_host": HOST}
 
 
-def serve(journal: Path, ray_url: str, say: Callable[[str], None]) -> None:
+def serve(journal: Journal, ray_url: str, say: Callable[[str], None]) -> None:
     """Optuna's, from here on, while the process lives; and say where both are."""
     if not _asked.get():
         return
@@ -52,7 +51,7 @@ def serve(journal: Path, ray_url: str, say: Callable[[str], None]) -> None:
             """Nothing: the terminal has the study's own lines."""
 
     def server(port: int) -> Any:
-        app = wsgi(JournalStorage(JournalFileBackend(str(journal))))
+        app = wsgi(JournalStorage(journal))
         return make_server(HOST, port, app, handler_class=Quiet)
 
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import pandas as pd
@@ -60,7 +61,9 @@ class Home:
     def here(self) -> Path:
         """The folder itself; of a study elsewhere, one for what must lie on this machine."""
         files = self.files
-        return Path(files.path) if files.local else root() / "studies" / self.name
+        if files.local:
+            return Path(files.path)
+        return root() / "studies" / f"{self.name}-{sha256(files.shown.encode()).hexdigest()[:8]}"
 
     @property
     def cache(self) -> Cache:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,12 @@ from optuna.storages.journal import BaseJournalBackend
 
 from tune.files import Folder
 
+NAME = "optuna.journal"
+
 
 class Journal(BaseJournalBackend):
-    """The format is that of Optuna's JournalFileBackend; one process writes it, any may read it.
+    """In a study's folder, in the format of Optuna's JournalFileBackend; one process writes it, any
+    may read it. In a store, where nothing can be appended, it is written whole each time.
 
     What is there of an earlier driver stays until `publish` puts all that is known in its place.
     What is appended within `whole` comes into the file in one piece: of a proposal, a driver that
@@ -23,13 +26,20 @@ class Journal(BaseJournalBackend):
     written with the next ones.
     """
 
-    def __init__(self, path: Path):
-        self.path, self.lines = Path(path), list[str]()
+    def __init__(self, folder: Folder):
+        self.folder, self.lines = folder, list[str]()
         self.written: int | None = None  # lines in the file; None before it is published
         self.held = False
 
+    @classmethod
+    def stored(cls, folder: Folder) -> Journal:
+        """What an earlier driver has left, to be read; half a line at its end is no line."""
+        found, text = cls(folder), (folder.get(NAME) or b"").decode()
+        found.lines = [f"{line}\n" for line in text.split("\n")[:-1]]
+        return found
+
     def publish(self) -> None:
-        Folder.at(self.path.parent).put(self.path.name, "".join(self.lines).encode())
+        self.folder.put(NAME, "".join(self.lines).encode())
         self.written = len(self.lines)
 
     @contextmanager
@@ -49,16 +59,24 @@ class Journal(BaseJournalBackend):
         self._write()
 
     def _write(self) -> None:
-        """Append to the file what it lacks."""
+        """Put into the file what it lacks."""
         if self.held or self.written is None or self.written == len(self.lines):
             return
-        content, size = "".join(self.lines[self.written :]).encode(), self.path.stat().st_size
+        with suppress(OSError):
+            if self.folder.local:
+                self._append("".join(self.lines[self.written :]).encode())
+                self.written = len(self.lines)
+            else:
+                self.publish()
+
+    def _append(self, content: bytes) -> None:
+        path = Path(self.folder.path) / NAME
+        size = path.stat().st_size
         try:
-            with self.path.open("ab") as file:
+            with path.open("ab") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError:
-            os.truncate(self.path, size)  # not half a line
-        else:
-            self.written = len(self.lines)
+            os.truncate(path, size)  # not half a line
+            raise

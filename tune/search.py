@@ -14,17 +14,16 @@ from typing import Any
 import optuna
 import pandas as pd
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
 from ray.tune.search import Searcher
 
 from sgu.rows import Row
 from tune.cell_search import NUMBER, CellSearch
+from tune.files import Folder
 from tune.journal import Journal
 from tune.proposals import Proposal, known
 from tune.spec import Spec
 
-JOURNAL = "optuna.journal"
 References = Mapping[tuple[str, int], Mapping[str, Row]]
 """By data set and seed: metrics of the original and the retrained model, by their kind."""
 
@@ -110,18 +109,18 @@ class RunSearch(Searcher):
 class StudySearch(RunSearch):
     """What the cells' samplers propose, and their controls before that."""
 
-    def __init__(self, spec: Spec, folder: Path, rows: pd.DataFrame, references: References):
+    def __init__(self, spec: Spec, folder: str | Path, rows: pd.DataFrame, references: References):
         super().__init__(spec)
         self.phase = spec.phase
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        journal = Path(folder) / JOURNAL
-        before, self.journal = _handed_out(journal), Journal(journal)
+        there = Folder.at(folder)
+        before, self.journal = _handed_out(Journal.stored(there)), Journal(there)
         storage = JournalStorage(self.journal)
         self.cells = {}
         for cell in spec.cells:
-            there = known(cell.name, rows, spec.runs(), spec.phase)
+            begun = known(cell.name, rows, spec.runs(), spec.phase)
             handed_out = before.get(cell.name, {})
-            self.cells[cell.name] = CellSearch(spec, cell, storage, there, handed_out, references)
+            self.cells[cell.name] = CellSearch(spec, cell, storage, begun, handed_out, references)
         self.journal.publish()
 
     def proposed(self) -> Proposal | None:
@@ -147,12 +146,9 @@ class ConfirmSearch(RunSearch):
         return self.left.pop(0) if self.left else None
 
 
-def _handed_out(journal: Path) -> dict[str, dict[str, FrozenTrial]]:
+def _handed_out(journal: Journal) -> dict[str, dict[str, FrozenTrial]]:
     """The trials that Optuna had handed out, or was to, by cell and number."""
-    if not journal.exists():
-        return {}
-    storage = JournalStorage(JournalFileBackend(str(journal)))
-    found = {}
+    storage, found = JournalStorage(journal), {}
     for cell in optuna.get_all_study_names(storage):
         trials = optuna.load_study(study_name=cell, storage=storage).trials
         found[cell] = {

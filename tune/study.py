@@ -25,10 +25,11 @@ from tune.cluster import connected, slots
 from tune.confirm import confirmations, fresh_seeds
 from tune.dashboards import serve
 from tune.home import Home, rows_of, stored_spec
+from tune.journal import Journal
 from tune.lock import held
 from tune.prepare import Ground, Prepared, grounds, prepare
 from tune.progress import Watch, live, stoppable
-from tune.search import JOURNAL, ConfirmSearch, RunSearch, StudySearch
+from tune.search import ConfirmSearch, RunSearch, StudySearch
 from tune.sink import Say, Sink
 from tune.spec import Spec, SpecError
 from tune.standing import standings
@@ -121,7 +122,7 @@ def _search(spec: Spec, home: Home, ground: list[Ground], address: str | None, s
     def plan(prepared: Prepared) -> tuple[RunSearch, int | None]:
         left = [each.runs_left for each in standing]
         todo = None if None in left else sum(each or 0 for each in left)
-        return StudySearch(spec, home.here, rows, prepared.references), todo
+        return StudySearch(spec, home.address, rows, prepared.references), todo
 
     _session(spec, home, ground, address, say, plan, spec.phase)
     if left := [str(each) for each in standings(spec, rows_of(home.address)) if not each.finished]:
@@ -144,7 +145,8 @@ def _session(
         say(f"Ray is up after {time.perf_counter() - begin:.0f} s")
         prepared = prepare(spec, ground, home.cache, store, rows_of(home.address), say, phase)
         search, todo = plan(prepared)
-        serve(home.here / JOURNAL, dashboard, say)
+        of_search = search.journal if isinstance(search, StudySearch) else None
+        serve(of_search or Journal.stored(home.files), dashboard, say)
         searched = {cell.name: list(cell.space) for cell in spec.cells}
         checkpoints = store.checkpoints()
         watch = Watch(spec, rows_of(home.address), slots(spec), home.here)

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from analysis import load_study, null_bands, pareto_front, verdicts
 from tune.cli import app
 from tune.home import Home, rows_of
+from tune.journal import Journal
 from tune.spec import Spec
 from tune.study import confirm, run
 
@@ -164,7 +165,7 @@ def test_a_study_in_a_bucket_is_halved_as_it_runs(bucket, tmp_path, monkeypatch)
     assert not set(pareto_front(frame.reset_index(), ["val_error", "val_acc"])["trial_id"]) & set(
         pruned.index
     )
-    storage = JournalStorage(JournalFileBackend(str(home.here / "optuna.journal")))
+    storage = JournalStorage(Journal.stored(home.files))
     told = optuna.load_study(study_name="embedded/sg", storage=storage).trials
     states = {each.user_attrs["trial_id"]: each.state.name.lower() for each in told}
     assert states == frame.loc[list(states), "status"].to_dict()

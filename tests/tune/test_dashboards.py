@@ -9,18 +9,19 @@ from importlib.util import find_spec
 import optuna
 import pytest
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 
 from tune import dashboards as module
 from tune.dashboards import HOST, dashboards, of_ray, serve
+from tune.files import Folder
+from tune.journal import Journal
 from tune.wording import SpecError
 
 
 def test_optunas_shows_the_journal_on_loopback(tmp_path):
     pytest.importorskip("optuna_dashboard")
     pytest.importorskip("aiohttp")
-    journal, said = tmp_path / "optuna.journal", []
-    storage = JournalStorage(JournalFileBackend(str(journal)))
+    journal, said = Journal(Folder.at(tmp_path)), []
+    storage = JournalStorage(journal)
     optuna.create_study(storage=storage, study_name="embedded/sg")
     with dashboards(asked=True):
         assert of_ray() == {"include_dashboard": True, "dashboard_host": "127.0.0.1"}
@@ -37,7 +38,7 @@ def test_who_does_not_ask_has_none(tmp_path):
     said: list[str] = []
     with dashboards(asked=False):
         assert of_ray()["include_dashboard"] is False
-        serve(tmp_path / "none", "", said.append)
+        serve(Journal(Folder.at(tmp_path)), "", said.append)
     assert said == []
 
 

@@ -17,7 +17,7 @@ from ray.tune.search import Searcher
 
 from analysis.schema import METRICS, TRIALS
 from sgu.experiment import Experiment
-from tune.home import rows_of
+from tune.home import Home, rows_of
 from tune.search import StudySearch
 from tune.spec import Spec
 from tune.standing import standings
@@ -154,6 +154,19 @@ def test_rows_are_replayed(store, trial_row):
     assert [t.params["alpha"] for t in told] == [0.5, 1.5, 2.5]
     assert told[0].params == {"alpha": 0.5, "solve_every": "epoch", "epochs": 2}
     assert search.suggest("a")["trial_id"] == "0004"
+
+
+def test_a_driver_elsewhere_goes_on_with_what_was_in_flight(bucket):
+    """All that it has is the bucket; what lay there before --fresh is gone."""
+    spec, home, none = spec_of(), Home(bucket("study"), "small"), rows_of("none")
+    first = StudySearch(spec, home.address, none, REFERENCES)
+    proposed = [first.suggest(key) for key in "abc"]
+    again = StudySearch(spec, home.address, none, REFERENCES)
+    assert [again.suggest(key)["settings"] for key in "abc"] == [p["settings"] for p in proposed]
+    home.files.clear(but="driver.json")
+    fresh = StudySearch(spec_of(sampler_seed=1), home.address, none, REFERENCES)
+    assert [fresh.suggest(key)["settings"] for key in "ab"] == [p["settings"] for p in proposed[:2]]
+    assert fresh.suggest("c")["settings"] != proposed[2]["settings"]
 
 
 def test_what_was_in_flight_is_proposed_again_as_it_was(store, trial_row):
