@@ -55,7 +55,7 @@ def audit(
     each network is trained; run: as of `ensemble`. What diverges is said and noted, and what needs
     it left out. Raises ValueError where a model given has.
     """
-    _check(experiment, oracle_count, shadow_count)
+    check(experiment, oracle_count, shadow_count)
     known, notes, ours = dict(unlearned_by or {}), Notes(say), device or default_device()
     for name in models:
         if name not in known:
@@ -81,7 +81,8 @@ def audit(
     return Audit(models=found, seeds=networks.seeds, notes=notes.lines)
 
 
-def _check(experiment: Experiment, oracle_count: int, shadow_count: int) -> None:
+def check(experiment: Experiment, oracle_count: int, shadow_count: int) -> None:
+    """Raise ValueError for what no audit can be asked for."""
     if oracle_count == 1 or oracle_count < 0:
         raise ValueError(f"oracles = {oracle_count}: must be 0, or >= 2 for a spread")
     if shadow_count and (shadow_count < 4 or shadow_count % 2):

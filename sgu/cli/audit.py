@@ -18,6 +18,7 @@ from typer import Argument, Option
 from sgu.audit import audit
 from sgu.audit.files import Files
 from sgu.audit.report import provenance, written
+from sgu.audit.running import check
 from sgu.audit.terminal import show
 from sgu.cli.shared import CACHE, FORESEEN, SET, changes, one_line_errors, value_of, writable
 from sgu.ensembles.processes import Trainings
@@ -75,6 +76,7 @@ def command(
     with one_line_errors("sgu audit", *FORESEEN):
         writable(cache, out)
         experiment = Experiment.of(**DEFAULT.settings() | given | changes(change or ()))
+        check(experiment, oracles, shadows)
         asked = Files(files or [], experiment, splits)
         known, world = asked.unlearned_by(), asked.world(cache)
         for line in asked.notes():

@@ -45,12 +45,20 @@ def test_a_folder_that_is_a_file_is_named_before_anything_is_trained(folder, bel
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_seed_that_leaves_ensembles_no_room_comes_before_anything_is_trained(tmp_path):
-    words = ["--seed", "-1", "--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "out")]
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [("--seed", "-1", "seed = -1: must be 0.."), ("--shadows", "3", "shadows = 3: must be 0")],
+)
+@pytest.mark.parametrize("scenario", ["random", "most_memorised"])
+def test_a_wrong_number_comes_before_anything_is_trained(option, value, said, scenario, tmp_path):
+    """Also before the networks that tell what is memorised."""
+    words = ["--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "out")]
+    words += [option, value, "--scenario", scenario]
     result = told(["audit", *SMALL, *words], untrained)
     assert result.exit_code == 2, result.output
-    assert "seed = -1: must be 0.." in result.output
+    assert said in result.output
     assert result.output.count("\n") == 1
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
