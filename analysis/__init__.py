@@ -6,6 +6,7 @@ from analysis.band import null_bands, verdicts
 from analysis.charts import (
     ablation_chart,
     alpha_chart,
+    attainment_chart,
     confirm_chart,
     effect_chart,
     epochs_chart,
@@ -44,6 +45,7 @@ __all__ = [
     "alpha_chart",
     "anytime",
     "attainment",
+    "attainment_chart",
     "choose",
     "configurations",
     "confirm_chart",

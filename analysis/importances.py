@@ -34,20 +34,32 @@ def importances(
             varies.
     """
     check_objectives(objectives)
-    rows = some(eligible(frame, objectives), objectives)
-    rows = rows[~rows["control"].fillna(False).astype(bool)]
+    some(eligible(frame, objectives), objectives)
+    enough = comparable(frame, objectives)
+    if not enough:
+        raise ValueError("no cell has 4 or more configurations that differ: let the study go on")
     found = []
-    for cell, own in rows.groupby("cell"):
-        settings = searched(own).dropna(axis=1)
-        if len(own) < 4 or settings.empty:
-            continue
+    for cell, (own, settings) in enough.items():
         for name in objectives:
             shares = _shares(settings, METRICS[name].sign * own[name], evaluator, seed)
             found += [(cell, name, key, share, len(own)) for key, share in shares.items()]
-    if not found:
-        raise ValueError("no cell has 4 or more configurations that differ: let the study go on")
     columns = ["cell", "metric", "parameter", "importance", "configurations"]
     return pd.DataFrame(found, columns=columns)
+
+
+def comparable(
+    frame: pd.DataFrame, objectives: Sequence[str]
+) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
+    """By cell: its configurations that are no controls, where there are four or more, and what
+    differs between them."""
+    rows = eligible(frame, objectives)
+    rows = rows[~rows["control"].fillna(False).astype(bool)]
+    found = {str(cell): (own, searched(own).dropna(axis=1)) for cell, own in rows.groupby("cell")}
+    return {
+        cell: (own, settings)
+        for cell, (own, settings) in found.items()
+        if len(own) >= 4 and not settings.empty
+    }
 
 
 def _shares(

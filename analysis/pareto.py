@@ -27,11 +27,16 @@ _ON_VAL = {"test_acc": "val_acc", "utility_paper": "val_acc"}
 
 def check_objectives(objectives: Sequence[str]) -> None:
     """Refuses anything but two or more different metrics, with a ValueError that says why."""
-    for name in objectives:
-        if name not in METRICS:
-            raise ValueError(f"unknown objective {name!r}: choose from {', '.join(METRICS)}")
+    check_known(objectives)
     if len(set(objectives)) != len(objectives) or len(objectives) < 2:
         raise ValueError(f"objectives are {list(objectives)}; need two or more different ones")
+
+
+def check_known(names: Sequence[str]) -> None:
+    """Refuses what is no metric, with a ValueError that says what there is."""
+    for name in names:
+        if name not in METRICS:
+            raise ValueError(f"unknown objective {name!r}: choose from {', '.join(METRICS)}")
 
 
 def check_selectable(objectives: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.intervals import mean_intervals, numbered, with_ends
-from analysis.pareto import OBJECTIVES, check_objectives, eligible, some
+from analysis.pareto import OBJECTIVES, check_known, eligible, some
 from analysis.resample import LEVEL, Resampling
 from analysis.seeds import CONFIGURED
 
@@ -45,19 +45,28 @@ def effects(
     Raises:
         ValueError: as `pareto_front`; or no parameter varies.
     """
-    check_objectives(objectives)
-    rows = some(eligible(frame, objectives), objectives)
-    played = rows[rows["alpha"] > 0]
-    parts = [
-        _effect(own, name, metric, bins, level)
-        for _, cell in played.groupby("cell")
-        for name in parameters
-        if (own := cell[cell[name].notna()])[name].nunique() > 1
-        for metric in objectives
-    ]
-    if not parts:
+    check_known(objectives)
+    found = varied(frame, objectives, parameters)
+    if not found:
+        some(eligible(frame, ()), objectives)
         raise ValueError(f"none of {', '.join(parameters)} varies: search one of them")
+    parts = [_effect(own, name, metric, bins, level) for own, name, metric in found]
     return pd.concat(parts, ignore_index=True)
+
+
+def varied(
+    frame: pd.DataFrame, metrics: Sequence[str], parameters: Sequence[str] = PARAMETERS
+) -> list[tuple[pd.DataFrame, str, str]]:
+    """In each cell, the configurations that play and have the metric; the parameter, which varies
+    among them; and the metric."""
+    rows = eligible(frame, ())
+    return [
+        (own, name, metric)
+        for _, cell in rows[rows["alpha"] > 0].groupby("cell")
+        for name in parameters
+        for metric in metrics
+        if (own := cell.dropna(subset=[name, metric]))[name].nunique() > 1
+    ]
 
 
 def _effect(
@@ -99,17 +108,22 @@ def ablated(frame: pd.DataFrame) -> pd.DataFrame:
     Raises:
         ValueError: no two alphas share their other settings.
     """
-    rows = frame[(frame["status"] == "complete") & (frame["phase"] == "search")]
-    rows = rows[rows["method"].isin(["sg", "finetune"])].reset_index(drop=True)
-    rows["alpha"] = rows["alpha"].where(rows["method"] == "sg", 0.0)
-    parts = [_family(own) for _, own in rows.groupby("dataset")]
-    kept = pd.concat(parts) if parts else rows
+    kept = differing_in_alpha(frame)
     if kept.empty:
         raise ValueError(
             "no two alphas share their other settings: run a study that searches alpha alone, "
             "such as studies/ablation.yaml"
         )
     return kept
+
+
+def differing_in_alpha(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `ablated`; none where no two alphas share their other settings."""
+    rows = frame[(frame["status"] == "complete") & (frame["phase"] == "search")]
+    rows = rows[rows["method"].isin(["sg", "finetune"])].reset_index(drop=True)
+    rows["alpha"] = rows["alpha"].where(rows["method"] == "sg", 0.0)
+    parts = [_family(own) for _, own in rows.groupby("dataset")]
+    return pd.concat(parts) if parts else rows
 
 
 def _family(rows: pd.DataFrame) -> pd.DataFrame:

@@ -33,6 +33,8 @@ EXPLAINED = {
 }
 """What a newcomer needs to know of each configuration column."""
 
+NO_FRONT = "No complete trial has every objective yet, so there is no front."
+
 
 def shown_metrics(objectives: Sequence[str]) -> list[str]:
     """The objectives, then the reported metrics that are not among them."""
@@ -106,8 +108,9 @@ def hypervolume_line(frame: pd.DataFrame, objectives: Sequence[str]) -> str:
 def notes(frame: pd.DataFrame, objectives: Sequence[str]) -> list[str]:
     """Sentences that belong under every front, most important first."""
     rows = candidates(frame, objectives)
-    lines = [] if rows.empty else [hypervolume_line(frame, objectives), seeds_line(rows)]
-    lines.insert(min(1, len(lines)), f"{counts_line(frame)}.")
+    if rows.empty:
+        return [NO_FRONT, f"{counts_line(frame)}."]
+    lines = [hypervolume_line(frame, objectives), f"{counts_line(frame)}.", seeds_line(rows)]
     unsolved = rows[rows["unsolved"] > 0]
     if len(unsolved):
         lines.append(f"{len(unsolved)} of these trials had auditor problems left unsolved.")

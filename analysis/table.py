@@ -18,7 +18,7 @@ from rich.text import Text
 from analysis.band import Band, verdicts
 from analysis.formats import arrow, better, metric_text, plain_text, spread_text, unit
 from analysis.intervals import mean_intervals
-from analysis.pareto import OBJECTIVES, candidates, pareto_front
+from analysis.pareto import OBJECTIVES, candidates, pareto_front, some
 from analysis.schema import METRICS
 from analysis.seeds import configurations
 from analysis.settings import cells, names_of, null_band, of_cell, searched
@@ -50,22 +50,25 @@ class Line:
 def front_table(
     frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES, width: int = 100
 ) -> Group:
-    """Controls, front and notes of each cell, and a legend, to print on `width` columns.
+    """Controls, front and notes of each cell, and a legend, to print on `width` columns; of a
+    cell without a front yet, its notes alone.
 
     Raises:
         ValueError: as `pareto_front`.
     """
     parts: list[RenderableType] = []
-    candidates(frame, objectives)
+    some(candidates(frame, objectives), objectives)
     names, marked = shown_metrics(objectives), False
     found = cells(frame)
     for cell in found:
-        own = of_cell(frame, cell)
-        table, hidden = _table(own, objectives, width)
+        own, unseen = of_cell(frame, cell), []
         parts += [Text(cell, style="bold"), ""] if len(found) > 1 else []
-        unseen = [f"Too narrow here for {', '.join(hidden)}."] if hidden else []
-        parts += [table, "", *map(Text, [*notes(own, objectives), *unseen]), ""]
-        marked |= bool(null_band(own))
+        if not candidates(own, objectives).empty:
+            table, hidden = _table(own, objectives, width)
+            unseen = [f"Too narrow here for {', '.join(hidden)}."] if hidden else []
+            parts += [table, ""]
+            marked |= bool(null_band(own))
+        parts += [*map(Text, [*notes(own, objectives), *unseen]), ""]
     return Group(*parts, _legend_table(legend(frame, names, objectives, marked)))
 
 

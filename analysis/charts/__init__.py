@@ -1,5 +1,6 @@
 """Figures of a study in one grammar: interactive in a notebook and on a page, or as PNG and SVG."""
 
+from analysis.charts.attainment import attainment_chart
 from analysis.charts.confirm import confirm_chart
 from analysis.charts.curves import epochs_chart, hypervolume_chart
 from analysis.charts.effects import ablation_chart, alpha_chart, effect_chart, importance_chart
@@ -13,6 +14,7 @@ from analysis.charts.scaling import scaling_chart
 __all__ = [
     "ablation_chart",
     "alpha_chart",
+    "attainment_chart",
     "confirm_chart",
     "effect_chart",
     "epochs_chart",

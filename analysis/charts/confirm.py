@@ -14,16 +14,18 @@ from analysis.charts.marks import (
     VERMILION,
     Chart,
     axis,
-    finish,
+    labelled,
     name_of,
     panel_title,
+    panelled,
     re_aimed,
     records,
 )
 from analysis.confirm import confirmed, mean_optimism
 from analysis.formats import metric_text, unit
 from analysis.pareto import OBJECTIVES
-from analysis.schema import METRICS
+from analysis.schema import METRICS, REFERENCES
+from analysis.seeds import CONFIGURED, configurations
 
 
 def confirm_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> Chart:
@@ -36,14 +38,25 @@ def confirm_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -
     moved = confirmed(frame, objectives)
     panels = [
         _panel(rows, objectives[:2]).properties(title=panel_title(str(cell)))
-        for cell, rows in moved.groupby("cell")
+        for cell, rows in labelled(moved).groupby("cell")
     ]
-    return finish(
-        alt.concat(*panels, columns=1, spacing=26),
+    return panelled(
+        panels,
+        1,
         "The front on fresh seeds",
         f"open: as the search saw it; filled: {moved['seeds'].min()} fresh seeds, 90 % interval; "
         f"{_optimism(frame, objectives)}",
     )
+
+
+def has_fresh(frame: pd.DataFrame, objectives: Sequence[str]) -> bool:
+    """Whether search and fresh seeds have each objective of a configuration in common."""
+    fresh = frame[(frame["phase"] == "confirm") & (frame["status"] == "complete")]
+    fresh = fresh[~fresh["method"].isin(REFERENCES)]
+    pairs = fresh[[*CONFIGURED, *objectives]].merge(
+        configurations(frame), on=list(CONFIGURED), suffixes=("", "_searched")
+    )
+    return all(len(pairs[[name, f"{name}_searched"]].dropna()) for name in objectives)
 
 
 def _optimism(frame: pd.DataFrame, objectives: Sequence[str]) -> str:

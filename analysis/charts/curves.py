@@ -12,10 +12,11 @@ from analysis.charts.marks import (
     Chart,
     coloured_by_alpha,
     dashed_by,
-    finish,
     in_the_game,
+    labelled,
     number_format,
     panel_title,
+    panelled,
     records,
 )
 from analysis.formats import better, unit
@@ -34,22 +35,25 @@ def hypervolume_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVE
     Raises:
         ValueError: as `pareto_front`.
     """
-    ends = hypervolumes(frame, objectives, by=["cell"])
-    names = sorted(ends["cell"])
+    ends = labelled(hypervolumes(frame, objectives, by=["study", "cell"]))
     panels = [
-        _reached(anytime(frame, objectives, against), ends, against, names)
+        _reached(labelled(anytime(frame, objectives, against)), ends, against)
         for against in ("trials", "seconds")
     ]
     seeds = ends["seeds"].min()
     over = f"bars: 90 % interval over seeds (n = {seeds} or more)" if seeds > 1 else "one seed"
-    return finish(
-        alt.concat(*panels, columns=2, spacing=26),
+    return panelled(
+        panels,
+        2,
         "What the search had reached",
         f"hypervolume from the fixed reference, higher is better; {over}",
     )
 
 
-def _reached(curves: pd.DataFrame, ends: pd.DataFrame, against: str, names: Sequence[str]) -> Chart:
+def _reached(curves: pd.DataFrame, ends: pd.DataFrame, against: str) -> Chart:
+    """Of the cells that have an end: one without a candidate has reached nothing."""
+    names = sorted(ends["cell"])
+    curves = curves[curves["cell"].isin(names)]
     unit_ = "trials" if against == "trials" else "seconds of all trials (s)"
     x = alt.X(f"{against}:Q", axis=alt.Axis(title=unit_, format="~s", grid=False))
     y = alt.Y("hypervolume:Q", title="hypervolume").scale(zero=False)
@@ -77,18 +81,19 @@ def epochs_chart(
     objectives: Sequence[str] = OBJECTIVES,
     *,
     columns: int = 2,
-) -> alt.ConcatChart:
+) -> Chart | None:
     """Training of each candidate: the objectives, training loss and auditor's utility by epoch;
-    means over seeds."""
+    means over seeds. None where no candidate has a curve."""
     configured = in_the_game(frame)[["study", "cell", "trial_id", *CONFIGURATION]]
     wanted = [name for name in (*objectives, *CURVES) if name in epochs]
     search = epochs[epochs["phase"] == "search"]
     means = search.groupby(["study", "cell", "trial_id", "epoch"], as_index=False)[wanted].mean()
     rows = means.merge(configured, on=["study", "cell", "trial_id"])
-    data = records(rows, ["trial_id", "epoch", *CONFIGURATION, *wanted])
+    data = records(rows, ["study", "cell", "trial_id", "epoch", *CONFIGURATION, *wanted])
     panels = [_epochs_panel(data, name) for name in wanted if rows[name].notna().any()]
-    return finish(
-        alt.concat(*panels, columns=columns, spacing=26),
+    return panelled(
+        panels,
+        columns,
         "Training, one line a trial",
         "objectives at each epoch's end, the others as means over it",
     )
@@ -104,6 +109,6 @@ def _epochs_panel(data: alt.InlineData, name: str) -> alt.Chart:
         x=alt.X("epoch:Q", axis=alt.Axis(title="epoch", tickMinStep=1, format="d", grid=False)),
         y=alt.Y(f"{name}:Q", axis=shown).scale(zero=False),
         color=coloured_by_alpha(),
-        detail="trial_id:N",
-        tooltip=[alt.Tooltip("trial_id:N"), alt.Tooltip("alpha:Q"), alt.Tooltip("epoch:Q")],
+        detail=["study:N", "cell:N", "trial_id:N"],
+        tooltip=["cell:N", "trial_id:N", "alpha:Q", "epoch:Q"],
     ).properties(width=340, height=160, title=panel_title(heading))

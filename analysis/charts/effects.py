@@ -16,11 +16,11 @@ from analysis.charts.marks import (
     band_shades,
     coloured_by_alpha,
     control_rules,
-    finish,
     in_the_game,
     log_axis,
     name_of,
     panel_title,
+    panelled,
     re_aimed,
     records,
     tooltip,
@@ -28,7 +28,7 @@ from analysis.charts.marks import (
 from analysis.importances import importances
 from analysis.pareto import OBJECTIVES
 from analysis.schema import METRICS, REFERENCES
-from analysis.sensitivity import PARAMETERS, ablated, alpha_ablation, effects
+from analysis.sensitivity import PARAMETERS, ablated, alpha_ablation, effects, varied
 from analysis.settings import names_of, searched
 from analysis.summary import CONFIGURATION, shown_metrics
 
@@ -38,10 +38,12 @@ ABLATION = ("test_acc", "forget_acc", "val_mia_acc", "seconds")
 
 def effect_chart(
     frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES, *, columns: int = 3
-) -> Chart:
-    """Each objective against each setting that was searched, one small panel a pair."""
-    return finish(
-        alt.concat(*effect_panels(frame, objectives), columns=columns, spacing=26),
+) -> Chart | None:
+    """Each objective against each setting that was searched, one small panel a pair; None where
+    nothing was."""
+    return panelled(
+        effect_panels(frame, objectives),
+        columns,
         "Effect of the settings",
         [f"n = {len(in_the_game(frame))} configurations", LINES],
     )
@@ -49,12 +51,12 @@ def effect_chart(
 
 def alpha_chart(
     frame: pd.DataFrame, metrics: Sequence[str] = ABLATION, *, columns: int = 2
-) -> Chart:
+) -> Chart | None:
     """What alpha does to accuracy, forgetting, the attack and the seconds, whatever the other
-    settings were."""
-    panels = effect_panels(frame, metrics, settings=["alpha"])
-    return finish(
-        alt.concat(*panels, columns=columns, spacing=26),
+    settings were; None where it was not searched."""
+    return panelled(
+        effect_panels(frame, metrics, settings=["alpha"]),
+        columns,
         "What alpha does",
         [f"n = {len(in_the_game(frame))} configurations of all other settings", LINES],
     )
@@ -62,8 +64,9 @@ def alpha_chart(
 
 def ablation_chart(
     frame: pd.DataFrame, metrics: Sequence[str] = ABLATION, *, columns: int = 2
-) -> Chart:
-    """The paper's ablation: what alpha does with all other settings the same.
+) -> Chart | None:
+    """The paper's ablation: what alpha does with all other settings the same; None where none of
+    the metrics was measured.
 
     Raises:
         ValueError: as `ablated`.
@@ -77,8 +80,9 @@ def ablation_chart(
         settings=["alpha"],
         curves=curves[curves["middle"] > 0],
     )
-    return finish(
-        alt.concat(*panels, columns=columns, spacing=26),
+    return panelled(
+        panels,
+        columns,
         "Alpha, all else the same",
         [f"n = {means['seeds'].min()} seeds a point", LINES.replace("bins", "seeds")],
     )
@@ -91,9 +95,11 @@ def effect_panels(
     settings: Sequence[str] | None = None,
     curves: pd.DataFrame | None = None,
 ) -> list[Chart]:
-    """A panel for each metric and searched number (those of `settings`, where given). conditions:
-    where one of them does not hold, a point is grey; curves: instead of those of `effects`."""
+    """A panel for each metric that was measured and searched number (those of `settings`, where
+    given). conditions: where one of them does not hold, a point is grey; curves: instead of those
+    of `effects`."""
     rows = in_the_game(frame)
+    metrics = [name for name in metrics if rows[name].notna().any()]
     table = searched(rows)
     numbers = [name for name in names_of(table) if pd.api.types.is_numeric_dtype(table[name])]
     numbers = [name for name in numbers if settings is None or name in settings]
@@ -113,7 +119,7 @@ def effect_panels(
     ]
 
 
-def importance_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> Chart:
+def importance_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> Chart | None:
     """The share of each setting in what each objective varies by.
 
     Raises:
@@ -136,16 +142,17 @@ def importance_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES
         for cell in sorted(found["cell"].unique())
         for name in objectives
     ]
-    return finish(
-        alt.concat(*panels, columns=2, spacing=26),
+    return panelled(
+        panels,
+        2,
         "Which setting decides",
         f"PED-ANOVA, in reaching the best tenth; n = {n} configurations",
     )
 
 
 def _curves(frame: pd.DataFrame, metrics: Sequence[str], settings: Sequence[str]) -> pd.DataFrame:
-    """`effects` of the settings, as far as there are any of the game."""
-    if not settings or not (in_the_game(frame)["alpha"] > 0).any():
+    """`effects` of the settings that varied within a cell."""
+    if not varied(frame, metrics, settings):
         return pd.DataFrame(columns=["parameter", "metric"])
     return effects(frame, metrics, settings)
 

@@ -27,7 +27,7 @@ from analysis.charts.marks import (
     tooltip,
     trial_data,
 )
-from analysis.pareto import OBJECTIVES, hypervolume, pareto_front
+from analysis.pareto import OBJECTIVES, candidates, hypervolume, pareto_front, some
 from analysis.schema import METRICS
 from analysis.settings import cells, null_band
 from analysis.summary import controls, counts_line
@@ -36,7 +36,7 @@ from analysis.volumes import front_intervals
 
 def front_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> Chart:
     """Every complete configuration in the plane of the first two objectives, the front, the
-    controls and the null band; a panel for each data set.
+    controls and the null band; a panel for each data set that has a front.
 
     A point is the mean over a configuration's seeds; a ring is dashed around one seed, and has the
     interval of its mean over several. Shaded is the null band. Colour is alpha where one method was
@@ -47,7 +47,7 @@ def front_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> 
         ValueError: as `pareto_front`.
     """
     frame = frame[frame["phase"] == "search"]
-    data_sets = sorted(frame["dataset"].dropna().unique())
+    data_sets = sorted(some(candidates(frame, objectives), objectives)["dataset"].unique())
     planes = [plane(frame[frame["dataset"] == name], objectives) for name in data_sets]
     x, y = objectives[:2]
     title = f"{METRICS[x].title} and {METRICS[y].title}"
@@ -66,9 +66,17 @@ def front_note(frame: pd.DataFrame, objectives: Sequence[str]) -> list[str]:
     rings = f"{len(pareto_front(frame, objectives, by=by))} on the front (rings)"
     volume = "" if by else f", hypervolume {hypervolume(frame, objectives):.4g}"
     seeds = "dashed: of one seed; bars: 90 % interval over several"
-    models = max((band.models for band in null_band(frame).values()), default=0)
-    shade = f"; shaded: null band of {models} retrained models" if models else ""
+    models = sorted({models for _, own in frame.groupby("dataset") if (models := _models(own))})
+    number = (
+        " to ".join(str(end) for end in dict.fromkeys([models[0], models[-1]])) if models else ""
+    )
+    shade = f"; shaded: null band of {number} retrained models" if models else ""
     return [f"{counts_line(frame)}; {rings}{volume}", f"{seeds}{shade}"]
+
+
+def _models(frame: pd.DataFrame) -> int:
+    """How many retrained models the null band of a data set is of; 0 where there is none."""
+    return max((band.models for band in null_band(frame).values()), default=0)
 
 
 def plane(
@@ -98,8 +106,12 @@ def plane(
     return chart.properties(width=640, height=400)
 
 
-def split_chart(frame: pd.DataFrame) -> Chart:
-    """Attack accuracy on val against accuracy on test, with the retrained models' as the target."""
+def split_chart(frame: pd.DataFrame) -> Chart | None:
+    """Attack accuracy on val against accuracy on test, with the retrained models' as the target;
+    None where no trial has both."""
+    complete = frame[frame["status"] == "complete"]
+    if complete[["val_mia_acc", "test_acc"]].dropna().empty:
+        return None
     x, y = (axis("val_mia_acc", "x"), axis("test_acc", "y"))
     target = controls(frame, ["val_mia_acc", "test_acc"]).query("name == 'retrain'")
     rule = alt.Chart(records(target, ["val_mia_acc", "test_acc"])).mark_rule(
@@ -160,10 +172,11 @@ def _bars(front: pd.DataFrame, x: Any, y: Any) -> list[alt.Chart]:
 
 def _rings(front: pd.DataFrame, x: Any, y: Any, metrics: Sequence[str]) -> alt.Chart:
     """Rings around the front's configurations, dashed around those of one seed: the point below
-    keeps its colour."""
+    keeps its colour. That of alpha 0 is wide enough to be seen around its square."""
     mark = alt.Chart(trial_data(front, metrics, ["stays"])).mark_point(
-        size=130, stroke=INK, strokeWidth=1.5, fill="transparent", opacity=1
+        stroke=INK, strokeWidth=1.5, fill="transparent", opacity=1
     )
+    size = alt.when(alt.datum.alpha == 0).then(alt.value(340)).otherwise(alt.value(130))
     one_seed = alt.when(alt.datum.seeds == 1).then(alt.value([3, 2])).otherwise(alt.value([1, 0]))
     stays = alt.Tooltip("stays:Q", title="on the front in (of resampled seeds)", format=".0%")
-    return mark.encode(x=x, y=y, strokeDash=one_seed, tooltip=[*tooltip(metrics), stays])
+    return mark.encode(x=x, y=y, size=size, strokeDash=one_seed, tooltip=[*tooltip(metrics), stays])

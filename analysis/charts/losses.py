@@ -8,9 +8,19 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from analysis.charts.marks import BLUE, VERMILION, Chart, finish, panel_title, records
+from analysis.charts.marks import (
+    BLUE,
+    VERMILION,
+    Chart,
+    labelled,
+    panel_title,
+    panelled,
+    records,
+)
 from analysis.pareto import OBJECTIVES, pareto_front
 from analysis.schema import REFERENCES
+from analysis.seeds import CONFIGURED
+from analysis.settings import cells
 from analysis.summary import is_no_game
 
 SPLIT_COLOURS = {"forget": VERMILION, "test": BLUE}
@@ -23,49 +33,55 @@ def losses_chart(
     objectives: Sequence[str] = OBJECTIVES,
     *,
     columns: int = 2,
-) -> alt.ConcatChart:
+) -> Chart | None:
     """Losses of forget against those of test for the controls and along the front, a panel a model.
 
-    losses: from `load_losses`; frame: of one data set. Of several seeds the first is drawn.
+    losses: from `load_losses`. Of several seeds the first is drawn; None where no model of these
+    has a histogram.
     """
-    chosen = _models(frame, objectives)
-    first = frame.sort_values("seed", kind="stable").drop_duplicates(["cell", "trial_id"])
-    keys = first[["study", "cell", "trial_id", "seed"]]
-    rows = losses[losses["split"].isin(SPLIT_COLOURS)].merge(keys)
-    rows = rows.assign(
-        share=rows["count"] / rows.groupby(["cell", "trial_id", "split"])["count"].transform("sum")
-    )
+    first = frame.sort_values("seed", kind="stable").drop_duplicates(list(CONFIGURED))
+    rows = losses[losses["split"].isin(SPLIT_COLOURS)].merge(first[[*CONFIGURED, "seed"]])
+    total = rows.groupby([*CONFIGURED, "split"])["count"].transform("sum")
+    known = dict(iter(rows.assign(share=rows["count"] / total).groupby(list(CONFIGURED))))
     panels = [
-        _panel(own, name)
-        for name, (cell, trial) in chosen.items()
-        if len(own := rows[(rows["cell"] == cell) & (rows["trial_id"] == trial)])
+        _panel(known[model], name) for name, model in _models(frame, objectives) if model in known
     ]
-    return finish(
-        alt.concat(*panels, columns=columns, spacing=26).resolve_scale(x="shared", y="shared"),
+    chart = panelled(
+        panels,
+        columns,
         "Losses of forget against test",
         [
             "forget solid, test dashed: where a model has forgotten, the two lie on each other",
             "one seed; logarithmic; the outermost bins hold what lies beyond",
         ],
     )
+    return chart and chart.resolve_scale(x="shared", y="shared")
 
 
-def _models(frame: pd.DataFrame, objectives: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Heading, and (cell, trial_id), of each model to draw."""
+def _models(
+    frame: pd.DataFrame, objectives: Sequence[str]
+) -> list[tuple[str, tuple[str, str, str]]]:
+    """Heading, and study, cell and trial_id, of each model to draw."""
     controls = frame[frame["trial_id"].isin(REFERENCES) | is_no_game(frame)]
-    controls = controls[controls["status"] == "complete"].drop_duplicates(["cell", "trial_id"])
-    named = {
-        row["method"] if row["method"] in REFERENCES else f"{row['method']}, alpha 0": row
-        for _, row in controls.iterrows()
-    }
-    front = pareto_front(frame, objectives)
+    controls = controls[controls["status"] == "complete"]
+    controls = controls.drop_duplicates(["study", "cell", "method"])
+    front = pareto_front(frame, objectives, by=["study", "cell"])
     front = front[~is_no_game(front)]
-    room = max(1, MOST - len(named))
-    step = max(1, -(-len(front) // room))
-    for _, row in front.iloc[::step].iterrows():
-        setting = f", alpha {row['alpha']:.3g}" if row["alpha"] > 0 else ""
-        named[f"trial {row['trial_id']}{setting}"] = row
-    return {name: (row["cell"], row["trial_id"]) for name, row in named.items()}
+    step = max(1, -(-len(front) // max(1, MOST - len(controls))))
+    rows = pd.concat([controls, front.iloc[::step]])
+    models = list(rows[list(CONFIGURED)].itertuples(index=False, name=None))
+    names = [_heading(row) for _, row in rows.iterrows()]
+    if len(cells(frame)) > 1 or rows["study"].nunique() > 1:
+        names = [f"{n}, {c}" for n, c in zip(names, labelled(rows)["cell"], strict=True)]
+    return list(zip(names, models, strict=True))
+
+
+def _heading(row: pd.Series) -> str:
+    if row["method"] in REFERENCES:
+        return str(row["method"])
+    if row["alpha"] == 0:
+        return f"{row['method']}, alpha 0"
+    return f"trial {row['trial_id']}" + (f", alpha {row['alpha']:.3g}" if row["alpha"] > 0 else "")
 
 
 def _panel(rows: pd.DataFrame, name: str) -> Chart:

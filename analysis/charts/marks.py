@@ -57,6 +57,13 @@ def trial_data(
     return records(rows, [*IDENTITY, *CONFIGURATION, *shown_metrics(metrics), *more])
 
 
+def labelled(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with cells that tell studies apart, where there are several."""
+    if rows["study"].nunique() < 2:
+        return rows
+    return rows.assign(cell=rows["study"] + ": " + rows["cell"])
+
+
 def extent(frame: pd.DataFrame, name: str) -> list[float]:
     """From the least to the greatest value of a metric in complete rows, with some room."""
     values = frame.loc[frame["status"] == "complete", name].dropna()
@@ -216,6 +223,8 @@ def control_rules(frame: pd.DataFrame, objective: str) -> list[alt.Chart]:
     kinds = control_kind(rows["name"])
     rules = []
     for kind, dash in (("retrain", [2, 3]), ("alpha 0", [6, 4])):
+        if not (kinds == kind).any():
+            continue
         rule = alt.Chart(records(rows[kinds == kind], [objective])).mark_rule(
             strokeDash=dash, color=CONTROL_COLOURS[kind], strokeWidth=1.5
         )
@@ -251,6 +260,15 @@ def finish(chart: Any, title: str, subtitle: str | list[str]) -> Any:
     """The heading and the look of every figure."""
     heading = alt.TitleParams(title, subtitle=subtitle, anchor="start", frame="group", offset=14)
     return chart.properties(title=heading, background="white", config=LOOK)
+
+
+def panelled(
+    panels: Sequence[Any], columns: int, title: str, subtitle: str | list[str]
+) -> Chart | None:
+    """One figure of small panels; None where there is none to draw."""
+    if not panels:
+        return None
+    return finish(alt.concat(*panels, columns=columns, spacing=26), title, subtitle)
 
 
 def panel_title(text: str) -> alt.TitleParams:

@@ -12,14 +12,14 @@ from analysis.charts.marks import (
     Chart,
     axis,
     dashed_by,
-    finish,
     metric_tips,
     number_format,
     panel_title,
+    panelled,
     records,
     titled,
 )
-from analysis.scaling import sweeps
+from analysis.scaling import sweep, sweeps
 
 SIZES = {
     "train_examples": "train examples",
@@ -32,7 +32,7 @@ SIZES = {
 
 def scaling_chart(
     frame: pd.DataFrame, metrics: Sequence[str] = ("seconds", "test_acc"), *, columns: int = 2
-) -> Chart:
+) -> Chart | None:
     """Each metric against each size that a sweep varied, with what retraining takes and reaches.
 
     Raises:
@@ -42,12 +42,23 @@ def scaling_chart(
     runs = frame[(frame["phase"] == "scaling") & (frame["status"] == "complete")]
     runs = runs[runs["method"] != "original"]
     methods = sorted(runs["method"].unique(), key=lambda name: (name == "retrain", name))
-    panels = [_panel(own, size, name, methods) for size, own in found.items() for name in metrics]
-    return finish(
-        alt.concat(*panels, columns=columns, spacing=26),
+    panels = [
+        _panel(own, size, name, methods)
+        for size, own in found.items()
+        for name in metrics
+        if own[name].notna().any()
+    ]
+    return panelled(
+        panels,
+        columns,
         "Seconds and quality against size",
         f"a mark a run (n = {len(runs)}), lines through their means; seconds are logarithmic",
     )
+
+
+def has_sweep(frame: pd.DataFrame) -> bool:
+    """Whether a size was swept as far as two of its values."""
+    return any(len(sweep(frame, size)) for size in SIZES)
 
 
 def _panel(rows: pd.DataFrame, size: str, metric: str, methods: Sequence[str]) -> Chart:

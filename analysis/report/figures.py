@@ -11,43 +11,50 @@ import vl_convert
 from markupsafe import Markup
 
 from analysis import charts
-from analysis.charts.marks import Chart, in_the_game
+from analysis.charts.confirm import has_fresh
+from analysis.charts.marks import Chart
+from analysis.charts.scaling import has_sweep
+from analysis.importances import comparable
 from analysis.pareto import candidates
 from analysis.report.study import Study
-from analysis.settings import cells, of_cell, searched
+from analysis.sensitivity import differing_in_alpha
+from analysis.settings import cells, of_cell
 
 
 def of_the_cell(study: Study, cell: str, objectives: Sequence[str]) -> list[dict[str, Any]]:
     """The figures of one cell, in reading order."""
     frame = of_cell(study.frame, cell)
-    made: dict[str, Chart] = {"linked": charts.linked_chart(frame, objectives)}
+    made: dict[str, Chart | None] = {"linked": charts.linked_chart(frame, objectives)}
+    made["attainment"] = charts.attainment_chart(frame, objectives)
     if study.losses is not None:
         made["losses"] = charts.losses_chart(study.losses, frame, objectives)
-    if len(searched(in_the_game(frame)).columns) and len(in_the_game(frame)) >= 4:
+    if comparable(frame, objectives):
         made["importance"] = charts.importance_chart(frame, objectives)
-    if frame.loc[frame["cell"] == cell, "alpha"].gt(0).any():
-        try:
-            made["alpha"] = charts.ablation_chart(frame)
-        except ValueError:  # alpha was not searched alone
-            made["alpha"] = charts.alpha_chart(frame)
+    alone = len(differing_in_alpha(frame))
+    made["alpha"] = charts.ablation_chart(frame) if alone else charts.alpha_chart(frame)
     made["split"] = charts.split_chart(frame)
-    if study.epochs is not None and len(in_the_game(frame)):
+    if study.epochs is not None:
         made["epochs"] = charts.epochs_chart(study.epochs, frame, objectives)
-    return [figure(name, chart) for name, chart in made.items()]
+    return _drawn(made)
 
 
 def of_all_cells(study: Study, objectives: Sequence[str]) -> list[dict[str, Any]]:
     """The figures of the whole study: its cells side by side."""
-    made: dict[str, Chart] = {}
-    if len(cells(study.frame)) > 1:
-        made["fronts"] = charts.front_chart(study.frame, objectives)
+    made: dict[str, Chart | None] = {}
     if not candidates(study.frame, objectives).empty:
+        if len(cells(study.frame)) > 1:
+            made["fronts"] = charts.front_chart(study.frame, objectives)
         made["hypervolume"] = charts.hypervolume_chart(study.frame, objectives)
-        if (study.frame["phase"] == "confirm").any():
-            made["confirm"] = charts.confirm_chart(study.frame, objectives)
-    if (study.frame["phase"] == "scaling").any():
+    if has_fresh(study.frame, objectives):
+        made["confirm"] = charts.confirm_chart(study.frame, objectives)
+    if has_sweep(study.frame):
         made["scaling"] = charts.scaling_chart(study.frame)
-    return [figure(name, chart) for name, chart in made.items()]
+    return _drawn(made)
+
+
+def _drawn(made: dict[str, Chart | None]) -> list[dict[str, Any]]:
+    """Those that have something to draw."""
+    return [figure(name, chart) for name, chart in made.items() if chart is not None]
 
 
 def figure(name: str, chart: Chart) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader
 from analysis.choose import choose
 from analysis.pareto import OBJECTIVES, candidates, check_objectives, knee
 from analysis.report import figures, tables
+from analysis.report.comparisons import comparisons
 from analysis.report.study import Study
 from analysis.seeds import configurations
 from analysis.settings import cells, null_band, of_cell
@@ -43,6 +44,7 @@ def write_report(study: Study, path: str | Path, objectives: Sequence[str] = OBJ
         cells=sections,
         legend=legend(frame, shown_metrics(objectives), objectives, marked),
         figures=together,
+        comparisons=comparisons(frame, objectives),
         unfinished=tables.unfinished(frame),
         provenance=tables.provenance(frame),
         columns=tables.columns(tables.trial_settings(frame), objectives),

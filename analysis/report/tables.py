@@ -113,7 +113,13 @@ def unfinished(frame: pd.DataFrame) -> list[list[str]]:
     order = frame["status"].map({name: -rank for rank, name in enumerate(STATUSES)})
     rows = frame.assign(_order=order).query("status != 'complete'").sort_values("_order")
     return [
-        [row["cell"], row["trial_id"], row["status"], _configuration(row), str(row["reason"])]
+        [
+            row["cell"],
+            row["trial_id"],
+            row["status"],
+            _configuration(row),
+            plain_text(row["reason"]),
+        ]
         for row in rows.to_dict("records")
     ]
 

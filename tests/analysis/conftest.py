@@ -100,7 +100,8 @@ def epoch_rows(rows: list[dict], epochs: int = 5) -> list[dict]:
         for epoch in range(1, epochs + 1):
             point = {name: row[name] for name in EPOCHS.names if name in row}
             late = 1 + 1 / epoch - 1 / epochs
-            point |= {name: row[name] * late for name in ("val_error", "val_mia_advantage")}
+            known = [name for name in ("val_error", "val_mia_advantage") if row[name] is not None]
+            point |= {name: row[name] * late for name in known}
             point |= {"epoch": epoch, "train_loss": 0.3 / epoch, "solves": 4}
             curves.append(point | {"utility": -1 + 0.1 * epoch})
     return curves
@@ -154,5 +155,10 @@ def frame() -> pd.DataFrame:
 def synthetic() -> SimpleNamespace:
     """The builders above, for tests that need rows of their own."""
     return SimpleNamespace(
-        trial=trial, write_rows=write_rows, study_rows=study_rows, epoch_rows=epoch_rows
+        trial=trial,
+        measured=measured,
+        write_rows=write_rows,
+        study_rows=study_rows,
+        epoch_rows=epoch_rows,
+        loss_rows=loss_rows,
     )

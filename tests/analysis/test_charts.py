@@ -4,12 +4,14 @@ import json
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from analysis import (
     ablation_chart,
     alpha_ablation,
     alpha_chart,
+    attainment_chart,
     confirm_chart,
     effect_chart,
     epochs_chart,
@@ -30,7 +32,7 @@ from analysis import (
 from analysis.charts.effects import ABLATION
 from analysis.charts.marks import METHOD_COLOURS, METHOD_SHAPES
 from analysis.pareto import pareto_front
-from analysis.schema import METRICS
+from analysis.schema import METRICS, TRIALS
 from analysis.sensitivity import effects
 
 THREE = ("val_acc", "val_mia_advantage", "seconds")
@@ -109,6 +111,28 @@ class TestFront:
         assert titles == ["digits", "letters"]
 
 
+def test_the_ring_of_alpha_0_is_wider_than_its_square(frame):
+    spec = front_chart(frame).to_dict()
+    (wide,) = spec["layer"][4]["encoding"]["size"]["condition"]
+    assert "datum.alpha === 0" in json.dumps(wide["test"])
+    assert wide["value"] > 2.5 * spec["layer"][6]["mark"]["size"]
+
+
+def test_the_band_is_of_the_models_of_one_panel(frame):
+    other = frame.assign(dataset="letters", cell=frame["cell"].str.replace("digits", "letters"))
+    two = pd.concat([frame, other])
+    assert "band of 3 retrained models" in front_chart(two).to_dict()["title"]["subtitle"][1]
+    more = other[other["method"] == "retrain"].assign(trial_id="retrain-9")
+    note = front_chart(pd.concat([two, more])).to_dict()["title"]["subtitle"][1]
+    assert "band of 3 to 6 retrained models" in note
+
+
+def test_a_data_set_without_a_front_has_no_panel(frame):
+    other = frame.assign(dataset="letters", cell="letters/sg", status="failed")
+    spec = front_chart(pd.concat([frame, other])).to_dict()
+    assert "concat" not in spec
+
+
 @pytest.fixture
 def seeded(frame):
     """The study with a second seed of every trial, a little worse, and its front confirmed."""
@@ -142,6 +166,19 @@ def test_the_hypervolume_ends_where_the_front_is(seeded):
         assert curve["hypervolume"].iloc[-1] == pytest.approx(hypervolume(seeded))
 
 
+def test_the_surface_of_few_seeds_is_never_behind_that_of_many(frame):
+    game = frame[frame["alpha"] > 0]
+    worse = {name: game[name] + 0.01 for name in ("val_error", "val_mia_advantage")}
+    spec = attainment_chart(pd.concat([game, game.assign(seed=1, **worse)])).to_dict()
+    rows = pd.DataFrame(drawn(spec, spec["layer"][0])).groupby("share of the seeds")
+    assert set(rows.groups) == {"25 %", "50 %", "75 %"}
+    one, all_ = (rows.get_group(f"{share} %") for share in (50, 75))
+    front = pareto_front(game)
+    assert one["val_error"].min() == pytest.approx(front["val_error"].min())
+    assert all_["val_error"].min() == pytest.approx(front["val_error"].min() + 0.01)
+    assert attainment_chart(frame) is None, "one seed"
+
+
 def test_confirmed_points_move_by_what_fresh_seeds_say(seeded):
     spec = confirm_chart(seeded).to_dict()
     (panel,) = spec["concat"]
@@ -149,6 +186,23 @@ def test_confirmed_points_move_by_what_fresh_seeds_say(seeded):
     moved = rows["val_error_confirmed"] - rows["val_error_searched"]
     assert moved.to_numpy() == pytest.approx(np.full(len(rows), 0.01 - 0.002))
     assert "worse on average by 0.80 % in val_error" in spec["title"]["subtitle"]
+
+
+def test_two_studies_are_told_apart(seeded):
+    two = pd.concat([seeded, seeded.assign(study="again")], ignore_index=True)
+    names = ["again: digits/sg", "demo: digits/sg"]
+    moved = confirm_chart(two).to_dict()
+    assert [panel["title"]["text"] for panel in moved["concat"]] == names
+    spec = hypervolume_chart(two).to_dict()
+    curve = pd.DataFrame(drawn(spec, spec["concat"][0], spec["concat"][0]["layer"][0]))
+    assert sorted(curve["cell"].unique()) == names
+    assert not curve.duplicated(["cell", "trials"]).any()
+
+
+def test_references_are_no_candidates_to_confirm(seeded):
+    retrained = seeded[seeded["method"] == "retrain"].assign(phase="confirm", seed=9)
+    spec = confirm_chart(pd.concat([seeded, retrained], ignore_index=True)).to_dict()
+    assert len(spec["concat"]) == 1
 
 
 def test_split_chart_marks_the_retrained_models(frame):
@@ -253,6 +307,27 @@ def test_epochs_draw_what_was_measured(study, frame):
     titles = [panel["title"]["text"] for panel in epochs_chart(epochs, frame).to_dict()["concat"]]
     assert titles == [METRICS["val_error"].title, METRICS["val_mia_advantage"].title,
                       "training loss"]  # fmt: skip
+
+
+def test_trials_of_two_cells_that_share_an_id_are_two(synthetic):
+    generator = np.random.default_rng(0)
+    rows = [
+        synthetic.trial(
+            f"{number:04d}", cell=cell, method=method,
+            **synthetic.measured(generator, 0.1 + 0.1 * number, 0.3 - 0.1 * number),
+        )
+        for cell, method in (("digits/scrub", "scrub"), ("digits/salun", "salun"))
+        for number in range(3)
+    ]  # fmt: skip
+    frame = pa.Table.from_pylist(rows, schema=TRIALS).to_pandas()
+    bins = pd.DataFrame(synthetic.loss_rows(rows)).assign(phase="search")
+    titles = [each["title"]["text"] for each in losses_chart(bins, frame).to_dict()["concat"]]
+    assert len(titles) == len(set(titles)) == 6
+    assert titles[0].startswith("trial 0000, digits/salun (")
+    epochs = pd.DataFrame(synthetic.epoch_rows(rows))
+    (panel, *_) = epochs_chart(epochs, frame).to_dict()["concat"]
+    fields = [each["field"] for each in panel["encoding"]["detail"]]
+    assert fields == ["study", "cell", "trial_id"]
 
 
 @pytest.mark.parametrize("kind", ["candidates only", "one trial", "no game at all"])

@@ -17,7 +17,7 @@ SMALL = [
     "experiment.epochs=1",
     "seeds=2",
     "oracles=1",
-    "trials=2",
+    "trials=4",
 ]
 SMALL_SWEEP = ["name=sweep", "experiment.epochs=1", "experiment.pretrain_epochs=1"]
 

@@ -1,0 +1,199 @@
+"""Whatever a study holds so far, its page and its table in the terminal are made."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from rich.console import Console
+
+from analysis import front_chart, load_study, read_study, write_report
+from analysis.schema import EPOCHS, LOSSES, METRICS, TRIALS
+from analysis.summary import NO_FRONT
+from analysis.table import front_table
+
+GAME = {"solve_every": 4, "update": "joint"}
+
+
+def controls(synthetic):
+    return [row for row in synthetic.study_rows() if row["control"]]
+
+
+def games(synthetic, alphas, regs, **columns):
+    """One trial for each pair of an alpha and a reg; the exact configuration has both."""
+    generator, rows = np.random.default_rng(0), []
+    for number, (alpha, reg) in enumerate(zip(alphas, regs, strict=True)):
+        measured = synthetic.measured(generator, 0.1 + 0.01 * number, 0.1 - 0.01 * number)
+        row = synthetic.trial(f"t{number}", alpha=alpha, reg=reg, **GAME, **measured | columns)
+        rows.append(row | {"config": json.dumps({"alpha": alpha, "reg": reg, "seed": 0})})
+    return rows
+
+
+def failed(synthetic, number=3, **columns):
+    return [
+        synthetic.trial(f"x{at}", status="failed", reason="loss is NaN", alpha=1.0 + at, **columns)
+        for at in range(number)
+    ]
+
+
+def sized(synthetic, sizes, **columns):
+    (row,) = games(synthetic, [1.0], [0.1], phase="scaling", **columns)
+    return [
+        row | {"dataset": f"subset-{size}", "cell": f"subset-{size}/sg", "train_examples": size}
+        for size in sizes
+    ]
+
+
+def without(rows, *metrics):
+    return [row | dict.fromkeys(metrics) for row in rows]
+
+
+def sampled_beside_the_published(synthetic):
+    rows = games(synthetic, (0.1, 0.5, 2.0, 1.0), (0.1, 0.2, 0.3, 0.4))
+    return [*controls(synthetic), *rows[:3], rows[3] | {"control": True}]
+
+
+SIX, REGS = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0), (0.01, 0.3, 0.02, 0.1, 0.2, 0.05)
+ELSEWHERE = {"dataset": "letters", "cell": "letters/sg"}
+SCRUB = {"method": "scrub", "cell": "digits/scrub"}
+
+PARTIAL = {
+    "controls only": controls,
+    "references only": lambda s: [row for row in controls(s) if row["method"] != "sg"],
+    "one trial": lambda s: games(s, [1.0], [0.1]),
+    "two trials": lambda s: games(s, [1.0, 2.0], [0.1, 0.2]),
+    "alpha fixed": lambda s: [*controls(s), *games(s, [1.0] * 6, REGS)],
+    "nothing searched": lambda s: [*controls(s), *games(s, [1.0] * 6, [0.1] * 6)],
+    "three sampled and the published": sampled_beside_the_published,
+    "a data set failed": lambda s: [*s.study_rows(), *failed(s, **ELSEWHERE)],
+    "a method failed": lambda s: [*s.study_rows(), *failed(s, **SCRUB)],
+    "all failed": failed,
+    "only failed fresh seeds": lambda s: [*s.study_rows(), *failed(s, 1, phase="confirm")],
+    "fresh seeds lack an objective": lambda s: [
+        *(rows := games(s, SIX, REGS)),
+        *without([rows[0] | {"phase": "confirm", "seed": 1}], "val_error"),
+    ],
+    "one size": lambda s: sized(s, [500]),
+    "failed sizes": lambda s: failed(s, phase="scaling", **ELSEWHERE),
+    "sizes without accuracy": lambda s: without(sized(s, [500, 1000]), "test_acc"),
+    "no method in two cells": lambda s: [
+        *games(s, [1.0, 1.0], [0.1, 0.1]),
+        *games(s, [2.0, 2.0], [0.1, 0.1], **ELSEWHERE),
+    ],
+    **{
+        f"no {', '.join(lacking)}": lambda s, lacking=lacking: without(
+            [*controls(s), *games(s, SIX, REGS)], *lacking
+        )
+        for lacking in (
+            ["test_acc"], ["val_mia_acc"], ["seconds"], ["wall_seconds"], ["val_error"],
+            ["val_mia_acc", "test_acc"], ["test_acc", "forget_acc", "val_mia_acc"],
+            ["test_acc", "forget_acc", "val_mia_acc", "seconds"],
+        )
+    },
+}  # fmt: skip
+
+
+@pytest.fixture
+def folder(synthetic, tmp_path):
+    """Writes rows as a study with all that its complete trials leave behind."""
+
+    def written(rows):
+        complete = [row for row in rows if row["status"] == "complete"]
+        synthetic.write_rows(tmp_path / "trials", "part-0.parquet", rows, TRIALS)
+        if complete:
+            curves, bins = synthetic.epoch_rows(complete), synthetic.loss_rows(complete)
+            synthetic.write_rows(tmp_path / "epochs", "part-0.parquet", curves, EPOCHS)
+            synthetic.write_rows(tmp_path / "losses", "part-0.parquet", bins, LOSSES)
+        return tmp_path
+
+    return written
+
+
+def page_of(folder):
+    return write_report(read_study(folder), folder / "report.html").read_text(encoding="utf-8")
+
+
+def figures(page):
+    specs = re.findall(r'data-name="(\w+)".*?<script type="application/json">(.*?)</script>',
+                       page, re.DOTALL)  # fmt: skip
+    return {name: json.loads(spec) for name, spec in specs}
+
+
+DRAWN = {
+    "controls only": ({"linked", "split", "hypervolume"}, {"importance", "alpha", "epochs"}),
+    "references only": (set(), {"linked", "hypervolume", "confirm"}),
+    "two trials": ({"linked", "alpha"}, {"importance"}),
+    "alpha fixed": ({"importance"}, {"alpha"}),
+    "nothing searched": ({"epochs", "losses"}, {"importance", "alpha"}),
+    "three sampled and the published": ({"alpha"}, {"importance"}),
+    "only failed fresh seeds": ({"linked"}, {"confirm"}),
+    "fresh seeds lack an objective": ({"linked"}, {"confirm"}),
+    "one size": (set(), {"scaling"}),
+    "sizes without accuracy": ({"scaling"}, set()),
+    "no val_mia_acc, test_acc": ({"alpha"}, {"split"}),
+    "no test_acc, forget_acc, val_mia_acc, seconds": ({"epochs"}, {"alpha", "split"}),
+}
+"""Figures that must, and that must not, stand on the page of such a study."""
+
+
+@pytest.mark.parametrize("name", PARTIAL)
+def test_a_page_and_a_table_are_made(name, synthetic, folder):
+    study = folder(PARTIAL[name](synthetic))
+    page = page_of(study)
+    drawn = figures(page)
+    for figure, spec in drawn.items():
+        assert any(spec["datasets"].values()), f"{figure} draws nothing"
+    shown, hidden = DRAWN.get(name, (set(), set()))
+    assert shown <= drawn.keys()
+    assert not hidden & drawn.keys()
+    frame = load_study(study)
+    if 'aria-label="front of' in page:
+        Console(quiet=True).print(front_table(frame))
+        front_chart(frame).to_dict()
+    else:
+        for made in (front_table, front_chart):
+            with pytest.raises(ValueError, match="let the study finish a trial"):
+                made(frame)
+
+
+def test_what_was_measured_keeps_its_curve(synthetic, folder):
+    """One metric that is wholly null takes no other's curve away."""
+    spec = figures(page_of(folder(PARTIAL["no test_acc"](synthetic))))["alpha"]
+    titles = [panel["title"]["text"] for panel in spec["concat"]]
+    assert titles == [METRICS[name].title for name in ("forget_acc", "val_mia_acc", "seconds")]
+    for panel in spec["concat"]:
+        assert "line" in [layer["mark"]["type"] for layer in panel["layer"]]
+
+
+def test_a_cell_without_a_front_leaves_the_others_in_the_terminal(synthetic):
+    rows = [*synthetic.study_rows(), *failed(synthetic, **SCRUB)]
+    frame = pa.Table.from_pylist(rows, schema=TRIALS).to_pandas()
+    console = Console(width=200, record=True, quiet=True)
+    console.print(front_table(frame))
+    before, after = console.export_text().split("digits/sg")
+    assert NO_FRONT in before
+    assert "0 complete trials, 3 failed" not in after
+    assert "a1b2c_00" in after
+
+
+def test_curves_of_schema_version_2_find_their_cell_and_seed(synthetic, folder):
+    """Its trials had neither cells nor phases, and its curves no seed."""
+    rows = [row | {"schema_version": 2} for row in games(synthetic, SIX, REGS, seed=4)]
+    study = folder(rows)
+    shutil.rmtree(study / "losses")  # which came later
+    older = [(TRIALS, "trials", ("cell", "phase")), (EPOCHS, "epochs", ("cell", "phase", "seed"))]
+    for schema, kind, later in older:
+        known = pa.schema([field for field in schema if field.name not in later])
+        written = rows if kind == "trials" else synthetic.epoch_rows(rows)
+        synthetic.write_rows(study / kind, "part-0.parquet", written, known)
+    curves = read_study(study).epochs
+    assert curves[["cell", "seed"]].drop_duplicates().to_numpy().tolist() == [["digits/sg", 4]]
+    assert "epochs" in figures(page_of(study))
+
+
+def test_what_was_pruned_without_a_reason_has_a_dash(synthetic, folder):
+    page = page_of(folder([*synthetic.study_rows(), synthetic.trial("z", status="pruned")]))
+    (row,) = [row for row in page.split("<tr>") if "<td>z</td>" in row and "pruned" in row]
+    assert "<td>–</td></tr>" in row
