@@ -193,11 +193,14 @@ def _read(filesystem: FileSystem, path: str, schema: pa.Schema, threads: bool) -
         with filesystem.open_input_file(path) as file:
             metadata = pq.read_metadata(file)
             few = [name for name in metadata.schema.names if name in FEW]
-            reader = pq.ParquetFile(file, metadata=metadata, read_dictionary=few, pre_buffer=True)
+            reader = pq.ParquetFile(
+                file, metadata=metadata, read_dictionary=few, pre_buffer=True,
+                page_checksum_verification=True,
+            )  # fmt: skip
             table = reader.read(use_threads=threads)
         table = _upgraded(table.unify_dictionaries())
         return _problem(table, schema) or _completed(table, schema)
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 

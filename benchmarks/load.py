@@ -68,7 +68,8 @@ def write(table: pa.Table, folder: Path, files: int) -> None:
     folder.mkdir(parents=True)
     size = -(-len(table) // files)
     for at in range(files):
-        pq.write_table(table.slice(at * size, size), folder / f"{at:06d}.parquet")
+        part = table.slice(at * size, size)
+        pq.write_table(part, folder / f"{at:06d}.parquet", write_page_checksum=True)
 
 
 def main() -> None:

@@ -88,14 +88,15 @@ def _name(row: Row) -> str:
 
 def _file(table: pa.Table) -> memoryview:
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink)
+    pq.write_table(table, sink, write_page_checksum=True)
     return memoryview(sink.getvalue())
 
 
 def _read(folder: Folder, name: str) -> pa.Table | None:
     """A file's rows; None where it cannot be read: it stays, and `load_study` names it."""
     try:
-        return pq.ParquetFile(pa.BufferReader(folder.get(name) or b"")).read()
+        source = pa.BufferReader(folder.get(name) or b"")
+        return pq.ParquetFile(source, page_checksum_verification=True).read()
     except (OSError, pa.ArrowException):
         return None
 

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow.fs import FileSystem, LocalFileSystem, SubTreeFileSystem
 
-from analysis import load_epochs, load_study
+from analysis import load_epochs, load_study, read_study
 from analysis.schema import EPOCHS, TRIALS
 
 
@@ -174,16 +174,47 @@ def test_rows_come_in_the_order_of_their_key(tmp_path, synthetic):
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_a_damaged_file_is_never_fatal(study, synthetic, seed):
-    """Bytes overwritten anywhere: the rows are as they were, or the file is named."""
+def test_a_damaged_file_is_never_fatal(tmp_path, synthetic, seed):
+    """Bytes overwritten anywhere, of a file with checksums: the rows are as they were, value
+    by value, or the file is named."""
     generator = np.random.default_rng(seed)
-    rows = synthetic.study_rows()
-    damaged = synthetic.write_rows(study / "trials", "z.parquet", rows, TRIALS)
+    table = pa.Table.from_pylist(synthetic.study_rows(), schema=TRIALS)
+    damaged = tmp_path / "trials" / "z.parquet"
+    damaged.parent.mkdir()
+    pq.write_table(table, damaged, write_page_checksum=True)
+    expected = load_study(tmp_path)
     content = bytearray(damaged.read_bytes())
-    at = generator.integers(len(content) - 40)
-    content[at : at + 40] = generator.bytes(40)
+    length = int(generator.choice([1, 4, 40]))
+    at = generator.integers(len(content) - length)
+    content[at : at + length] = generator.bytes(length)
     damaged.write_bytes(content)
+    synthetic.write_rows(tmp_path / "trials", "a.parquet", [synthetic.trial("whole")], TRIALS)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        assert len(load_study(study)) >= len(rows)
+        found = load_study(tmp_path)
     assert all("z.parquet is set aside: " in str(warning.message) for warning in caught)
+    rest = found[found["trial_id"] != "whole"].reset_index(drop=True)
+    assert len(rest) == 0 if caught else rest.equals(expected)
+
+
+def test_a_column_name_that_is_no_text_is_named(tmp_path, synthetic):
+    """The damage that Arrow tells in Python's words."""
+    rows = [synthetic.trial("a")]
+    damaged = synthetic.write_rows(tmp_path / "trials", "z.parquet", rows, TRIALS)
+    content = damaged.read_bytes()
+    damaged.write_bytes(content.replace(b"wall_seconds", b"\xff\xfe" * 6))
+    synthetic.write_rows(tmp_path / "trials", "a.parquet", rows, TRIALS)
+    with pytest.warns(UserWarning, match="z.parquet is set aside: "):
+        assert len(load_study(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("part", ["epochs", "losses"])
+def test_a_study_is_read_without_a_part_that_cannot_be(study, part):
+    (damaged,) = (study / part).iterdir()
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    with pytest.warns(UserWarning, match="is set aside") as caught:
+        found = read_study(study)
+    assert [damaged.name in str(warning.message) for warning in caught] == [True]
+    assert getattr(found, part) is None
+    assert getattr(found, {"epochs": "losses", "losses": "epochs"}[part]) is not None
+    assert len(found.frame) == len(load_study(study))

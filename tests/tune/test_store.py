@@ -6,6 +6,7 @@ import json
 import math
 import os
 import signal
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -132,6 +133,21 @@ def test_an_interrupted_packing_counts_no_row_twice(store, trial_row):
     assert list(load_study(store.folder)["trial_id"]) == ["0000", "0001"]
     store.compact()
     assert list(load_study(store.folder)["trial_id"]) == ["0000", "0001"]
+
+
+def test_a_changed_value_is_named_and_never_packed(store, trial_row):
+    """What a file's checksum is for: another accuracy would be as good to read."""
+    for seed in range(3):
+        store.trial(trial_row("a", {"seed": seed, "val_acc": 0.71828}))
+    damaged = sorted((store.folder / "trials").iterdir())[0]
+    told, other = (struct.pack("<d", value) for value in (0.71828, 0.91828))
+    assert told in damaged.read_bytes()
+    damaged.write_bytes(damaged.read_bytes().replace(told, other))
+    store.compact()
+    assert damaged.exists()
+    with pytest.warns(UserWarning, match=f"{damaged.name} is set aside: "):
+        frame = load_study(store.folder)
+    assert list(frame["val_acc"]) == [0.71828] * 2
 
 
 def test_a_half_written_file_is_passed_over(store, trial_row, recwarn):
