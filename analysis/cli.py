@@ -17,7 +17,7 @@ from rich.console import Console
 from analysis.charts import front_chart, save
 from analysis.choose import choose as chosen
 from analysis.load import joined, load_study
-from analysis.pareto import OBJECTIVES, check_selectable, hypervolume, pareto_front
+from analysis.pareto import OBJECTIVES, candidates, check_selectable, hypervolume, pareto_front
 from analysis.report import read_study, write_report
 from analysis.schema import METRICS
 from analysis.settings import cells, of_cell
@@ -62,7 +62,8 @@ def front(
         if as_json:
             typer.echo(json.dumps(_summary(frame, names), indent=2))
         elif as_csv:
-            typer.echo(pareto_front(frame, names).to_csv(index=False), nl=False)
+            rows = pareto_front(frame, names, by=["cell"])
+            typer.echo(rows.to_csv(index=False), nl=False)
         else:
             console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
             console.print(front_table(frame, names, console.width))
@@ -158,14 +159,27 @@ def _objectives(text: str) -> tuple[str, ...]:
 
 
 def _summary(frame: pd.DataFrame, names: tuple[str, ...]) -> dict[str, Any]:
+    """The study; of several cells, each by its name with a front and controls of its own."""
+    known = cells(frame)
     return {
         "study": ", ".join(frame["study"].unique()),
         "objectives": {name: METRICS[name].goal for name in names},
         "reference": {name: METRICS[name].reference for name in names},
-        "hypervolume": hypervolume(frame, names),
         "trials": counts(frame),
+    } | (
+        {"cells": {cell: _reached(of_cell(frame, cell), names) for cell in known}}
+        if len(known) > 1
+        else _reached(frame, names)
+    )
+
+
+def _reached(frame: pd.DataFrame, names: tuple[str, ...]) -> dict[str, Any]:
+    """What one cell came to; of a cell without a complete trial, null and no front."""
+    some = len(candidates(frame, names)) > 0
+    return {
+        "hypervolume": hypervolume(frame, names) if some else None,
         "controls": _records(controls(frame, shown_metrics(names))),
-        "front": _records(pareto_front(frame, names)),
+        "front": _records(pareto_front(frame, names)) if some else [],
     }
 
 

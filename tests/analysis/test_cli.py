@@ -1,9 +1,11 @@
 """The command as a newcomer meets it: right results, one line for each mistake."""
 
+import io
 import json
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 import yaml
 from pyarrow.fs import FileSystem, copy_files
@@ -11,6 +13,7 @@ from typer.testing import CliRunner
 
 from analysis import choose, hypervolume, load_study, pareto_front
 from analysis.cli import app
+from analysis.schema import TRIALS
 
 
 def run(study, *arguments):
@@ -65,6 +68,34 @@ def test_csv_has_the_front_s_rows(study):
     assert len(lines) == 1 + len(pareto_front(load_study(study)))
 
 
+def test_each_cell_has_a_front_of_its_own(study, synthetic):
+    """Of a harder data set, on which every trial is beaten by one of the other."""
+    rows = [
+        row | {"dataset": "hard", "cell": row["cell"].replace("digits", "hard")}
+        | ({"val_error": row["val_error"] + 0.3} if row["val_error"] else {})
+        for row in synthetic.study_rows()
+    ]  # fmt: skip
+    failed = synthetic.trial("x", cell="digits/scrub", method="scrub", status="failed")
+    synthetic.write_rows(study / "trials", "hard.parquet", [*rows, failed], TRIALS)
+    frame = load_study(study)
+    summary = json.loads(run(study, "front", "demo", "--json").stdout)
+    assert list(summary["cells"]) == ["digits/scrub", "digits/sg", "hard/sg"]
+    for cell in ("digits/sg", "hard/sg"):
+        found, own = summary["cells"][cell], frame[frame["cell"] == cell]
+        assert found["hypervolume"] == pytest.approx(hypervolume(own))
+        expected = list(pareto_front(own)["trial_id"])
+        assert [row["trial_id"] for row in found["front"]] == expected
+        assert {row["cell"] for row in found["front"]} == {cell}
+        assert [row["runs"] for row in found["controls"]] == [3, 3, 3]
+    assert summary["cells"]["digits/scrub"]["front"] == []
+    lines = pd.read_csv(io.StringIO(run(study, "front", "demo", "--csv").stdout))
+    expected = pareto_front(frame, by=["cell"])
+    assert list(zip(lines["cell"], lines["trial_id"], strict=True)) == list(
+        zip(expected["cell"], expected["trial_id"], strict=True)
+    )
+    assert set(lines["cell"]) == {"digits/sg", "hard/sg"}
+
+
 def test_html_writes_the_page_and_prints_its_path(study):
     result = run(study, "html", "demo")
     assert result.exit_code == 0, result.output
@@ -88,6 +119,8 @@ def test_choose_prints_a_command_and_says_why_on_stderr(study):
         ([], "keeps to all bounds (0 keep val_mia_acc inside)"),
         (["--where", "seconds"], 'expected a metric and its bound, "seconds <= 20"'),
         (["--cell", "letters/sg"], "--cell letters/sg: choose from digits/sg"),
+        (["--where", "val_mia_acc <= e"], "val_mia_acc: bound '<= e'; expected"),
+        (["--maximise", "val_error"], "val_error is best at its minimum: minimise it instead"),
         (["--minimise", "mia_acc"], "mia_acc reads the test split"),
     ],
 )
