@@ -79,10 +79,11 @@ def command(
         check(experiment, oracles, shadows)
         asked = Files(files or [], experiment, splits)
         known, world = asked.unlearned_by(), asked.world(cache)
+        models = asked.models(world)
         for line in asked.notes():
             typer.echo(line, err=True)
         found = audit(
-            asked.models(world),
+            models,
             experiment,
             world,
             cache,
