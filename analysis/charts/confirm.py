@@ -62,8 +62,12 @@ def has_fresh(frame: pd.DataFrame, objectives: Sequence[str]) -> bool:
 def _optimism(frame: pd.DataFrame, objectives: Sequence[str]) -> str:
     """By how much results were too good, in words."""
     found = mean_optimism(frame, objectives).groupby("metric")["optimism"].mean()
-    each = [f"{metric_text(name, found[name])} {unit(name)} in {name}" for name in objectives]
-    return f"worse on average by {' and '.join(each)}"
+    each = [
+        f"{'better' if found[name] < 0 else 'worse'} on average by "
+        f"{metric_text(name, abs(found[name]))} {unit(name)} in {name}"
+        for name in objectives
+    ]
+    return " and ".join(each)
 
 
 def _panel(moved: pd.DataFrame, names: Sequence[str]) -> Chart:

@@ -186,6 +186,9 @@ def test_confirmed_points_move_by_what_fresh_seeds_say(seeded):
     moved = rows["val_error_confirmed"] - rows["val_error_searched"]
     assert moved.to_numpy() == pytest.approx(np.full(len(rows), 0.01 - 0.002))
     assert "worse on average by 0.80 % in val_error" in spec["title"]["subtitle"]
+    better = seeded.assign(val_error=seeded["val_error"] - 0.02 * (seeded["phase"] == "confirm"))
+    subtitle = confirm_chart(better).to_dict()["title"]["subtitle"]
+    assert "better on average by 1.20 % in val_error" in subtitle
 
 
 def test_two_studies_are_told_apart(seeded):
