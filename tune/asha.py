@@ -18,7 +18,8 @@ class FrontAsha(FIFOScheduler):
     """Stops a run after grace * factor^k epochs unless it is among the best that came so far.
 
     Of n runs of a cell that reached rung k, one goes on where fewer than n / factor of them are of
-    a better non-dominated rank; so the best front always goes on. Controls do, too.
+    a better non-dominated rank; so the best front always goes on. Controls do, too, and so does
+    a run after its last epoch: nothing is saved.
     """
 
     def __init__(self, asha: Asha, objectives: tuple[str, ...]):
@@ -30,6 +31,9 @@ class FrontAsha(FIFOScheduler):
         del tune_controller
         epoch = result.get("epoch/epoch")
         if epoch is None or trial.config["control"] or not self._is_rung(epoch + 1):
+            return TrialScheduler.CONTINUE
+        settings = trial.config["settings"]
+        if epoch + 1 == settings["epochs"] * settings["requests"]:
             return TrialScheduler.CONTINUE
         rung = self.rungs.setdefault((trial.config["cell"], epoch), {})
         rung[trial.trial_id] = [

@@ -14,7 +14,8 @@ OBJECTIVES = ("val_error", "val_acc")  # smaller and larger is better
 
 
 def trial(name: str, cell: str = "embedded/sg", control: bool = False) -> SimpleNamespace:
-    return SimpleNamespace(trial_id=name, config={"cell": cell, "control": control})
+    config = {"cell": cell, "control": control, "settings": {"epochs": 5, "requests": 2}}
+    return SimpleNamespace(trial_id=name, config=config)
 
 
 def report(epoch: int, error: float, acc: float) -> dict[str, float]:
@@ -62,6 +63,14 @@ def test_what_nothing_dominates_and_controls_go_on_and_cells_are_apart():
     assert asha.on_trial_result(None, trial("a", control=True), worst) == "CONTINUE"
     assert asha.on_trial_result(None, trial("b", cell="embedded/scrub"), worst) == "CONTINUE"
     assert asha.on_trial_result(None, trial("c"), worst) == "STOP"
+
+
+def test_a_run_whose_last_epoch_is_a_rung_is_complete():
+    """After its tenth, five for each of two requests; one that has more to do is stopped there."""
+    asha = FrontAsha(Asha(grace=5, factor=2), OBJECTIVES)
+    for epoch, decided in ((4, "STOP"), (9, "CONTINUE")):
+        assert asha.on_trial_result(None, trial("a"), report(epoch, 0.1, 0.9)) == "CONTINUE"
+        assert asha.on_trial_result(None, trial("b"), report(epoch, 0.9, 0.1)) == decided
 
 
 def test_a_report_that_comes_again_counts_once():
