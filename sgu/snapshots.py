@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
@@ -60,8 +61,7 @@ class Snapshots:
 
     def __init__(self, place: Place | None = None):
         self.place, self.parts = place, dict[str, Part]()
-        content = place.read() if place else None
-        self.found: dict[str, State] = unpacked(content) if content else {}
+        self.found = _found(place) if place else {}
         self.resumed = bool(self.found)
         self.rest = 0.0  # no snapshot before then
 
@@ -78,6 +78,15 @@ class Snapshots:
             self.place.write(packed({name: part.state() for name, part in self.parts.items()}))
             end = time.monotonic()
             self.rest = end + (end - begin) / SHARE
+
+
+def _found(place: Place) -> dict[str, State]:
+    """The snapshot there; one that cannot be read (a disk that failed, say) is none."""
+    content = place.read()
+    try:
+        return unpacked(content) if content else {}
+    except (SafetensorError, KeyError, ValueError):
+        return {}
 
 
 def packed(state: State) -> bytes:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save
 
 from sgu.clock import Clock
 from sgu.data.scenarios import Scenario
@@ -187,3 +188,13 @@ def test_snapshots_cost_a_twentieth_at_most(monkeypatch):
         snapshots.save()
     assert 8 <= len(written) <= 11
     assert 0.5 * len(written) <= 0.06 * now[0]
+
+
+TORN = [b"", b"torn", packed({"a": 1})[:-3], save({"b": torch.ones(1)})]
+
+
+@pytest.mark.parametrize("content", TORN, ids=["empty", "none", "cut off", "of something else"])
+def test_a_snapshot_that_cannot_be_read_is_none(tmp_path, content):
+    place = FilePlace(tmp_path / "run")
+    place.path.write_bytes(content)
+    assert not Snapshots(place).resumed
