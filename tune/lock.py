@@ -19,13 +19,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from tune.files import Folder
 
 NAME = "driver.json"
 LEASE = 60.0  # seconds
 RENEWED = 10.0  # every so many of them
+LOOK = 1.0  # after which a lock is a driver's
 PAUSE = 2.0  # after which, of two drivers that came at once, each sees who was the last to write
 
 
@@ -61,15 +62,27 @@ def _locked(folder: Folder) -> Iterator[None]:
     path = Path(folder.path) / NAME
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _taken(file):
             file.seek(0)
-            raise _refusal(folder, json.loads(file.read() or "{}")) from None
+            raise _refusal(folder, json.loads(file.read() or "{}"))
         file.truncate(0)
         file.write(json.dumps(_self()))
         file.flush()
         yield
+
+
+def _taken(file: IO[str]) -> bool:
+    """Whether the lock is ours now. Who only looks (see `holder`) has it for an instant."""
+    end = time.monotonic() + LOOK
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                return False
+            time.sleep(LOOK / 50)
+        else:
+            return True
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -200,8 +200,9 @@ def stoppable(say: Callable[[str], None]) -> Iterator[None]:
         in_tune = callable(signal.getsignal(signal.SIGUSR1))  # where it listens for a stop, too
         if in_tune and not pressed:
             pressed = True
-            say("ending: what is under way will be gone on with (Ctrl-C again: at once)")
             signal.raise_signal(signal.SIGUSR1)
+            with suppress(OSError, RuntimeError):  # nobody listens, or a line is being printed
+                say("ending: what is under way will be gone on with (Ctrl-C again: at once)")
         elif callable(before):
             before(number, frame)
 
