@@ -14,11 +14,13 @@ from ray._private.state import state
 
 from tune.dashboards import of_ray
 from tune.spec import Spec, SpecError
+from tune.wording import one_line
 
 QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # a report costs 1 ms instead of 4
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # an epoch's report holds no final metrics
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # see tune.progress.stoppable
+    "TUNE_GLOBAL_CHECKPOINT_S": "inf",  # Tune's own snapshot, which ends it where a disk is full
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # who asks for no GPU sees none
 }
@@ -28,18 +30,28 @@ QUIET = {
 def connected(spec: Spec, address: str | None) -> Iterator[str]:
     """A connection to the cluster at `address`, or a single node of our own; its dashboard's url.
 
-    Raises SpecError where a trial fits on no node: it would wait for ever.
+    Raises SpecError where there is no cluster, or a trial fits on no node: it would wait for ever.
     """
     os.environ.update(QUIET)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a failure is a row, no traceback
     logging.getLogger("ray._private").setLevel(logging.ERROR)
     own = {} if address else {"num_cpus": _cpus(spec), **of_ray()}
-    context: Any = ray.init(address=address or "local", log_to_driver=False, **own)
+    try:
+        context: Any = ray.init(address=address or "local", log_to_driver=False, **own)
+    except (ValueError, RuntimeError, ConnectionError) as error:
+        raise SpecError(f"{_where(address)}: {one_line(error)}") from error
     try:
         _check_room(spec)
         yield context.dashboard_url or ""
     finally:
         ray.shutdown()
+
+
+def _where(address: str | None) -> str:
+    """Where Ray was to be."""
+    if address:
+        return f"--address {address} (expected auto, or a head's such as 10.0.0.1:6379)"
+    return "a Ray node on this machine"
 
 
 def _check_room(spec: Spec) -> None:

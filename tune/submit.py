@@ -11,10 +11,12 @@ import logging
 import secrets
 import shlex
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 import yaml
+from aiohttp import ClientError
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobStatus, JobSubmissionClient
 
@@ -42,18 +44,20 @@ def submit(spec: Spec, address: str, results: str, say: Say, wait: bool = True) 
             "that all the cluster's machines share: a job's own folder goes when it ends"
         )
     client = _client(address)
-    job = _start(client, spec, results)
+    with _in_one_line(address):
+        job = _start(client, spec, results)
     say(f"job {job} runs study {spec.name}; its rows go to {results}/{spec.name}")
     leave = f"`ray job logs --follow {job}` and `ray job stop {job}`, with --address {address}"
     if not wait:
         say(f"to follow and to stop it: {leave}")
         return
     try:
-        asyncio.run(_follow(client.tail_job_logs(job), say))
+        with _in_one_line(f"{address} tells no more of job {job} ({leave})"):
+            asyncio.run(_follow(client.tail_job_logs(job), say))
+            status = client.get_job_status(job)
     except KeyboardInterrupt:
         say(f"job {job} goes on; to follow and to stop it: {leave}")
         return
-    status = client.get_job_status(job)
     if status != JobStatus.SUCCEEDED:
         raise SubmitError(f"job {job}: {status}; submitted again, the study goes on where it was")
     say(f"job {job}: {status}")
@@ -73,6 +77,16 @@ def _client(address: str) -> JobSubmissionClient:
         raise SubmitError(
             f"{address}: {error} (expected a dashboard such as http://127.0.0.1:8265)"
         ) from error
+
+
+@contextmanager
+def _in_one_line(what: str) -> Iterator[None]:
+    """What the cluster answers, and what breaks on the way to it, is a SubmitError."""
+    try:
+        yield
+    except (RuntimeError, OSError, ClientError) as error:
+        lines = [line for line in str(error).splitlines() if line.strip(" .")]
+        raise SubmitError(f"{what}: {lines[-1] if lines else type(error).__name__}") from error
 
 
 def _start(client: JobSubmissionClient, spec: Spec, results: str) -> str:
