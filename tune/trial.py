@@ -47,7 +47,11 @@ def run_trial(config: dict[str, Any], stages: Stages, checkpoints: Checkpoints) 
     that the study goes on. A trial that was cut off goes on from its checkpoint, and reports the
     epochs before it again.
     """
-    device, started = begin()
+    try:
+        device, started = begin()
+    except RuntimeError as error:  # no GPU, or one that does not work
+        report({"row": {"failure": f"{type(error).__name__}: {error}"}})
+        return
     stage = stages[config["data"], config["settings"]["seed"]]
     row: dict[str, Any] = {"original_digest": stage.digest}
     try:
