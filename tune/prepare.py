@@ -205,7 +205,8 @@ def _run(work: Preparation, say: Say) -> None:
     """All that is to be done, as much at a time as there is room for."""
     begin, count = time.perf_counter(), len(work.todo)
     say(f"preparing {count} networks: originals, retrained and shadow models")
-    progress: Any = ray.remote(num_cpus=0)(Progress).remote()
+    actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Progress)
+    progress: Any = actor.remote()
     tasks = {work.submit(*each, progress): each for each in work.todo}
     while tasks:
         ended, _ = ray.wait(list(tasks), timeout=SAY_EVERY)
