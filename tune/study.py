@@ -18,7 +18,6 @@ from ray.tune import (
     with_resources,
 )
 
-from analysis.schema import REFERENCES
 from tune import lock
 from tune.asha import FrontAsha
 from tune.cluster import connected, slots
@@ -27,6 +26,7 @@ from tune.dashboards import serve
 from tune.home import Home, rows_of, stored_spec
 from tune.journal import Journal
 from tune.lock import held
+from tune.networks import networks
 from tune.prepare import Ground, Prepared, grounds, prepare
 from tune.progress import Watch, live, stoppable
 from tune.search import ConfirmSearch, RunSearch, StudySearch
@@ -115,7 +115,7 @@ def confirm(name: str, count: int, results: Results, address: str | None, say: S
 def _search(spec: Spec, home: Home, ground: list[Ground], address: str | None, say: Say) -> None:
     rows = rows_of(home.address)
     standing = standings(spec, rows)
-    if all(each.finished for each in standing) and _referenced(ground, rows):
+    if all(each.finished for each in standing) and _referenced(spec, ground, rows):
         say(f"{home.files.shown}: all trials are there (--fresh runs them anew)")
         return
 
@@ -191,7 +191,11 @@ def _finished(home: Home, say: Say, text: str) -> None:
     say(f"{text}: {home.files.shown}")
 
 
-def _referenced(ground: list[Ground], rows: pd.DataFrame) -> bool:
-    """Whether the rows of the references are there."""
-    there = set(zip(rows["cell"], rows["seed"], rows["method"], strict=True))
-    return all((*each.key, kind) in there for each in ground for kind in REFERENCES)
+def _referenced(spec: Spec, ground: list[Ground], rows: pd.DataFrame) -> bool:
+    """Whether the rows of the references are there, those of the null band among them."""
+    there = set(zip(rows["cell"], rows["seed"], rows["trial_id"], strict=True))
+    return all(
+        (*each.key, network.name) in there
+        for each in ground
+        for network in networks(each.base, each.world, spec.oracles, 0)
+    )
