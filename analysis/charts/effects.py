@@ -168,7 +168,10 @@ def _curve(curves: pd.DataFrame, x: Any, metric: str) -> list[alt.Chart]:
     line = base.mark_line(color=INK, strokeWidth=1.5, opacity=0.7, tooltip=False)
     bars = base.transform_filter("isValid(datum.low)").mark_rule(color=INK, opacity=0.5, clip=True)
     y = axis(metric, "y", short=True)
-    return [line.encode(x=x, y=y), bars.encode(x=x, y=re_aimed(y, "low"), y2="high:Q")]
+    drawn = [line.encode(x=x, y=y)]
+    if own["low"].notna().any():
+        drawn.append(bars.encode(x=x, y=re_aimed(y, "low"), y2="high:Q"))
+    return drawn
 
 
 def _points(
