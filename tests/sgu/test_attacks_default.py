@@ -10,22 +10,43 @@ import numpy as np
 import pytest
 import torch
 
-from sgu.ensembles import Logits, ensemble, shadows
+from sgu.ensembles import Logits, Shadows, ensemble, oracles, shadows
 from sgu.ensembles.processes import processes
 from sgu.experiment import Experiment
 from sgu.metrics import ATTACKS, Estimate, Scored, attack_table, report
-from sgu.metrics.shadow import SHADOW_ATTACKS, Evidence, evidence, judged, shadow_report
+from sgu.metrics.shadow import SHADOW_ATTACKS, Evidence, evidence, judged, klom, shadow_report
 from sgu.references import recipe, reference
 from sgu.world import World
 
 pytestmark = pytest.mark.long
 CPU = torch.device("cpu")
-NOTHING = Experiment.of(method="finetune", epochs=1, lr=1e-5)  # leaves the original as it is
+UNLEARNED = Experiment.of(method="finetune", epochs=5, lr=0.05)  # what an audit has as alpha 0
 
 
 @pytest.fixture(scope="module")
 def default() -> World:
     return Experiment().world()
+
+
+@pytest.fixture(scope="module")
+def design(default: World) -> Shadows:
+    return shadows(UNLEARNED, default, 2)
+
+
+@pytest.fixture(scope="module")
+def made(
+    default: World, design: Shadows, tmp_path_factory: pytest.TempPathFactory
+) -> Mapping[str, list[Logits]]:
+    """Shadow models as trained and as unlearned, and retrained models of other seeds."""
+    groups = {
+        "shadows": design.members,
+        "u_shadows": design.unlearned(UNLEARNED, default),
+        "oracles": oracles(UNLEARNED, default, 4),
+    }
+    members = [member for group in groups.values() for member in group]
+    cache, run = tmp_path_factory.mktemp("cache"), processes(os.cpu_count() or 1)
+    logits = iter(ensemble(members, default, cache, CPU, run))
+    return {name: [next(logits) for _ in group] for name, group in groups.items()}
 
 
 @pytest.fixture(scope="module")
@@ -37,14 +58,13 @@ def answers(default: World, tmp_path_factory: pytest.TempPathFactory) -> Mapping
 
 @pytest.fixture(scope="module")
 def seen(
-    default: World, answers: Mapping[str, Logits], tmp_path_factory: pytest.TempPathFactory
+    default: World,
+    design: Shadows,
+    made: Mapping[str, list[Logits]],
+    answers: Mapping[str, Logits],
 ) -> Mapping[tuple[str, str], Evidence]:
-    """By attack and model; U-LiRA's shadow models have unlearned next to nothing."""
-    design = shadows(NOTHING, default, 2)
-    members = [*design.members, *design.unlearned(NOTHING, default)]
-    cache, run = tmp_path_factory.mktemp("shadows"), processes(os.cpu_count() or 1)
-    trained = ensemble(members, default, cache, CPU, run)
-    by = {"rmia": trained[:4], "lira": trained[:4], "u_lira": trained[4:]}
+    """By attack and model."""
+    by = dict.fromkeys(("rmia", "lira"), made["shadows"]) | {"u_lira": made["u_shadows"]}
     return {
         (attack, kind): evidence(answers[kind], by[attack], design, default)
         for attack in SHADOW_ATTACKS
@@ -88,3 +108,11 @@ def test_nor_by_attacks_with_shadow_models(name, seen):
     one = seen[name, "original"]
     lot = np.random.default_rng(0).permutation(one.members)
     assert 0.5 in judged(SHADOW_ATTACKS[name](one), lot).auc()
+
+
+def test_retrained_models_pass_klom(made, default):
+    """`nothing` is what chance leaves between two ensembles of one distribution. 8 draws of two and
+    two retrained models of seed 1 were .8 to 1.4 times as far apart on forget, and two originals
+    of seed 0 from two retrained models 18 times."""
+    found = klom(made["oracles"][:2], made["oracles"][2:], default)
+    assert found.nothing.mean / 2 < found.forget.mean < 2 * found.nothing.mean
