@@ -1,0 +1,57 @@
+"""The preparation goes on although what tells how far it is dies, with its node for example."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+import pytest
+import ray
+from ray._private.state import actors
+
+from tune import prepare
+from tune.home import Cache, rows_of
+from tune.spec import Spec
+from tune.store import Store
+
+pytestmark = pytest.mark.long
+
+SPEC = Spec.model_validate(
+    {
+        "name": "small",
+        "experiment": {"data": "embedded", "subset": 400, "pretrain_epochs": 1, "epochs": 1},
+        "methods": ["finetune"],
+        "trials": 1,
+        "slots": 1,
+        "oracles": 1,
+    }
+)
+
+
+def progress() -> list[dict[str, Any]]:
+    found: list[Any] = list(actors().values())
+    return [each for each in found if each["ActorClassName"] == "Progress"]
+
+
+def test_networks_are_prepared_although_their_progress_dies(tmp_path, monkeypatch):
+    monkeypatch.setattr(prepare, "SAY_EVERY", 0.2)
+    killed: list[int] = []
+    said: list[str] = []
+
+    def say(text: str) -> None:
+        said.append(text)
+        if not killed and (pids := [each["Pid"] for each in progress() if each["Pid"]]):
+            killed.extend(pids)
+            os.kill(pids[0], signal.SIGKILL)
+
+    ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)
+    try:
+        ground = prepare.grounds(SPEC.bases, SPEC.runs(), tmp_path / "cache", print)
+        store = Store(tmp_path / "small", "small")
+        prepare.prepare(SPEC, ground, Cache(tmp_path / "cache"), store, rows_of(store.folder), say)
+    finally:
+        ray.shutdown()
+    assert len(killed) == 1
+    assert said[-1].startswith("they are ready")
+    assert set(rows_of(store.folder)["trial_id"]) == {"original", "retrain", "retrain-1"}
