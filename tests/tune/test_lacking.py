@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
+import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +25,16 @@ pytestmark = pytest.mark.long
 
 
 class Ends(Callback):
-    def __init__(self) -> None:
+    """The rows that came; begun: called when the first run begins."""
+
+    def __init__(self, begun: Callable[[], None] | None) -> None:
         self.rows: list[dict[str, Any]] = []
+        self.begun = begun
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        del iteration, trials, trial, info
+        if self.begun and not self.rows:
+            self.begun()
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         del iteration, trials, info
@@ -41,10 +47,12 @@ def two_runs(tmp_path, monkeypatch) -> Iterator[Callable[..., list[dict[str, Any
     for name, value in QUIET.items():
         monkeypatch.setenv(name, value)
 
-    def run(trainable: Callable[..., None], **changes: Any) -> list[dict[str, Any]]:
+    def run(
+        trainable: Callable[..., None], begun: Callable[[], None] | None = None, **changes: Any
+    ) -> list[dict[str, Any]]:
         content = {"name": "small", "methods": ["finetune"], "search": {"lr": [0.1, 0.2]}}
         spec = Spec.model_validate(content | {"trials": 1, "slots": 1} | changes)
-        ends = Ends()
+        ends = Ends(begun)
         tune_runs(spec, trainable, StudySearch(spec, tmp_path, rows_of(tmp_path), {}), [ends])
         return ends.rows
 
@@ -62,16 +70,34 @@ def test_a_missing_gpu_is_a_failure_with_its_reason(two_runs, tmp_path):
     assert all("0.5 GPU is this task's by Ray, but torch" in row["failure"] for row in rows)
 
 
-def test_a_disk_without_room_for_tunes_own_files_stops_nothing(two_runs, small_disk, monkeypatch):
-    """For longer than it leaves between two snapshots of its own by itself, 10 seconds."""
+@pytest.fixture
+def full_disk(two_runs) -> Iterator[Callable[[], None]]:
+    """Puts one below the files that Tune keeps of its own."""
+    del two_runs
+    session = Path(ray._private.worker.global_worker.node.get_session_dir_path())
+    mounted: list[Path] = []
 
-    def fills(config: dict[str, Any], disk: Path) -> None:
+    def fill() -> None:
+        (own,) = session.glob("artifacts/*/run/driver_artifacts")
+        mount = ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(own)]
+        if subprocess.run(mount, capture_output=True).returncode:
+            pytest.skip("needs the right to mount")
+        mounted.append(own)
+        (own / "filler").write_bytes(bytes(4096))
+
+    yield fill
+    for each in mounted:
+        subprocess.run(["umount", str(each)], check=True)
+
+
+def test_a_disk_without_room_for_tunes_own_files_stops_nothing(two_runs, full_disk):
+    """For longer than it leaves between two of its snapshots by itself, 10 seconds."""
+
+    def slow(config: dict[str, Any]) -> None:
         del config
-        with (disk / f"filler-{os.getpid()}").open("ab", buffering=0) as file, suppress(OSError):
-            while True:
-                file.write(bytes(4096))
-        time.sleep(7)
+        for _ in range(8):
+            time.sleep(1)
+            report({"epoch": {"epoch": 0}})
         report({"row": {"val_error": 0.5, "val_mia_advantage": 0.5}})
 
-    monkeypatch.setattr(tempfile, "tempdir", str(small_disk))
-    assert len(two_runs(with_parameters(fills, disk=small_disk))) == 2
+    assert len(two_runs(slow, full_disk)) == 2
