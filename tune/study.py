@@ -69,6 +69,9 @@ def run(
                 "name, or delete the other with --fresh"
             )
     ground = grounds(spec.bases, spec.runs(), home.cache.path, say)  # or else leave no trace
+    if fresh and address:
+        with connected(spec, address):  # or else delete nothing
+            pass
     with held(home.files):
         if fresh:
             home.files.clear(but=lock.NAME)

@@ -66,7 +66,13 @@ def _cell(study: Study, number: int, cell: str, objectives: Sequence[str]) -> di
     """One cell's section: front, choice, notes and figures; without a front, its notes alone."""
     frame = of_cell(study.frame, cell)
     own = frame[frame["cell"] == cell]
-    section = {"id": f"cell-{number}", "name": cell, "counts": counts(own), "front": []}
+    section: dict[str, Any] = {
+        "id": f"cell-{number}",
+        "name": cell,
+        "counts": counts(own),
+        "front": [],
+    }
+    section["seeds"] = int(configurations(own)["seeds"].max()) if len(own) else 0
     section["notes"] = notes(frame, objectives)
     if candidates(frame, objectives).empty:
         return section
@@ -78,7 +84,6 @@ def _cell(study: Study, number: int, cell: str, objectives: Sequence[str]) -> di
         "size": sum(line.kind == "trial" for line in front),
         "hypervolume": f"{reached['hypervolume']:.4f}",
         "interval": f"{reached['low']:.4f} to {reached['high']:.4f}",
-        "seeds": int(configurations(own)["seeds"].max()),
         "choice": _choice(frame),
         "knee": knee(frame, objectives)["trial_id"],
         "figures": figures.of_the_cell(study, cell, objectives),

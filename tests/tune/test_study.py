@@ -204,6 +204,7 @@ def test_metrics_are_finite_and_failures_have_their_reason(small):
         unknown = suppressed | AUDITED | (timed if row["cell"] == "embedded" else set())
         unknown |= {"avg_gap", "tow"} if row["trial_id"] == "retrain" else set()
         assert all(math.isfinite(row[name]) for name in set(METRICS) - unknown), row["trial_id"]
+        assert set(json.loads(row["suppressed"])) == suppressed
     failed = frame[~complete]
     assert len(failed) >= 1
     assert set(failed["status"]) == {"failed"}
@@ -329,6 +330,13 @@ def test_another_study_of_that_name_is_refused(small):
     assert "another study of that name" in said
     assert "--fresh" in said
     assert (small / "spec.yaml").read_text() == stored
+
+
+def test_a_cluster_that_is_not_there_deletes_nothing(small):
+    before, spec = load_study(small), str(small.parent / "small.yaml")
+    words = ["--results", str(small.parent), "--fresh", "--address", "nowhere"]
+    assert "nowhere" in refused("run", spec, *words)
+    pd.testing.assert_frame_equal(load_study(small), before)
 
 
 @pytest.mark.parametrize("word", ["resume", "status"])
