@@ -71,8 +71,8 @@ def _cell(study: Study, number: int, cell: str, objectives: Sequence[str]) -> di
         "name": cell,
         "counts": counts(own),
         "front": [],
+        "seeds": int(configurations(own)["seeds"].max()) if len(own) else 0,
     }
-    section["seeds"] = int(configurations(own)["seeds"].max()) if len(own) else 0
     section["notes"] = notes(frame, objectives)
     if candidates(frame, objectives).empty:
         return section
