@@ -139,6 +139,7 @@ DRAWN = {
 """Figures that must, and that must not, stand on the page of such a study."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", PARTIAL)
 def test_a_page_and_a_table_are_made(name, synthetic, folder):
     study = folder(PARTIAL[name](synthetic))

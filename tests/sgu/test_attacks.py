@@ -65,7 +65,7 @@ class TestOnNetworks:
 CHEAP = ["loss", "linear_svc", "rbf_svc", "threshold"]
 
 
-@pytest.mark.parametrize("name", [*CHEAP, pytest.param("boosted", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", [*CHEAP, pytest.param("boosted", marks=pytest.mark.long)])
 def test_chance_is_inside_the_interval_as_often_as_it_says(name, monkeypatch):
     """200 times 40 examples against 40 of the same kind; 95 +- 1.5 of 100 would be exact."""
     monkeypatch.setattr("sgu.metrics.intervals.RESAMPLES", 200)

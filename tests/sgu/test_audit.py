@@ -121,6 +121,7 @@ def test_three_retrained_models_give_the_distances_a_band(small, cache):
         assert {one.verdicts[name] for name in ("avg_gap", "tow")} <= {"inside", "better", "worse"}
 
 
+@pytest.mark.long
 def test_processes_find_what_a_loop_finds(made, found, tmp_path: Path):
     """Two at a time, of one thread each as here: the same bits."""
     again = made(cache=tmp_path, run=processes(2))

@@ -272,7 +272,7 @@ def check_bits(siege: Siege, count: int) -> None:
                 assert row[name] == value or (pd.isna(row[name]) and pd.isna(value)), name
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_one_kill_of_each_kind(tmp_path):
     trials = 4
     with nodes() as (cluster, workers):
