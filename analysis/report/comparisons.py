@@ -30,8 +30,9 @@ class Comparison:
 def comparisons(frame: pd.DataFrame, objectives: Sequence[str]) -> list[Comparison]:
     """Those that the study has rows for."""
     found = []
-    if base := _base(frame, objectives):
-        found.append(_methods(method_differences(frame, base, objectives), base))
+    proposed = frame[~frame["control"].fillna(False).astype(bool)]  # as many of each method
+    if base := _base(proposed, objectives):
+        found.append(_methods(method_differences(proposed, base, objectives), base))
     if has_sweep(frame):
         found += [_laws(power_laws(frame)), _prices(against_retraining(frame))]
     workers = sweep(frame, "workers")

@@ -59,4 +59,5 @@ def test_methods_are_compared_with_the_game(frame):
     (row,) = table.rows
     assert row[:2] == ["digits", "scrub"]
     assert float(row[2]) < -0.3
-    assert comparisons(game, OBJECTIVES) == []
+    alone = game.head(1).assign(trial_id="0000", method="finetune", control=True, alpha=0.0)
+    assert comparisons(pd.concat([game, alone]), OBJECTIVES) == []  # a control is no rival
