@@ -3,6 +3,7 @@ wait."""
 
 from __future__ import annotations
 
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 
@@ -19,6 +20,7 @@ from sgu.training import train
 from sgu.world import World
 
 torch.set_num_threads(1)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 
 Bits = dict[str, torch.Tensor]
 

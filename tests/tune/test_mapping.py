@@ -54,10 +54,10 @@ def test_results_keep_the_order_and_come_before_the_last_is_there():
             time.sleep(0.1)  # what is stopped ends between two of them
         return seconds
 
-    begin, results = time.perf_counter(), on_ray()(slower, [1.0, 0.0, 300.0])
+    begin, results = time.perf_counter(), on_ray()(slower, [1.0, 0.0, 60.0])
     assert [next(results), next(results)] == [1.0, 0.0]
     results.close()
-    assert time.perf_counter() - begin < 200
+    assert time.perf_counter() - begin < 50
 
 
 def test_the_function_is_stored_once(tmp_path: Path):
