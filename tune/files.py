@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +39,7 @@ class Folder:
 
         Its name begins with "_" while it is written. Raises OSError.
         """
-        path, unfinished = f"{self.path}/{name}", f"{self.path}/_{_WRITER}_{name}"
+        path, unfinished = f"{self.path}/{name}", f"{self.path}/_{_writer()}_{name}"
         if self.local:
             os.makedirs(self.path, exist_ok=True)
             with open(unfinished, "wb") as file:
@@ -91,4 +92,6 @@ class Folder:
         return sorted(info.base_name for info in found if info.type == FileType.File)
 
 
-_WRITER = f"{socket.gethostname()}-{os.getpid()}"
+def _writer() -> str:
+    """Of two that write a file of one name at once, each has an unfinished one of its own."""
+    return f"{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,18 @@ def test_what_was_not_finished_is_swept(folder):
     folder.sweep()
     left_over = folder.filesystem.get_file_info(FileSelector(folder.path))
     assert [info.base_name for info in left_over] == ["a"]
+
+
+def test_threads_that_write_one_file_are_in_nobodys_way(tmp_path):
+    folder = Folder.at(tmp_path)
+
+    def write(content: bytes) -> None:
+        for _ in range(50):
+            folder.put("a", content)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(write, (b"1" * 1000, b"2" * 1000)))  # raises what a thread raised
+    assert folder.get("a") in (b"1" * 1000, b"2" * 1000)
 
 
 def test_a_full_disk_leaves_the_file_before(small_disk: Path):
