@@ -53,10 +53,18 @@ class Folder:
             self.filesystem.move(unfinished, path)
 
     def get(self, name: str) -> bytes | None:
-        """A file's content; None where there is none."""
+        """A file's content, whole; None where there is none.
+
+        A store is asked for as many bytes as it said a moment ago: of a file that has grown since,
+        they are a part, and it is read again.
+        """
+        path = f"{self.path}/{name}"
         try:
-            with self.filesystem.open_input_file(f"{self.path}/{name}") as file:
-                return file.read()
+            while True:
+                with self.filesystem.open_input_file(path) as file:
+                    content = file.read()
+                if self.local or self.filesystem.get_file_info(path).size == len(content):
+                    return content
         except FileNotFoundError:
             return None
 

@@ -62,6 +62,21 @@ def test_threads_that_write_one_file_are_in_nobodys_way(tmp_path):
     assert folder.get("a") in (b"1" * 1000, b"2" * 1000)
 
 
+def test_who_reads_while_it_grows_sees_it_whole(folder):
+    def grow() -> None:
+        for size in range(150):
+            folder.put("a", b"x" * size + b".")
+
+    folder.put("a", b".")
+    with ThreadPoolExecutor(1) as pool:
+        growing = pool.submit(grow)
+        while not growing.done():
+            content = folder.get("a")
+            assert content is not None
+            assert content.endswith(b".")
+    growing.result()
+
+
 def test_a_full_disk_leaves_the_file_before(small_disk: Path):
     folder = Folder.at(small_disk)
     folder.put("a", b"1" * 100_000)
