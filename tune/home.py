@@ -12,6 +12,7 @@ import pandas as pd
 import yaml
 
 from analysis import load_study
+from analysis.load import joined
 from analysis.schema import TRIALS
 from sgu.data.stored import root
 from tune.files import Folder
@@ -50,8 +51,7 @@ class Home:
 
     @property
     def address(self) -> str:
-        path, mark, query = self.results.partition("?")
-        return f"{path.rstrip('/')}/{self.name}{mark}{query}"
+        return joined(self.results, self.name)
 
     @property
     def files(self) -> Folder:
