@@ -62,13 +62,19 @@ def mean_optimism(
     return pd.concat(parts, ignore_index=True)
 
 
-def _optimism(frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, Drawn]:
-    """Searched and confirmed means of each configuration, and how much worse the latter is."""
+def on_fresh_seeds(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Fresh runs that have a metric, of configurations of which the search had seen it: searched,
+    their mean there, over searched_seeds seeds."""
     searched = configurations(frame)[[*CONFIGURED, name, "seeds"]].dropna(subset=[name])
     searched = searched.rename(columns={name: "searched", "seeds": "searched_seeds"})
     fresh = frame[(frame["phase"] == "confirm") & (frame["status"] == "complete")]
     fresh = fresh[~fresh["method"].isin(REFERENCES)]  # they were not picked
-    rows = fresh.dropna(subset=[name]).merge(searched, on=list(CONFIGURED))
+    return fresh.dropna(subset=[name]).merge(searched, on=list(CONFIGURED))
+
+
+def _optimism(frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, Drawn]:
+    """Searched and confirmed means of each configuration, and how much worse the latter is."""
+    rows = on_fresh_seeds(frame, name)
     if rows.empty:
         raise ValueError(
             "no configuration has been run on fresh seeds: `sgu-study confirm NAME --seeds 5` "

@@ -32,9 +32,14 @@ def sweep(frame: pd.DataFrame, size: str) -> pd.DataFrame:
     return own if own[size].nunique() > 1 else own[:0]
 
 
+def swept(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The rows of each sweep there is, by its size."""
+    return {size: rows for size in SIZES if len(rows := sweep(frame, size))}
+
+
 def sweeps(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The rows of each sweep there is, by its size. Raises ValueError where there is none."""
-    found = {size: rows for size in SIZES if len(rows := sweep(frame, size))}
+    """As `swept`. Raises ValueError where there is none."""
+    found = swept(frame)
     if not found:
         raise ValueError("no sizes were swept: `sgu-study scaling` runs a sweep of them")
     return found

@@ -24,8 +24,7 @@ from analysis.charts.marks import (
 from analysis.confirm import confirmed, mean_optimism
 from analysis.formats import metric_text, unit
 from analysis.pareto import OBJECTIVES
-from analysis.schema import METRICS, REFERENCES
-from analysis.seeds import CONFIGURED, configurations
+from analysis.schema import METRICS
 
 
 def confirm_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> Chart:
@@ -47,16 +46,6 @@ def confirm_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -
         f"open: as the search saw it; filled: {moved['seeds'].min()} fresh seeds, 90 % interval; "
         f"{_optimism(frame, objectives)}",
     )
-
-
-def has_fresh(frame: pd.DataFrame, objectives: Sequence[str]) -> bool:
-    """Whether search and fresh seeds have each objective of a configuration in common."""
-    fresh = frame[(frame["phase"] == "confirm") & (frame["status"] == "complete")]
-    fresh = fresh[~fresh["method"].isin(REFERENCES)]
-    pairs = fresh[[*CONFIGURED, *objectives]].merge(
-        configurations(frame), on=list(CONFIGURED), suffixes=("", "_searched")
-    )
-    return all(len(pairs[[name, f"{name}_searched"]].dropna()) for name in objectives)
 
 
 def _optimism(frame: pd.DataFrame, objectives: Sequence[str]) -> str:

@@ -71,7 +71,8 @@ def ablation_chart(
     Raises:
         ValueError: as `ablated`.
     """
-    family, means = ablated(frame), alpha_ablation(frame, metrics)
+    family = ablated(frame)
+    means = alpha_ablation(family, metrics)
     references = frame[frame["method"].isin(REFERENCES)]
     curves = means.assign(parameter="alpha").rename(columns={"alpha": "middle"})
     panels = effect_panels(

@@ -66,11 +66,9 @@ def front_note(frame: pd.DataFrame, objectives: Sequence[str]) -> list[str]:
     rings = f"{len(pareto_front(frame, objectives, by=by))} on the front (rings)"
     volume = "" if by else f", hypervolume {hypervolume(frame, objectives):.4g}"
     seeds = "dashed: of one seed; bars: 90 % interval over several"
-    models = sorted({models for _, own in frame.groupby("dataset") if (models := _models(own))})
-    number = (
-        " to ".join(str(end) for end in dict.fromkeys([models[0], models[-1]])) if models else ""
-    )
-    shade = f"; shaded: null band of {number} retrained models" if models else ""
+    models = {count for _, own in frame.groupby("dataset") if (count := _models(own))}
+    ends = " to ".join(map(str, sorted({min(models), max(models)}))) if models else ""
+    shade = f"; shaded: null band of {ends} retrained models" if models else ""
     return [f"{counts_line(frame)}; {rings}{volume}", f"{seeds}{shade}"]
 
 

@@ -19,9 +19,9 @@ from analysis.charts.marks import (
     records,
     titled,
 )
-from analysis.scaling import sweep, sweeps
+from analysis.scaling import sweeps
 
-SIZES = {
+SIZE_TITLES = {
     "train_examples": "train examples",
     "classes": "classes",
     "audit_examples": "audit examples",
@@ -56,15 +56,12 @@ def scaling_chart(
     )
 
 
-def has_sweep(frame: pd.DataFrame) -> bool:
-    """Whether a size was swept as far as two of its values."""
-    return any(len(sweep(frame, size)) for size in SIZES)
-
-
 def _panel(rows: pd.DataFrame, size: str, metric: str, methods: Sequence[str]) -> Chart:
     base = alt.Chart(records(rows, ["method", "trial_id", "seed", size, metric]))
     values = sorted(rows[size].unique().tolist())
-    shown = alt.Axis(title=SIZES[size], values=values, format="~s", grid=False, labelOverlap=True)
+    shown = alt.Axis(
+        title=SIZE_TITLES[size], values=values, format="~s", grid=False, labelOverlap=True
+    )
     x = alt.X(f"{size}:Q", axis=shown)
     place: dict[str, Any] = {"x": x.scale(type="log", nice=False, padding=14)}
     if metric == "seconds":
@@ -81,4 +78,4 @@ def _panel(rows: pd.DataFrame, size: str, metric: str, methods: Sequence[str]) -
         base.mark_point(filled=True, size=45, opacity=0.8).encode(
             **place, color=look["color"], tooltip=[*tips, *metric_tips([metric])]
         ),
-    ).properties(width=340, height=190, title=panel_title(SIZES[size]))
+    ).properties(width=340, height=190, title=panel_title(SIZE_TITLES[size]))

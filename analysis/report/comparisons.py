@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.charts.scaling import SIZES, has_sweep
+from analysis.charts.scaling import SIZE_TITLES
 from analysis.formats import NONE, plain_text
 from analysis.pareto import candidates
-from analysis.scaling import against_retraining, power_laws, speed_up, sweep
+from analysis.scaling import against_retraining, power_laws, speed_up, swept
 from analysis.schema import REFERENCES
 from analysis.volumes import method_differences
 
@@ -33,10 +33,10 @@ def comparisons(frame: pd.DataFrame, objectives: Sequence[str]) -> list[Comparis
     proposed = frame[~frame["control"].fillna(False).astype(bool)]  # as many of each method
     if base := _base(proposed, objectives):
         found.append(_methods(method_differences(proposed, base, objectives), base))
-    if has_sweep(frame):
+    sweeps = swept(frame)
+    if sweeps:
         found += [_laws(power_laws(frame)), _prices(against_retraining(frame))]
-    workers = sweep(frame, "workers")
-    if not workers["method"].isin(REFERENCES).all():
+    if "workers" in sweeps and not sweeps["workers"]["method"].isin(REFERENCES).all():
         found.append(_workers(speed_up(frame)))
     return [table for table in found if table.rows]
 
@@ -64,7 +64,7 @@ def _methods(found: pd.DataFrame, base: str) -> Comparison:
 
 def _laws(found: pd.DataFrame) -> Comparison:
     rows = [
-        [SIZES[row["size"]], row["method"], row["metric"], f"{row['exponent']:.2f}",
+        [SIZE_TITLES[row["size"]], row["method"], row["metric"], f"{row['exponent']:.2f}",
          _interval(row, ".2f"), str(row["sizes"]), str(row["runs"])]
         for row in found.to_dict("records")
     ]  # fmt: skip
@@ -75,7 +75,7 @@ def _laws(found: pd.DataFrame) -> Comparison:
 
 def _prices(found: pd.DataFrame) -> Comparison:
     rows = [
-        [SIZES[row["size"]], plain_text(_whole(row["value"])), row["method"],
+        [SIZE_TITLES[row["size"]], plain_text(_whole(row["value"])), row["method"],
          f"{row['ratio']:.3f}", _interval(row, ".3f"), str(row["seeds"])]
         for row in found.to_dict("records")
     ]  # fmt: skip

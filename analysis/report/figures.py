@@ -11,12 +11,12 @@ import vl_convert
 from markupsafe import Markup
 
 from analysis import charts
-from analysis.charts.confirm import has_fresh
 from analysis.charts.marks import Chart
-from analysis.charts.scaling import has_sweep
+from analysis.confirm import on_fresh_seeds
 from analysis.importances import comparable
 from analysis.pareto import candidates
 from analysis.report.study import Study
+from analysis.scaling import swept
 from analysis.sensitivity import differing_in_alpha
 from analysis.settings import cells, of_cell
 
@@ -45,9 +45,9 @@ def of_all_cells(study: Study, objectives: Sequence[str]) -> list[dict[str, Any]
         if len(cells(study.frame)) > 1:
             made["fronts"] = charts.front_chart(study.frame, objectives)
         made["hypervolume"] = charts.hypervolume_chart(study.frame, objectives)
-    if has_fresh(study.frame, objectives):
+    if all(len(on_fresh_seeds(study.frame, name)) for name in objectives):
         made["confirm"] = charts.confirm_chart(study.frame, objectives)
-    if has_sweep(study.frame):
+    if swept(study.frame):
         made["scaling"] = charts.scaling_chart(study.frame)
     return _drawn(made)
 
