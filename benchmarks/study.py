@@ -75,7 +75,8 @@ def spec_of(runs: int, **changes: object) -> Spec:
 
 
 def engine(spec: Spec, seconds: float, imports: str, address: str | None = None) -> pd.DataFrame:
-    """Rows of the study, with Ray's start and the wall time in `attrs`."""
+    """Rows of the study, with the seconds of Ray's start, of its workers' (until the first trial
+    begins) and of the whole in `attrs`."""
     key = (spec.cells[0].data, spec.runs()[0])
     base = spec.cells[0].base
     shared = context(base, base.world()) | {"workers": spec.slots}
@@ -84,7 +85,7 @@ def engine(spec: Spec, seconds: float, imports: str, address: str | None = None)
     with tempfile.TemporaryDirectory() as folder:
         store, begin = Store(Path(folder), spec.name), time.perf_counter()
         with connected(spec, address):
-            up, nothing = time.perf_counter(), rows_of(store.folder)
+            up, began, nothing = time.perf_counter(), datetime.now(UTC), rows_of(store.folder)
             watch = Watch(spec, nothing, slots(spec), store.folder)
             space: dict[str, list[str]] = {spec.cells[0].name: []}
             sink = Sink(
@@ -96,7 +97,8 @@ def engine(spec: Spec, seconds: float, imports: str, address: str | None = None)
             ended = time.perf_counter()
         rows = rows_of(store.folder)
         assert len(rows) == len(said), said
-        rows.attrs |= {"start": up - begin, "wall": ended - up}
+        workers = (rows["started"].min() - began).total_seconds()
+        rows.attrs |= {"start": up - begin, "workers": workers, "wall": ended - up}
     return rows
 
 
@@ -143,6 +145,7 @@ def overhead(runs: int, seconds: float, processes: int) -> None:
     print(f"  Ray's start                 {rows.attrs['start']:6.1f} s")
     print(f"  the trials' own, by slot    {own:6.1f} s")
     print(f"  the study                   {wall:6.1f} s   overhead {wall / own:.3f}")
+    print(f"  of it, until a trial begins {rows.attrs['workers']:6.1f} s")
     loop = plain(runs, seconds, processes)
     print(f"  plain loop of Optuna        {loop:6.1f} s   overhead {loop / own:.3f}")
     print(f"  the study over the loop     {wall / loop:.3f}")
