@@ -11,6 +11,7 @@ from typing import Any
 
 import ray
 from ray._private.state import state
+from ray.tune.execution.class_cache import DEFAULT_ENV_VARS
 
 from tune.dashboards import of_ray
 from tune.spec import Spec, SpecError
@@ -24,6 +25,7 @@ QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # who asks for no GPU sees none
 }
+DEFAULT_ENV_VARS.clear()  # Tune's, for Lightning: for them each slot would start a second process
 
 
 @contextmanager

@@ -1,4 +1,5 @@
-"""What a machine lacks, found by real runs of Ray Tune: a GPU, room for Tune's own files."""
+"""What a machine lacks or has ready, found by real runs of Ray Tune: a GPU, room for Tune's own
+files, processes that wait for work."""
 
 from __future__ import annotations
 
@@ -59,6 +60,19 @@ def two_runs(tmp_path, monkeypatch) -> Iterator[Callable[..., list[dict[str, Any
     ray.init(address="local", num_cpus=1, num_gpus=1, include_dashboard=False, log_to_driver=False)
     yield run
     ray.shutdown()
+
+
+def test_a_trial_takes_the_process_that_ray_has_ready(two_runs):
+    def named(config: dict[str, Any]) -> None:
+        del config
+        worker = ray.get_runtime_context().get_worker_id()
+        report({"row": {"val_error": 0.5, "val_mia_advantage": 0.5, "worker": worker}})
+
+    deadline = time.monotonic() + 60
+    while not (ready := set(ray._private.state.workers())):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert {row["worker"] for row in two_runs(named)} <= ready
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
