@@ -1,5 +1,12 @@
 """`python -m sgu` is `sgu`."""
 
-from sgu.cli import main
+import gc
 
-main()
+from sgu.uncollected import uncollected
+
+with uncollected():
+    from sgu.cli import main
+gc.freeze()  # all this stays: to look through it once more at the end would take a second
+
+if __name__ == "__main__":
+    main()

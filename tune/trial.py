@@ -7,18 +7,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import ray
-import torch
-from ray.tune import report
-from torch import nn
+from sgu.uncollected import uncollected
 
-from sgu.data.sources import Source
-from sgu.experiment import Experiment, unlearn
-from sgu.metrics.shadow import shadow_metrics
-from sgu.models import build
-from sgu.snapshots import Snapshots
-from tune.checkpoints import Checkpoints
-from tune.worker import begin
+with uncollected():  # a worker's first imports, which its first trial waits for
+    import ray
+    import torch
+    from ray.tune import report
+    from torch import nn
+
+    from sgu.data.sources import Source
+    from sgu.experiment import Experiment, unlearn
+    from sgu.metrics.shadow import shadow_metrics
+    from sgu.models import build
+    from sgu.snapshots import Snapshots
+    from tune.checkpoints import Checkpoints
+    from tune.worker import begin
 
 Weights = dict[str, torch.Tensor]
 
