@@ -113,4 +113,8 @@ def rows_of(address: str | Path) -> pd.DataFrame:
     try:
         return load_study(files.path, files.filesystem)
     except FileNotFoundError:
-        return pd.DataFrame(columns=TRIALS.names)
+        return no_rows()
+
+
+def no_rows() -> pd.DataFrame:
+    return pd.DataFrame(columns=TRIALS.names)

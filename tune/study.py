@@ -23,7 +23,7 @@ from tune.asha import FrontAsha
 from tune.cluster import connected, slots
 from tune.confirm import confirmations, fresh_seeds
 from tune.dashboards import serve
-from tune.home import Home, rows_of, stored_spec
+from tune.home import Home, no_rows, rows_of, stored_spec
 from tune.journal import Journal
 from tune.lock import held
 from tune.networks import networks
@@ -41,6 +41,10 @@ BUDGET = {"trials", "seconds", "oracles", "slots", "cpus_per_trial", "gpus_per_t
 
 Plan = Callable[[Prepared], tuple[RunSearch, int | None]]
 """A searcher, and how many runs it is to hand out where that is known."""
+
+
+Begin = Callable[[], None]
+"""Makes a new study's folder, once Ray is up: without it nothing is deleted, and nothing left."""
 
 
 class Interrupted(RuntimeError):
@@ -69,14 +73,18 @@ def run(
                 "name, or delete the other with --fresh"
             )
     ground = grounds(spec.bases, spec.runs(), home.cache.path, say)  # or else leave no trace
-    if fresh and address:
-        with connected(spec, address):  # or else delete nothing
-            pass
-    with held(home.files):
+
+    def begin() -> None:
         if fresh:
             home.files.clear(but=lock.NAME)
         home.keep(spec)
-        _search(spec, home, ground, address, say)
+
+    with held(home.files):
+        if home.begun and not fresh:
+            home.keep(spec)
+            _search(spec, home, ground, address, say)
+        else:
+            _search(spec, home, ground, address, say, begin)
     return home.here if home.files.local else home.address
 
 
@@ -115,8 +123,15 @@ def confirm(name: str, count: int, results: Results, address: str | None, say: S
         _finished(home, say, done)
 
 
-def _search(spec: Spec, home: Home, ground: list[Ground], address: str | None, say: Say) -> None:
-    rows = rows_of(home.address)
+def _search(
+    spec: Spec,
+    home: Home,
+    ground: list[Ground],
+    address: str | None,
+    say: Say,
+    begin: Begin | None = None,
+) -> None:
+    rows = no_rows() if begin else rows_of(home.address)
     standing = standings(spec, rows)
     if all(each.finished for each in standing) and _referenced(spec, ground, rows):
         say(f"{home.files.shown}: all trials are there (--fresh runs them anew)")
@@ -127,7 +142,7 @@ def _search(spec: Spec, home: Home, ground: list[Ground], address: str | None, s
         todo = None if None in left else sum(each or 0 for each in left)
         return StudySearch(spec, home.address, rows, prepared.references), todo
 
-    _session(spec, home, ground, address, say, plan, spec.phase)
+    _session(spec, home, ground, address, say, plan, spec.phase, begin)
     if left := [str(each) for each in standings(spec, rows_of(home.address)) if not each.finished]:
         raise Interrupted(f"{'; '.join(left)}: `sgu-study resume {spec.name}` goes on")
     _finished(home, say, f"study {spec.name} is complete")
@@ -141,11 +156,14 @@ def _session(
     say: Say,
     plan: Plan,
     phase: str = "search",
+    begin: Begin | None = None,
 ) -> None:
     """One connection to Ray: what is prepared, and all runs of the plan's searcher."""
-    store, begin = home.store, time.perf_counter()
+    store, asked = home.store, time.perf_counter()
     with connected(spec, address) as dashboard:
-        say(f"Ray is up after {time.perf_counter() - begin:.0f} s")
+        say(f"Ray is up after {time.perf_counter() - asked:.0f} s")
+        if begin:
+            begin()
         prepared = prepare(spec, ground, home.cache, store, rows_of(home.address), say, phase)
         search, todo = plan(prepared)
         of_search = search.journal if isinstance(search, StudySearch) else None

@@ -339,6 +339,12 @@ def test_a_cluster_that_is_not_there_deletes_nothing(small):
     pd.testing.assert_frame_equal(load_study(small), before)
 
 
+def test_a_cluster_that_is_not_there_begins_nothing(tmp_path):
+    words = ["--results", str(tmp_path), "--address", "nowhere"]
+    assert "nowhere" in refused("run", str(write_spec(tmp_path, "new")), *words)
+    assert "no study in " in refused("status", "new", "--results", str(tmp_path))
+
+
 @pytest.mark.parametrize("word", ["resume", "status"])
 def test_an_unknown_study_is_named(tmp_path, word):
     assert "no study in " in refused(word, "nowhere", "--results", str(tmp_path))
