@@ -54,7 +54,7 @@ class CellSearch:
             storage=storage,
             study_name=cell.name,
             directions=[goals[METRICS[name].goal] for name in spec.objectives],
-            sampler=sampler(spec.sampler, spec.sampler_seed + self.asked, cell.trials or 100),
+            sampler=sampler(spec.sampler, spec.sampler_seed, self.asked, cell.trials or 100),
         )
         self.study.add_trials([self._replayed(each) for each in sampled if each.over])
         self.waiting = self._controls() + self._begun()

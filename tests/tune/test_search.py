@@ -228,6 +228,25 @@ def test_a_sampler_seed_decides(tmp_path, sampler):
     assert len({json.dumps(point) for point in first}) == 5
 
 
+def test_a_sequence_goes_on_after_a_break(tmp_path, trial_row):
+    """The points of a Sobol search are those of one that nothing broke; one was in flight."""
+
+    def points(name: str, *counts: int) -> list[dict]:
+        store, found = Store(tmp_path / name, "small"), {}
+        store.folder.mkdir()
+        for count in counts:
+            search = search_on(store, sampler="qmc", trials=12)
+            proposals = [search.suggest(str(key)) for key in range(count)]
+            found |= {each["trial_id"]: chosen(each) for each in proposals}
+            for key, proposal in enumerate(proposals[:-1]):
+                finish(search, store, trial_row, str(key), proposal)
+        return list(found.values())
+
+    whole = points("whole", 12)
+    assert len(whole) == 12
+    assert points("broken", 3, 6, 5) == whole  # the last of each part is the first of the next
+
+
 @pytest.mark.parametrize("sampler", ["nsga2", "nsga3"])
 def test_generations_go_on_after_a_break(store, trial_row, sampler):
     """Four to one, as 16 trials have them; also after breaks within one and between two."""
