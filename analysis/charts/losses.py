@@ -112,4 +112,4 @@ def _panel(rows: pd.DataFrame, name: str) -> Chart:
         base.mark_line(interpolate="step-after", strokeWidth=1.5).encode(
             **place, color=colour, strokeDash=dash
         ),
-    ).properties(width=300, height=110, title=panel_title(f"{name} ({n})"))
+    ).properties(width=300, height=110, title=panel_title(name, n))

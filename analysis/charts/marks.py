@@ -271,6 +271,9 @@ def panelled(
     return finish(alt.concat(*panels, columns=columns, spacing=26), title, subtitle)
 
 
-def panel_title(text: str) -> alt.TitleParams:
+def panel_title(text: str, below: str | None = None) -> alt.TitleParams:
     """Heading of one small panel."""
-    return alt.TitleParams(text, fontSize=11, fontWeight="bold", anchor="start", offset=8)
+    return alt.TitleParams(
+        text, subtitle=below or alt.Undefined, fontSize=11, subtitleFontSize=11,
+        fontWeight="bold", anchor="start", offset=8,
+    )  # fmt: skip

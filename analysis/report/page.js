@@ -31,14 +31,15 @@ function filter(cell, chosen) {
     ? `${shown} trials` : `${shown} of ${rows.length} trials, those inside the interval of ${cell}`;
 }
 
-// Small panels stand as many in a row as fit, and share the width.
-function fit(spec, width) {
-  if (spec.vconcat) spec.vconcat.forEach(part => fit(part, width));
+// Small panels stand as many in a row as fit, and share the width; a chart alone has its labels within.
+function fit(spec, width, alone = true) {
+  if (spec.vconcat) spec.vconcat.forEach(part => fit(part, width, false));
   else if (spec.concat) {
     const columns = Math.max(1, Math.min(spec.columns ?? 1, Math.floor(width / 290)));
     if (spec.columns) spec.columns = columns;
     for (const panel of spec.concat) panel.width = Math.min(spec.columns ? 420 : 860, Math.floor(width / columns) - 85);
-  } else spec.width = Math.min(860, width - 85);
+  } else if (alone) Object.assign(spec, { width: Math.min(945, width), autosize: { type: "fit-x", contains: "padding" } });
+  else spec.width = Math.min(860, width - 85);
   return spec;
 }
 async function draw(box) {
