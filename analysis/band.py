@@ -128,11 +128,28 @@ def _with_bands(
                 yield group, bands_of(worlds[world], seeds)
 
 
+def blunt(frame: pd.DataFrame) -> list[str]:
+    """Metrics of memory or attack by which the original, which has forgotten nothing, is inside the
+    null band of a mean over its seeds: to be inside as well shows no forgetting."""
+    worlds, found = _by_world(retrained(frame)), set[str]()
+    for world, rows in _by_world(_complete(frame, "original")).items():
+        for name, band in bands_of(worlds.get(world, rows[:0]), rows["seed"].nunique()).items():
+            within = band.low - SLACK <= rows[name].mean() <= band.high + SLACK
+            if within and KINDS[name] in ("memory", "attack"):
+                found.add(name)
+    return [name for name in KINDS if name in found]
+
+
 def retrained(frame: pd.DataFrame) -> pd.DataFrame:
     """Complete rows of a search's retrained models; those of a sweep of sizes are others, and those
     of fresh seeds must not move what was chosen before them."""
-    rows = frame[(frame["method"] == "retrain") & (frame["status"] == "complete")]
-    return rows[rows["phase"] == "search"]
+    return _complete(frame, "retrain")
+
+
+def _complete(frame: pd.DataFrame, method: str) -> pd.DataFrame:
+    return frame[
+        (frame["method"] == method) & (frame["status"] == "complete") & (frame["phase"] == "search")
+    ]
 
 
 def _by_world(rows: pd.DataFrame) -> dict[tuple[Any, ...], pd.DataFrame]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from analysis.band import blunt
 from analysis.pareto import candidates, hypervolume
 from analysis.schema import METRICS, REFERENCES
 from analysis.seeds import configurations
@@ -114,4 +115,11 @@ def notes(frame: pd.DataFrame, objectives: Sequence[str]) -> list[str]:
     unsolved = rows[rows["unsolved"] > 0]
     if len(unsolved):
         lines.append(f"{len(unsolved)} of these trials had auditor problems left unsolved.")
+    untold = [name for name in blunt(frame) if name in shown_metrics(objectives)]
+    if untold:
+        lines.append(
+            f"The original, which has forgotten nothing, is inside the null band of "
+            f"{', '.join(untold)}, too: to be inside shows no forgetting there. More retrained "
+            "models (oracles) make a band narrower."
+        )
     return lines

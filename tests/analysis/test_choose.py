@@ -44,6 +44,18 @@ def test_the_best_inside_the_band_is_chosen_the_quicker_of_equals(rows):
         assert words in text
 
 
+@pytest.mark.parametrize(("attack", "said"), [(0.76, False), (0.54, True)])
+def test_a_band_that_holds_the_original_shows_no_forgetting(rows, synthetic, attack, said):
+    """Three retrained models of sd .01: .45 to .55 (t = 4.30, times sqrt(1 + 1/3))."""
+    original = synthetic.trial("original", method="original", cell="digits", val_mia_acc=attack)
+    asked = {"maximise": "val_acc", "where": {"val_mia_acc": "inside"}}
+    choice = choose(as_frame(*rows, original), **asked)
+    assert choice.row["trial_id"] == "c"
+    assert any("by val_mia_acc the original" in text for text in choice.why) is said
+    free = choose(as_frame(*rows, original), maximise="val_acc", where={"val_mia_acc": "<= 0.6"})
+    assert "original" not in " ".join(free.why)
+
+
 @pytest.mark.parametrize(
     ("goal", "where", "chosen"),
     [

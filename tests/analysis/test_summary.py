@@ -75,6 +75,17 @@ def test_notes_count_everything_and_name_the_reference(frame):
     assert "reference val_error = 1, val_mia_advantage = 1" in text
 
 
+def test_a_band_that_holds_the_original_is_said(frame):
+    """Retrained models far apart: .33 to .68, with a mean of three; the original has .595."""
+    assert "nothing, is inside" not in " ".join(notes(frame, PAIR))
+    apart = frame.copy()
+    retrained = apart["method"] == "retrain"
+    apart.loc[retrained, "val_mia_acc"] += [-0.05, 0.0, 0.05]
+    apart.loc[retrained, "val_acc"] += [-0.05, 0.0, 0.05]  # utility: the original belongs there
+    text = " ".join(notes(apart, PAIR))
+    assert "inside the null band of val_mia_acc, too" in text
+
+
 def test_the_table_reads_on_a_hundred_columns(frame):
     text = printed(frame)
     assert max(map(len, text.splitlines())) <= 100
