@@ -76,9 +76,11 @@ class Folder:
             return
 
     def clear(self, but: str) -> None:
-        """Delete all that is in it, except for one file."""
+        """Delete all that is in it, except for one file: rows before the specification that says
+        whose they are."""
         inside = FileSelector(self.path, allow_not_found=True)
-        for info in self.filesystem.get_file_info(inside):
+        there = self.filesystem.get_file_info(inside)
+        for info in sorted(there, key=lambda info: (info.type == FileType.File, info.path)):
             if info.type == FileType.Directory:
                 self.filesystem.delete_dir(info.path)
             elif info.base_name != but:

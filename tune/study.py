@@ -80,11 +80,11 @@ def run(
         home.keep(spec)
 
     with held(home.files):
-        if home.begun and not fresh:
+        rows = no_rows() if fresh else rows_of(home.address)
+        goes_on = not fresh and (home.begun or not rows.empty)
+        if goes_on:
             home.keep(spec)
-            _search(spec, home, ground, address, say)
-        else:
-            _search(spec, home, ground, address, say, begin)
+        _search(spec, home, ground, rows, address, say, None if goes_on else begin)
     return home.here if home.files.local else home.address
 
 
@@ -94,7 +94,7 @@ def resume(name: str, results: Results, address: str | None, say: Say) -> None:
     spec = stored_spec(home.address)
     ground = grounds(spec.bases, spec.runs(), home.cache.path, say)
     with held(home.files):
-        _search(spec, home, ground, address, say)
+        _search(spec, home, ground, rows_of(home.address), address, say)
 
 
 def confirm(name: str, count: int, results: Results, address: str | None, say: Say) -> None:
@@ -127,11 +127,11 @@ def _search(
     spec: Spec,
     home: Home,
     ground: list[Ground],
+    rows: pd.DataFrame,
     address: str | None,
     say: Say,
     begin: Begin | None = None,
 ) -> None:
-    rows = no_rows() if begin else rows_of(home.address)
     standing = standings(spec, rows)
     if all(each.finished for each in standing) and _referenced(spec, ground, rows):
         say(f"{home.files.shown}: all trials are there (--fresh runs them anew)")

@@ -33,6 +33,30 @@ def test_a_file_comes_back(folder):
     assert folder.names() == ["a", "b"]
 
 
+def test_clearing_deletes_files_after_folders_in_order(folder):
+    """A driver killed within it leaves no rows without the specification that says whose."""
+    for name in ("driver.json", "spec.yaml", "optuna.journal"):
+        folder.put(name, b"")
+    folder.inside("trials").put("row", b"")
+    folder.inside("deeper").put("row", b"")
+    gone, filesystem = [], folder.filesystem
+
+    class Seen:
+        get_file_info = staticmethod(filesystem.get_file_info)
+
+        def delete_dir(self, path):
+            filesystem.delete_dir(path)
+            gone.append(path.split("/")[-1])
+
+        def delete_file(self, path):
+            filesystem.delete_file(path)
+            gone.append(path.split("/")[-1])
+
+    Folder(Seen(), folder.path, folder.shown).clear(but="driver.json")
+    assert gone == ["deeper", "trials", "optuna.journal", "spec.yaml"]
+    assert folder.names() == ["driver.json"]
+
+
 def test_a_file_is_removed_once_or_twice(folder):
     folder.put("a", b"1")
     folder.remove("a")
