@@ -6,15 +6,16 @@ from typing import Any
 
 import moocore
 import numpy as np
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import TrialScheduler
 
 from analysis.schema import METRICS
+from tune.abandoned import Fifo
 from tune.spec import Asha
 
 Rung = dict[str, list[float]]  # what has come to it, by Tune's name: objectives, smaller is better
 
 
-class FrontAsha(FIFOScheduler):
+class FrontAsha(Fifo):
     """Stops a run after grace * factor^k epochs unless it is among the best that came so far.
 
     Of n runs of a cell that reached rung k, one goes on where fewer than n / factor of them are of

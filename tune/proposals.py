@@ -36,6 +36,11 @@ class Proposal:
         self.running.add(seed)
         return seed
 
+    def give_back(self, seed: int) -> None:
+        """A seed that was taken and not run."""
+        self.running.discard(seed)
+        self.seeds.insert(0, seed)
+
     def ended(self, seed: int, row: Row) -> None:
         """What came of a seed; after one that did not complete, the others are not run."""
         self.running.discard(seed)

@@ -40,6 +40,7 @@ class RunSearch(Searcher):
         self.workers = {cell.name: cell.workers for cell in spec.cells}
         self.open: list[Proposal] = []  # trials that have seeds left
         self.runs: dict[str, tuple[Proposal, int]] = {}  # by Tune's name
+        self.abandoned = set[str]()  # names of runs that are to be handed out again
 
     def proposed(self) -> Proposal | None:
         """The next trial; None: there is no other."""
@@ -52,7 +53,7 @@ class RunSearch(Searcher):
         if not self.open:
             fresh = self.proposed()
             if fresh is None:
-                return Searcher.FINISHED
+                return None if self.runs else Searcher.FINISHED  # one of them may come back
             self.open.append(fresh)
         proposal = self.open[0]
         if not self._has_room(proposal.cell):
@@ -82,6 +83,10 @@ class RunSearch(Searcher):
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         proposal, seed = self.runs.pop(trial_id)
+        if trial_id in self.abandoned:
+            proposal.give_back(seed)
+            self.open = [proposal, *(each for each in self.open if each is not proposal)]
+            return
         values = {
             name.removeprefix("row/"): value
             for name, value in (result or {}).items()

@@ -13,6 +13,7 @@ from ray.tune import Callback
 from analysis.schema import METRICS
 from sgu.metrics import against_retrained
 from sgu.rows import ROW, Row, described
+from tune.abandoned import abandoned
 from tune.checkpoints import Checkpoint, Checkpoints
 from tune.store import Store
 
@@ -94,7 +95,8 @@ class Sink(Callback):
     @_contained
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         del iteration, trials, info
-        self._ended(trial, {"failure": _reason(trial.get_error())})
+        if not abandoned(trial):
+            self._ended(trial, {"failure": _reason(trial.get_error())})
 
     @_contained
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:

@@ -19,6 +19,7 @@ from ray.tune import (
 )
 
 from tune import lock
+from tune.abandoned import Fifo
 from tune.asha import FrontAsha
 from tune.cluster import connected, slots
 from tune.confirm import confirmations, fresh_seeds
@@ -185,13 +186,15 @@ def tune_runs(
     What Tune itself writes is thrown away: a study goes on from its rows.
     """
     asha = spec.scheduler.asha if search.phase == "search" else None
+    scheduler = FrontAsha(asha, spec.objectives) if asha else Fifo()
+    scheduler.abandoned = search.abandoned
     scratch = tempfile.TemporaryDirectory(prefix="sgu-study-")
     tuner = Tuner(
         with_resources(trainable, {"cpu": spec.cpus_per_trial, "gpu": spec.gpus_per_trial}),
         tune_config=TuneConfig(
             num_samples=-1,  # until the searcher says that it has finished
             search_alg=search,
-            scheduler=FrontAsha(asha, spec.objectives) if asha else None,
+            scheduler=scheduler,
             max_concurrent_trials=slots(spec),
             reuse_actors=True,
         ),

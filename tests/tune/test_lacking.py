@@ -3,9 +3,11 @@ files, processes that wait for work."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +117,45 @@ def test_a_disk_without_room_for_tunes_own_files_stops_nothing(two_runs, full_di
         report({"row": {"val_error": 0.5, "val_mia_advantage": 0.5}})
 
     assert len(two_runs(slow, full_disk)) == 2
+
+
+@dataclass(frozen=True)
+class Deadly:
+    """Ends the first worker that reads it."""
+
+    died: Path
+    driver: int
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _read, (self.died, self.driver)
+
+
+def _read(died: Path, driver: int) -> Deadly:
+    if os.getpid() != driver and not died.exists():
+        died.touch()
+        os._exit(1)
+    return Deadly(died, driver)
+
+
+def test_a_worker_that_dies_as_it_is_made_ready_takes_no_run_with_it(
+    two_runs, tmp_path, monkeypatch
+):
+    """Ray Tune gives the second run up, whose settings end the worker of the first."""
+    suggest, names = StudySearch.suggest, list[str]()
+
+    def deadly(self: StudySearch, trial_id: str) -> Any:
+        found = suggest(self, trial_id)
+        if not isinstance(found, dict):
+            return found
+        names.append(found["trial_id"])
+        died = {"deadly": Deadly(tmp_path / "died", os.getpid())} if len(names) > 1 else {}
+        return found | died
+
+    def named(config: dict[str, Any]) -> None:
+        row = {"val_error": 0.5, "val_mia_advantage": 0.5, "trial_id": config["trial_id"]}
+        report({"row": row})
+
+    monkeypatch.setattr(StudySearch, "suggest", deadly)
+    assert [row["trial_id"] for row in two_runs(named)] == ["0000", "0001"]
+    assert (tmp_path / "died").exists()
+    assert names == ["0000", "0001", "0001"]

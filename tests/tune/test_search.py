@@ -206,7 +206,7 @@ def test_a_grid_has_each_point_once_also_after_a_break(store, trial_row):
         finish(search, store, trial_row, key, proposal)
     search = search_on(store, **study)  # the second was in flight
     rest = [search.suggest(key) for key in "defg"]
-    assert search.suggest("h") == Searcher.FINISHED
+    assert search.suggest("h") is None  # those under way may come back
     assert rest[0]["settings"] == second["settings"]
     found = [
         (each["settings"]["alpha"], each["settings"]["epochs"]) for each in (first, third, *rest)
@@ -314,8 +314,29 @@ def test_cells_take_turns_by_what_is_left_of_their_budgets(store):
     cells = []
     while isinstance(proposal := search.suggest(str(len(cells))), dict):
         cells.append(proposal["cell"])
-    assert proposal == Searcher.FINISHED
+    assert proposal is None  # those under way may come back
     assert cells == ["embedded/sg", "embedded/finetune"] * 3
+
+
+def test_a_run_that_tune_gave_up_comes_back_first(store, trial_row):
+    """Also the last one; Optuna hears nothing of it."""
+    search = search_on(store, trials=2, seeds=2)
+    first, second, third = (search.suggest(key) for key in "abc")
+    search.abandoned.add("a")
+    search.on_trial_complete("a", error=True)
+    again = search.suggest("d")
+    assert (again["trial_id"], again["seed"]) == (first["trial_id"], first["seed"])
+    last = search.suggest("e")
+    for key, proposal in zip("bcd", (second, third, again), strict=True):
+        finish(search, store, trial_row, key, proposal)
+    assert search.suggest("f") is None
+    search.abandoned.add("e")
+    search.on_trial_complete("e", error=True)
+    back = search.suggest("g")
+    assert (back["trial_id"], back["seed"]) == (last["trial_id"], last["seed"])
+    finish(search, store, trial_row, "g", back)
+    assert search.suggest("h") == Searcher.FINISHED
+    assert [trial.state.name for trial in journal(store)] == ["COMPLETE"] * 2
 
 
 def test_a_budget_of_seconds_ends_when_they_are_spent(store, trial_row):

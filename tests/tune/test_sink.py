@@ -30,6 +30,7 @@ class Trial:
     trial_id: str
     last_result: dict[str, Any]
     error: Exception | None = None
+    lives: int = 0
 
     @property
     def config(self) -> dict[str, Any]:
@@ -41,6 +42,9 @@ class Trial:
 
     def get_error(self) -> Exception | None:
         return self.error
+
+    def should_recover(self) -> bool:
+        return self.lives > 0
 
 
 @pytest.fixture
@@ -80,7 +84,9 @@ def test_a_row_is_there_when_its_trial_has_ended(tmp_path, sink_on):
 
 
 def test_a_trial_that_ray_gave_up_is_a_row_with_its_reason(tmp_path, sink_on):
+    """Not one that had lives left: the search hands it out again."""
     sink = sink_on(tmp_path, print)
+    sink.on_trial_error(0, [], Trial("0001", {}, RuntimeError("Too early."), lives=3))
     sink.on_trial_error(0, [], Trial("0000", {}, RuntimeError("The worker died.\n  Of old age.\n")))
     (row,) = load_study(tmp_path).to_dict("records")
     assert (row["status"], row["reason"]) == ("failed", "Of old age.")
