@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
 
 def abandoned(trial: Any) -> bool:
-    """Whether an error of Tune's trial is such a death: the search hands its run out again."""
+    """Whether a trial that Tune gave up was so by such a death: it is handed out again."""
     return trial.should_recover()
 
 
@@ -22,5 +23,5 @@ class Fifo(FIFOScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         del tune_controller
-        if abandoned(trial):
+        if abandoned(trial) and trial.status == Trial.PENDING:  # else Tune recovers from it
             self.abandoned.add(trial.trial_id)
