@@ -21,6 +21,7 @@ from analysis.charts import (
     split_chart,
 )
 from analysis.choose import Choice, choose
+from analysis.configurations import configurations
 from analysis.confirm import confirmed, mean_optimism
 from analysis.importances import importances
 from analysis.intervals import Interval, difference, mean_intervals
@@ -28,10 +29,9 @@ from analysis.load import load_epochs, load_losses, load_study
 from analysis.pareto import hypervolume, knee, pareto_front
 from analysis.report import Study, read_study, write_report
 from analysis.scaling import against_retraining, power_laws, speed_up
-from analysis.schema import METRICS, SELECTABLE
-from analysis.seeds import configurations
 from analysis.sensitivity import alpha_ablation, effects
 from analysis.volumes import front_intervals, hypervolumes, method_differences
+from sgu.results.schema import METRICS, SELECTABLE
 
 __all__ = [
     "METRICS",

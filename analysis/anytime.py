@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.configurations import configurations
 from analysis.pareto import OBJECTIVES, candidates, losses, some, volume
-from analysis.schema import REFERENCES
-from analysis.seeds import configurations
+from sgu.results.schema import REFERENCES
 
 Against = Literal["trials", "seconds"]
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from analysis.intervals import numbered
 from analysis.pareto import OBJECTIVES, check_objectives, losses, only_candidates, some
-from analysis.schema import METRICS
+from sgu.results.schema import METRICS
 
 LEVELS = (25, 50, 75)
 

@@ -6,7 +6,7 @@ with probability .95 in the prediction interval
 
     mean_j m_j +- t_{v, .975} s sqrt(sum_j (1 + 1/K_j)) / J
 
-(exact for normal values; cut to the metric's range), which for one seed is `sgu.metrics.band`'s
+(exact for normal values; cut to the metric's range), which for one seed is
 m +- t_{N-1, .975} s sqrt(1 + 1/N). Where no seed has two retrained models, the seeds' models are
 taken as one ensemble: its band is wider by what the seeds' splits differ in.
 """
@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t
 
-from analysis.seeds import configurations
+from analysis.configurations import configurations
 
 Verdict = Literal["inside", "under-forgotten", "over-forgotten", "better", "worse"]
 Kind = Literal["memory", "attack", "utility", "cost"]
@@ -39,12 +39,12 @@ KINDS: dict[str, Kind] = {
     **dict.fromkeys(("retain_acc", "test_acc", "val_acc", "utility_paper", "tow"), "utility"),
     **dict.fromkeys(("val_error", "avg_gap"), "cost"),
 }
-"""Metrics that have a band, as `sgu.metrics.band` has them (a test holds the two together)."""
+"""Metrics that have a band, as `sgu.results.null_band` has them (a test holds the two together)."""
 
 RANGES = {"wasserstein": (0.0, math.inf), "utility_paper": (-1.0, 1.0)}
 """All others are in 0..1."""
 
-WORLD = ("study", "dataset", "model", "scenario", "forget_fraction", "requests")
+TASK = ("study", "dataset", "model", "scenario", "forget_fraction", "requests")
 """What retrained models must share with a configuration to be its null."""
 
 SLACK = 1e-9  # what rounding may do to a value that is the band's end
@@ -62,18 +62,18 @@ class Band(NamedTuple):
 
 
 def null_bands(frame: pd.DataFrame, seeds: int = 1) -> pd.DataFrame:
-    """The band of each metric in each world of `frame`: where the mean over `seeds` seeds of a
+    """The band of each metric in each task of `frame`: where the mean over `seeds` seeds of a
     retrained model lies.
 
-    Columns: those of `WORLD`, metric and those of `Band`: mean, sd, low, high, models (retrained
+    Columns: those of `TASK`, metric and those of `Band`: mean, sd, low, high, models (retrained
     ones) and seeds (that they have). A metric that fewer than two of them have has no row.
 
     Raises:
-        ValueError: no metric of any world has two retrained models.
+        ValueError: no metric of any task has two retrained models.
     """
     found = [
-        [*world, name, *band]
-        for world, rows in _by_world(retrained(frame)).items()
+        [*task, name, *band]
+        for task, rows in _by_task(retrained(frame)).items()
         for name, band in bands_of(rows, seeds).items()
     ]
     if not found:
@@ -81,11 +81,11 @@ def null_bands(frame: pd.DataFrame, seeds: int = 1) -> pd.DataFrame:
             "a null band takes 2 or more retrained models of one data set, and there are fewer: "
             "run the study with oracles: 3, or with several seeds"
         )
-    return pd.DataFrame(found, columns=[*WORLD, "metric", *Band._fields])
+    return pd.DataFrame(found, columns=[*TASK, "metric", *Band._fields])
 
 
 def bands_of(rows: pd.DataFrame, seeds: int = 1) -> dict[str, Band]:
-    """By metric, from the rows of one world's retrained models; see `null_bands`."""
+    """By metric, from the rows of one task's retrained models; see `null_bands`."""
     values = {name: rows[["seed", name]].dropna() for name in KINDS}
     return {name: band_of(name, own, seeds) for name, own in values.items() if len(own) >= 2}
 
@@ -119,21 +119,21 @@ def limits(frame: pd.DataFrame, rows: pd.DataFrame, metric: str) -> pd.DataFrame
 def _with_bands(
     frame: pd.DataFrame, rows: pd.DataFrame
 ) -> Iterator[tuple[pd.DataFrame, dict[str, Band]]]:
-    """Configurations that share a world and a number of seeds, with their bands."""
-    worlds = _by_world(retrained(frame))
+    """Configurations that share a task and a number of seeds, with their bands."""
+    tasks = _by_task(retrained(frame))
     for seeds in sorted(set(rows["seeds"]) - {0}):
         same = rows[rows["seeds"] == seeds]
-        for world, group in _by_world(same).items():
-            if world in worlds:
-                yield group, bands_of(worlds[world], seeds)
+        for task, group in _by_task(same).items():
+            if task in tasks:
+                yield group, bands_of(tasks[task], seeds)
 
 
-def blunt(frame: pd.DataFrame) -> list[str]:
+def uninformative(frame: pd.DataFrame) -> list[str]:
     """Metrics of memory or attack by which the original, which has forgotten nothing, is inside the
     null band of a mean over its seeds: to be inside as well shows no forgetting."""
-    worlds, found = _by_world(retrained(frame)), set[str]()
-    for world, rows in _by_world(_complete(frame, "original")).items():
-        for name, band in bands_of(worlds.get(world, rows[:0]), rows["seed"].nunique()).items():
+    tasks, found = _by_task(retrained(frame)), set[str]()
+    for task, rows in _by_task(_complete(frame, "original")).items():
+        for name, band in bands_of(tasks.get(task, rows[:0]), rows["seed"].nunique()).items():
             within = band.low - SLACK <= rows[name].mean() <= band.high + SLACK
             if within and KINDS[name] in ("memory", "attack"):
                 found.add(name)
@@ -152,16 +152,16 @@ def _complete(frame: pd.DataFrame, method: str) -> pd.DataFrame:
     ]
 
 
-def _by_world(rows: pd.DataFrame) -> dict[tuple[Any, ...], pd.DataFrame]:
-    """The rows of each world; what it does not say is ""."""
-    keys = rows[list(WORLD)].astype(object)
+def _by_task(rows: pd.DataFrame) -> dict[tuple[Any, ...], pd.DataFrame]:
+    """The rows of each task; what it does not say is ""."""
+    keys = rows[list(TASK)].astype(object)
     keys = keys.where(keys.notna(), "")
-    return dict(iter(rows.groupby([keys[name] for name in WORLD])))
+    return dict(iter(rows.groupby([keys[name] for name in TASK])))
 
 
 def verdicts(frame: pd.DataFrame, metrics: Sequence[str] = tuple(KINDS)) -> pd.DataFrame:
     """Each configuration's verdict on each of `metrics`: inside, under-forgotten, over-forgotten,
-    better or worse; None where it has no value or its world no band.
+    better or worse; None where it has no value or its task no band.
 
     Columns: study, cell, trial_id, seeds and the metrics. The band is that of a mean over as many
     seeds as the configuration has.
@@ -187,7 +187,7 @@ def verdicts(frame: pd.DataFrame, metrics: Sequence[str] = tuple(KINDS)) -> pd.D
 
 
 def _verdicts(rows: pd.DataFrame, name: str, bands: dict[str, Band]) -> pd.Series:
-    """On one metric, of rows of one world."""
+    """On one metric, of rows of one task."""
     value, band, kind = rows[name], bands[name], KINDS[name]
     above, below = value > band.high + SLACK, value < band.low - SLACK
     if kind in ("utility", "cost"):

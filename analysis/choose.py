@@ -13,10 +13,10 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from analysis.band import KINDS, SLACK, blunt, limits
+from analysis.band import KINDS, SLACK, limits, uninformative
 from analysis.formats import metric_text, unit
 from analysis.pareto import check_blind, check_directed, eligible
-from analysis.schema import METRICS
+from sgu.results.schema import METRICS
 
 BOUND = re.compile(r"(<=|>=)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)")
 ONE = ("dataset", "model", "scenario", "forget_fraction", "requests")
@@ -87,7 +87,7 @@ def choose(
     kept = [
         _kept(best, name, bounds[name], ends[name].loc[better.index].iloc[0]) for name in bounds
     ]
-    untold = blunt(frame[frame["dataset"] == best["dataset"]])
+    untold = uninformative(frame[frame["dataset"] == best["dataset"]])
     kept += [_untold(name) for name in untold if bounds.get(name, "").strip() == "inside"]
     return Choice(
         row=best,

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from analysis.configurations import CONFIGURED, configurations
 from analysis.intervals import numbered, with_ends
 from analysis.pareto import OBJECTIVES
 from analysis.resample import LEVEL, Drawn, Resampling
-from analysis.schema import METRICS, REFERENCES
-from analysis.seeds import CONFIGURED, configurations
+from sgu.results.schema import METRICS, REFERENCES
 
 
 def confirmed(

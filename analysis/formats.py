@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from analysis.schema import METRICS
+from sgu.results.schema import METRICS
 
 NONE = "–"
 """Stands where there is no value."""

@@ -8,8 +8,8 @@ from typing import Any, Literal
 import pandas as pd
 
 from analysis.pareto import OBJECTIVES, check_objectives, eligible, some
-from analysis.schema import METRICS
 from analysis.settings import searched
+from sgu.results.schema import METRICS
 
 Evaluator = Literal["ped-anova", "fanova"]
 FEW = 8

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from analysis.configurations import CONFIGURED
 from analysis.resample import LEVEL, UNIT, Codes, Drawn, Resampling
-from analysis.seeds import CONFIGURED
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pyarrow.fs import FileSelector, FileSystem, LocalFileSystem
 
-from analysis.schema import (
+from sgu.results.schema import (
     EPOCHS,
     KEY,
     LOSSES,

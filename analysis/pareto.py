@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.schema import KEY, METRICS, REFERENCES
-from analysis.seeds import configurations
+from analysis.configurations import configurations
+from sgu.results.schema import KEY, METRICS, REFERENCES
 
 OBJECTIVES = ("val_error", "val_mia_advantage")
 """Used where the caller names none."""

@@ -13,10 +13,10 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.configurations import CONFIGURED
 from analysis.intervals import mean_intervals, numbered, with_ends
 from analysis.pareto import OBJECTIVES, check_known, eligible, some
 from analysis.resample import LEVEL, Resampling
-from analysis.seeds import CONFIGURED
 
 PARAMETERS = ("alpha", "reg", "solve_every")
 PUBLISHED = (0.0, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis.band import blunt
+from analysis.band import uninformative
+from analysis.configurations import configurations
 from analysis.pareto import candidates, hypervolume
-from analysis.schema import METRICS, REFERENCES
-from analysis.seeds import configurations
+from sgu.results.schema import METRICS, REFERENCES
 
 CONFIGURATION = ("alpha", "reg", "solve_every", "update")
 """The game's own parameters, in the order tables show them."""
@@ -115,7 +115,7 @@ def notes(frame: pd.DataFrame, objectives: Sequence[str]) -> list[str]:
     unsolved = rows[rows["unsolved"] > 0]
     if len(unsolved):
         lines.append(f"{len(unsolved)} of these trials had auditor problems left unsolved.")
-    untold = [name for name in blunt(frame) if name in shown_metrics(objectives)]
+    untold = [name for name in uninformative(frame) if name in shown_metrics(objectives)]
     if untold:
         lines.append(
             f"The original, which has forgotten nothing, is inside the null band of "

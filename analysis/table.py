@@ -16,13 +16,14 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.band import Band, verdicts
+from analysis.cells import cells, null_band, of_cell
+from analysis.configurations import configurations
 from analysis.formats import arrow, better, metric_text, plain_text, spread_text, unit
 from analysis.intervals import mean_intervals
 from analysis.pareto import OBJECTIVES, candidates, pareto_front, some
-from analysis.schema import METRICS
-from analysis.seeds import configurations
-from analysis.settings import cells, names_of, null_band, of_cell, searched
+from analysis.settings import names_of, searched
 from analysis.summary import EXPLAINED, controls, notes, shown_metrics
+from sgu.results.schema import METRICS
 
 MARKS = {
     "inside": "=",

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from analysis.configurations import CONFIGURED
 from analysis.intervals import numbered, shared_seeds, with_ends
 from analysis.pareto import (
     OBJECTIVES,
@@ -28,8 +29,7 @@ from analysis.pareto import (
     volume,
 )
 from analysis.resample import LEVEL, Codes, Drawn, Resampling
-from analysis.schema import METRICS
-from analysis.seeds import CONFIGURED
+from sgu.results.schema import METRICS
 
 METHODS = ("dataset", "method")
 

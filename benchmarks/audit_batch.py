@@ -17,9 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from sgu.experiment import Experiment, unlearn
-from sgu.inference import default_device
-from sgu.references import recipe, reference
+from sgu.experiment import Experiment
+from sgu.networks.references import recipe, reference
+from sgu.training.inference import default_device
+from sgu.unlearning import unlearn
 
 BASE = Experiment()
 # audit batch (None = all of forget and as many audit examples, here 800), steps between rounds
@@ -31,12 +32,12 @@ def measure(seeds: int, cache: Path, device: torch.device) -> list[dict[str, flo
     """One row a setting and seed: the settings, the metrics and the unsolved problems."""
     rows: list[dict[str, float | int | None]] = []
     for seed in range(seeds):
-        world = replace(BASE, seed=seed).world()
-        made = recipe("original", BASE.model, world, seed)
-        original = reference(made, world, cache, device).model
+        task = replace(BASE, seed=seed).task()
+        made = recipe("original", BASE.model, task, seed)
+        original = reference(made, task, cache, device).model
         for alpha, (batch, every) in [(0.0, SETTINGS[0]), *((BASE.alpha, s) for s in SETTINGS)]:
             experiment = replace(BASE, seed=seed, alpha=alpha, audit_batch=batch, solve_every=every)
-            outcome = unlearn(experiment, world.to(device), original)
+            outcome = unlearn(experiment, task.to(device), original)
             settings = {"seed": seed, "alpha": alpha, "audit_batch": batch, "solve_every": every}
             rows.append(settings | outcome.metrics | {"unsolved": outcome.unsolved})
             print(f"seed {seed}, alpha {alpha:g}, audit batch {batch}, every {every}", flush=True)

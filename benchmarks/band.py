@@ -23,10 +23,10 @@ from sgu.audit.networks import Networks, Notes
 from sgu.audit.running import measured
 from sgu.ensembles import ensemble, oracles, shadows
 from sgu.experiment import Experiment
-from sgu.inference import default_device
 from sgu.metrics import against_retrained
-from sgu.metrics.band import KINDS, SLACK, bands, half_width
 from sgu.metrics.evaluate import Metrics, against_others, mean_of
+from sgu.results.null_band import KINDS, SLACK, bands, half_width
+from sgu.training.inference import default_device
 
 SIMULATED = 2000
 BY = "finetune"
@@ -79,15 +79,15 @@ def of_distances(found: Sequence[Metrics], size: int) -> Iterator[tuple[str, flo
 def models(given: argparse.Namespace, device: torch.device) -> list[Metrics]:
     """Everything that an audit measures of each retrained model."""
     own = Experiment(subset=given.subset or None, pretrain_epochs=given.epochs, seed=given.seed)
-    world, by = own.world(given.cache), Experiment.of(method=BY, epochs=2)
-    design = shadows(own, world, given.shadows // 2) if given.shadows else None
-    groups = [oracles(own, world, given.models)]
-    groups += [design.members, design.unlearned(by, world)] if design else []
-    logits = iter(ensemble([m for group in groups for m in group], world, given.cache, device))
+    task, by = own.task(given.cache), Experiment.of(method=BY, epochs=2)
+    design = shadows(own, task, given.shadows // 2) if given.shadows else None
+    groups = [oracles(own, task, given.models)]
+    groups += [design.members, design.unlearned(by, task)] if design else []
+    logits = iter(ensemble([m for group in groups for m in group], task, given.cache, device))
     made, *shadowed = ([next(logits) for _ in group] for group in groups)
     trained, gone = shadowed if design else (None, None)
     networks = Networks(
-        world=world,
+        task=task,
         notes=Notes(print),
         oracles=made,
         design=design,

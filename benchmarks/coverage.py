@@ -21,7 +21,7 @@ from scipy.stats import t
 from analysis import hypervolumes, method_differences
 from analysis.pareto import volume
 from analysis.resample import Drawn, Resampling
-from analysis.schema import METRICS
+from sgu.results.schema import METRICS
 
 SEEDS = (3, 5, 10)
 Array = NDArray[np.float64]

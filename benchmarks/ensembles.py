@@ -15,7 +15,7 @@ import torch
 
 from sgu.ensembles import oracles, train_and_unlearn
 from sgu.ensembles.processes import processes
-from sgu.ensembles.running import Run
+from sgu.ensembles.train import Run
 from sgu.experiment import Experiment
 
 
@@ -27,8 +27,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=None, help="default: the model's own")
     given = parser.parse_args()
     experiment = Experiment(model=given.model, pretrain_epochs=given.epochs)
-    world, device = experiment.world(), torch.device("cpu")
-    jobs = [[member] for member in oracles(experiment, world, given.networks)]
+    task, device = experiment.task(), torch.device("cpu")
+    jobs = [[member] for member in oracles(experiment, task, given.networks)]
     ways: dict[str, tuple[Run, int]] = {
         f"1 process, {given.cores} threads": (map, given.cores),
         "1 process, 1 thread": (map, 1),
@@ -37,7 +37,7 @@ def main() -> None:
     for name, (run, threads) in ways.items():
         torch.set_num_threads(threads)
         begin = time.perf_counter()
-        list(run(partial(train_and_unlearn, world=world, device=device), jobs))
+        list(run(partial(train_and_unlearn, task=task, device=device), jobs))
         seconds = time.perf_counter() - begin
         print(f"{name:>28}: {seconds:6.1f} s for {given.networks} networks")
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis import load_study
-from analysis.schema import METRICS, SCHEMA_VERSION, TRIALS
+from sgu.results.schema import METRICS, SCHEMA_VERSION, TRIALS
 
 LAYOUTS = (1, 8, 1000)
 """Files that the rows lie in."""

@@ -1,7 +1,7 @@
 """Training speed against the usual way, and unlearning against retraining:
 `python benchmarks/pipeline.py`.
 
-1. Images a second of `sgu.training.train`, whose images lie on the device, against a DataLoader
+1. Images a second of `sgu.training.loop.train`, images on the device, against a DataLoader
    whose workers augment PIL images by torchvision's transforms: the same network, optimiser, batch,
    augmentation and random images. Runs alternate, after one of each that does not count; medians
    with the range. small_cnn on the CPU, ResNet-18 in bfloat16 where there is a GPU.
@@ -27,13 +27,13 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from sgu.clock import Clock
 from sgu.data.examples import Examples, Shape
 from sgu.data.pipeline import SHIFT, Pipeline
-from sgu.inference import default_device, precision
+from sgu.host.provenance import code_version, device_name, versions
 from sgu.models import build
-from sgu.provenance import code_version, device_name, versions
-from sgu.training import Optimisation, make_optimiser, steps_of, train
+from sgu.training.clock import Clock
+from sgu.training.inference import default_device, precision
+from sgu.training.loop import Optimisation, make_optimiser, steps_of, train
 
 Row = dict[str, Any]
 OURS = "this pipeline"
@@ -161,26 +161,27 @@ def epoch_seconds(given: argparse.Namespace, device: torch.device) -> list[Row]:
 
 def methods_table(given: argparse.Namespace, device: torch.device) -> list[Row]:
     """Seconds of each method on the embedded data, with its game, against retraining."""
-    from sgu.experiment import Experiment, unlearn
+    from sgu.experiment import Experiment
     from sgu.methods import METHODS
-    from sgu.references import recipe, reference
+    from sgu.networks.references import recipe, reference
+    from sgu.unlearning import unlearn
 
     model, rows = "resnet18" if device.type == "cuda" else "small_cnn", list[Row]()
     with tempfile.TemporaryDirectory() as empty:
         cache = Path(empty)
-        world = Experiment(model=model).world(cache).to(device)
+        task = Experiment(model=model).task(cache).to(device)
         original, retrain = (
-            reference(recipe(kind, model, world, 0, given.pretrain_epochs), world, cache, device)
+            reference(recipe(kind, model, task, 0, given.pretrain_epochs), task, cache, device)
             for kind in ("original", "retrain")
         )
         for name in METHODS:
             experiment = Experiment.of(model=model, method=name)
-            taken = unlearn(experiment, world, original.model).metrics["seconds"]
+            taken = unlearn(experiment, task, original.model).metrics["seconds"]
             row = {"part": "methods", "model": model, "method": name, "seconds": taken}
             row |= {"of retraining": taken / retrain.seconds}
             rows.append(row | {"epochs": experiment.unlearner().epochs})
     row = {"part": "methods", "model": model, "method": "retrain", "seconds": retrain.seconds}
-    epochs = recipe("retrain", model, world, 0, given.pretrain_epochs).optimisation.epochs
+    epochs = recipe("retrain", model, task, 0, given.pretrain_epochs).optimisation.epochs
     return [row | {"of retraining": 1.0, "epochs": epochs}, *rows]
 
 

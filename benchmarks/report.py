@@ -2,7 +2,7 @@
 
     python benchmarks/report.py [--trials 200] [--seeds 2] [--folder DIR]
 
-The study is generated, not run: rows as `analysis.schema` has them, two methods on one data set,
+The study is generated, not run: rows as `sgu.results.schema` has them, two methods on one data set,
 each trial with its seeds, curves and histograms of losses, the references and retrained models, a
 confirmed front and a sweep of sizes. What its numbers say means nothing.
 """
@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from analysis import load_study, pareto_front
 from analysis.report import read_study, write_report
-from analysis.schema import EPOCHS, LOSSES, METRICS, SCHEMA_VERSION, TRIALS
+from sgu.results.schema import EPOCHS, LOSSES, METRICS, SCHEMA_VERSION, TRIALS
 
 Row = dict[str, Any]
 EDGES = 10 ** np.arange(-5, 1.75, 0.25)

@@ -30,16 +30,16 @@ from ray.cluster_utils import Cluster
 from ray.tune import report
 
 from analysis import load_study
-from analysis.schema import METRICS, REFERENCES
+from sgu.results.schema import METRICS, REFERENCES
 from sgu.rows import context
-from tune.cluster import connected, slots
-from tune.home import rows_of
+from tune.cluster.connection import connected, slots
+from tune.live import Watch
 from tune.prepare import Prepared
-from tune.progress import Watch
-from tune.search import StudySearch
-from tune.sink import Sink
-from tune.spec import Spec, load_spec
-from tune.store import Store
+from tune.recorder import Recorder
+from tune.search.searcher import StudySearch
+from tune.spec.spec import Spec, load_spec
+from tune.storage.store import Store
+from tune.storage.study_folder import rows_of
 from tune.study import run, tune_runs
 
 MEASURED = dict.fromkeys(METRICS, 0.5)
@@ -49,7 +49,7 @@ SHORT = (
     "experiment.epochs=2",
     "oracles=0",
 )
-HEAVY = "tune.trial"  # what a worker imports for a real trial, torch among it
+HEAVY = "tune.worker.trial"  # what a worker imports for a real trial, torch among it
 
 
 def sleeping(seconds: float, imports: str):
@@ -79,7 +79,7 @@ def engine(spec: Spec, seconds: float, imports: str, address: str | None = None)
     begins) and of the whole in `attrs`."""
     key = (spec.cells[0].data, spec.runs()[0])
     base = spec.cells[0].base
-    shared = context(base, base.world()) | {"workers": spec.slots}
+    shared = context(base, base.task()) | {"workers": spec.slots}
     prepared = Prepared({}, {key: shared}, {key: {"retrain": MEASURED}})
     said = list[str]()
     with tempfile.TemporaryDirectory() as folder:
@@ -88,11 +88,11 @@ def engine(spec: Spec, seconds: float, imports: str, address: str | None = None)
             up, began, nothing = time.perf_counter(), datetime.now(UTC), rows_of(store.folder)
             watch = Watch(spec, nothing, slots(spec), store.folder)
             space: dict[str, list[str]] = {spec.cells[0].name: []}
-            sink = Sink(
+            recorder = Recorder(
                 store, prepared, store.checkpoints(), space, spec.trials, said.append, watch.ended
             )
             search = StudySearch(spec, store.folder, nothing, prepared.references)
-            tune_runs(spec, sleeping(seconds, imports), search, [sink, watch])
+            tune_runs(spec, sleeping(seconds, imports), search, [recorder, watch])
             store.tidy()
             ended = time.perf_counter()
         rows = rows_of(store.folder)

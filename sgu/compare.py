@@ -3,7 +3,7 @@
 Of each method the published settings and `tries` - 1 draws from its search space are run with the
 first seed; the one of the highest val utility is run with all other seeds and reported. Every run
 is a row of its own in a Parquet file the moment it ends, so a stopped comparison goes on where it
-was; the columns are those of `analysis.schema`, and `analysis.load_study` reads the folder.
+was; the columns are those of `sgu.results.schema`, and `analysis.load_study` reads the folder.
 """
 
 from __future__ import annotations
@@ -22,18 +22,20 @@ import pyarrow.parquet as pq
 from scipy.stats import qmc
 
 from sgu.auditor import AuditorError
-from sgu.experiment import SETTINGS, Experiment, unlearn
-from sgu.inference import default_device
+from sgu.evaluation import all_metrics
+from sgu.experiment import SETTINGS, Experiment
+from sgu.files.atomic import atomic_write
+from sgu.host.provenance import code_version
 from sgu.methods import method_class, plays, search_space
-from sgu.metrics import against_retrained, all_metrics
-from sgu.provenance import code_version
-from sgu.references import Kind, Reference, recipe, reference
-from sgu.replacing import replacing
+from sgu.metrics import against_retrained
+from sgu.networks.references import Kind, Reference, recipe, reference
 from sgu.rows import ROW, Row, Started, cell, context, described
-from sgu.training import Diverged
-from sgu.world import World
+from sgu.task import Task
+from sgu.training.inference import default_device
+from sgu.training.loop import Diverged
+from sgu.unlearning import unlearn
 
-SCHEMA_VERSION = 3  # of analysis.schema; a test holds them together
+SCHEMA_VERSION = 3  # of sgu.results.schema; a test holds them together
 KINDS: tuple[Kind, Kind] = ("original", "retrain")
 Say = Callable[[str], None]
 
@@ -92,7 +94,7 @@ def _published(method: str) -> dict[str, Any]:
 
 
 class Stage:
-    """Everything of one seed: its world and references, made when first needed, and its rows."""
+    """Everything of one seed: its task and references, made when first needed, and its rows."""
 
     def __init__(self, comparison: Comparison, seed: int, say: Say):
         self.comparison, self.seed, self.say = comparison, seed, say
@@ -100,22 +102,22 @@ class Stage:
         self.base = replace(comparison.base, seed=seed)
 
     @cached_property
-    def world(self) -> World:
-        return self.base.world(self.comparison.cache).to(self.device)
+    def task(self) -> Task:
+        return self.base.task(self.comparison.cache).to(self.device)
 
     @cached_property
     def models(self) -> dict[Kind, Reference]:
         made = {}
         for kind in KINDS:
-            what = recipe(kind, self.base.model, self.world, self.seed, self.base.pretrain_epochs)
-            made[kind] = reference(what, self.world, self.comparison.cache, self.device)
+            what = recipe(kind, self.base.model, self.task, self.seed, self.base.pretrain_epochs)
+            made[kind] = reference(what, self.task, self.comparison.cache, self.device)
             self.say(f"{kind}, seed {self.seed}: {made[kind].seconds:.0f} s of training")
         return made
 
     @cached_property
     def retrained(self) -> dict[str, float]:
         """The retrained model's metrics."""
-        return all_metrics(self.models["retrain"].model, self.world)
+        return all_metrics(self.models["retrain"].model, self.task)
 
     def references(self) -> list[Row]:
         """The rows of the original and the retrained model."""
@@ -141,13 +143,13 @@ class Stage:
         row |= (
             {"trial_id": path.stem, "control": kind is not None}
             | columns
-            | context(own, self.world)
+            | context(own, self.task)
             | measure()
         )
         row["cell"] = cell(row["dataset"], row["method"])
         row |= begin.provenance(self.device) | {"config": config}
         row["versions"] = json.dumps(row["versions"])
-        with replacing(path) as unfinished:
+        with atomic_write(path) as unfinished:
             pq.write_table(pa.Table.from_pylist([row]), unfinished)
         self.say(_line(row))
         return row
@@ -157,12 +159,12 @@ class Stage:
         cost = {"seconds": self.models[kind].seconds}
         if kind == "retrain":
             return self.retrained | cost
-        found = all_metrics(self.models[kind].model, self.world)
+        found = all_metrics(self.models[kind].model, self.task)
         return found | against_retrained(found, self.retrained) | cost
 
     def _unlearned(self, experiment: Experiment) -> Row:
         try:
-            outcome = unlearn(experiment, self.world, self.models["original"].model)
+            outcome = unlearn(experiment, self.task, self.models["original"].model)
         except (Diverged, AuditorError, ValueError) as error:
             return {"status": "failed", "reason": f"{type(error).__name__}: {error}"}
         gap = against_retrained(outcome.metrics, self.retrained)

@@ -15,6 +15,7 @@ Source: "Adversarial Machine Unlearning", arXiv 2406.07687, sections 3-4.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -26,12 +27,12 @@ from torch.nn import functional as F
 from sgu.auditor import Auditor, LinearAuditor
 from sgu.auditor.folds import Folds, draw_folds
 from sgu.checks import check
-from sgu.clock import Clock
 from sgu.data.pipeline import Pipeline
 from sgu.data.sources import Source
-from sgu.data.splits import Splits
-from sgu.inference import batch_statistics, device_of, evaluating, precision
-from sgu.snapshots import State
+from sgu.data.splits.splits import Splits
+from sgu.training.clock import Clock
+from sgu.training.inference import batch_statistics, device_of, evaluating, precision
+from sgu.training.snapshots import State
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,3 +234,53 @@ def _most(audit_batch: int | None, auditors: int) -> int | None:
 
 def _rows(mask: Tensor) -> Tensor:
     return mask.nonzero().squeeze(1)
+
+
+EpochReport = Callable[[int, float, list[Round]], None]
+
+
+class Board:
+    """Plays the game at the right steps of a training run, and keeps what its rounds found.
+
+    match: None plays nothing; adjust: called in each step once all gradients are there; report:
+    called after each epoch with its number, its mean loss and its rounds; epoch_steps: the steps of
+    each epoch are appended to it.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        match: Match | None,
+        adjust: Callable[[], None],
+        report: EpochReport,
+        epoch_steps: list[int],
+    ):
+        self.model, self.match, self.adjust, self.report = model, match, adjust, report
+        self.rounds, self.steps, self.epoch_steps = list[Round](), 0, epoch_steps
+        if match:
+            self.apart = torch.optim.SGD(model.parameters(), lr=match.game.lr)
+
+    def on_step(self, step: int, last: bool) -> None:
+        self.steps += 1
+        if self.match and self.match.game.due(step, last):
+            self.rounds.append(self.match.play(self.model))
+        self.adjust()
+
+    def on_epoch(self, epoch: int, loss: float) -> None:
+        if self.match and self.match.game.update == "alternate":
+            self.apart.zero_grad()
+            self.rounds += [self.match.play(self.model) for _ in range(self.match.batches)]
+            self.adjust()
+            self.apart.step()
+        self.epoch_steps.append(self.steps)
+        self.report(epoch, loss, self.rounds)
+        self.rounds, self.steps = [], 0
+
+    def state(self) -> State:
+        match = self.match.state() if self.match else None
+        return {"epoch_steps": self.epoch_steps, "match": match}
+
+    def restore(self, state: State) -> None:
+        self.epoch_steps[:] = state["epoch_steps"]
+        if self.match:
+            self.match.restore(state["match"])

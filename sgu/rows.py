@@ -1,4 +1,4 @@
-"""A run as a result row: a dict of plain values, columns as `analysis.schema` names them."""
+"""A run as a result row: a dict of plain values, columns as `sgu.results.schema` names them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 
+from sgu.evaluation import unmeasured
 from sgu.experiment import Experiment
-from sgu.memory import peak, reset_peak
+from sgu.host.peak_memory import peak, reset_peak
+from sgu.host.provenance import code_version, device_name, host_class, versions
 from sgu.methods import plays
-from sgu.metrics import unmeasured
-from sgu.provenance import code_version, device_name, host_class, versions
-from sgu.snapshots import State
-from sgu.world import World
+from sgu.task import Task
+from sgu.training.snapshots import State
 
 Row = dict[str, Any]
 ROW: Row = {
@@ -30,24 +30,24 @@ ROW: Row = {
 GAME = ("alpha", "reg", "solve_every", "update")
 
 
-def context(experiment: Experiment, world: World) -> Row:
-    """What all runs on a world with a model share, and where it comes from."""
+def context(experiment: Experiment, task: Task) -> Row:
+    """What all runs on a task with a model share, and where it comes from."""
     version, dirty = code_version()
-    reasons = unmeasured(world)
+    reasons = unmeasured(task)
     return {
-        "dataset": world.source.name,
+        "dataset": task.source.name,
         "model": experiment.model,
         "scenario": experiment.scenario,
         "requests": experiment.requests,
-        "forget_fraction": len(world.splits.forget) / len(world.source.train),
-        "train_examples": len(world.source.train),
-        "classes": world.source.num_classes,
-        "audit_examples": len(world.splits.audit),
+        "forget_fraction": len(task.splits.forget) / len(task.source.train),
+        "train_examples": len(task.source.train),
+        "classes": task.source.num_classes,
+        "audit_examples": len(task.splits.audit),
         "suppressed": json.dumps(reasons) if reasons else None,
         "code_version": version,
         "code_dirty": dirty,
-        "data_fingerprint": world.source.fingerprint,
-        "split_digest": world.splits.digest,
+        "data_fingerprint": task.source.fingerprint,
+        "split_digest": task.splits.digest,
     }
 
 

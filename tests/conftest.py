@@ -1,11 +1,13 @@
-"""Small worlds and a store that several tests share; one thread, since nets this small make threads
+"""Small tasks and a store that several tests share; one thread, since nets this small make threads
 wait."""
 
 from __future__ import annotations
 
 import signal
+import subprocess
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,11 +15,11 @@ from pyarrow.fs import FileSystem
 from torch import nn
 
 from sgu.data.sources import Examples, Source, make_source
-from sgu.data.splits import Splits, random_splits
+from sgu.data.splits.splits import Splits, random_splits
 from sgu.models import build
-from sgu.references import recipe
-from sgu.training import train
-from sgu.world import World
+from sgu.networks.references import recipe
+from sgu.task import Task
+from sgu.training.loop import train
 
 torch.set_num_threads(1)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
@@ -40,28 +42,28 @@ def toy_source() -> Source:
 
 
 @pytest.fixture(scope="session")
-def toy(toy_source: Source) -> Callable[..., World]:
-    """A world on the toy source; without splits: a random fifth is forgotten."""
+def toy(toy_source: Source) -> Callable[..., Task]:
+    """A task on the toy source; without splits: a random fifth is forgotten."""
 
-    def make(splits: Splits | None = None) -> World:
-        return World.of(toy_source, splits or random_splits(toy_source, 0.2))
+    def make(splits: Splits | None = None) -> Task:
+        return Task.of(toy_source, splits or random_splits(toy_source, 0.2))
 
     return make
 
 
 @pytest.fixture(scope="session")
-def world() -> World:
+def task() -> Task:
     """The embedded data, 400 train images, a tenth forgotten."""
-    return World.load("embedded", subset=400)
+    return Task.load("embedded", subset=400)
 
 
 @pytest.fixture(scope="session")
-def original(world: World) -> nn.Module:
-    """A network trained on the world's train images for three epochs."""
-    made = recipe("original", "small_cnn", world, 0, 3)
-    model = build("small_cnn", world.source.shape, 0)
-    rows = torch.arange(len(world.source.train))
-    train(model, world.source.train, rows, world.pipeline, made.optimisation, 0)
+def original(task: Task) -> nn.Module:
+    """A network trained on the task's train images for three epochs."""
+    made = recipe("original", "small_cnn", task, 0, 3)
+    model = build("small_cnn", task.source.shape, 0)
+    rows = torch.arange(len(task.source.train))
+    train(model, task.source.train, rows, task.pipeline, made.optimisation, 0)
     return model
 
 
@@ -107,3 +109,15 @@ def bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
         return f"s3://{path}/studies?{query}"
 
     return address
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 256 KiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("needs the right to mount")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)

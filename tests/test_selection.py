@@ -21,11 +21,11 @@ from PIL import Image
 
 from analysis import choose, load_epochs, load_study, pareto_front
 from analysis.pareto import candidates, check_selectable, hypervolume, knee
-from analysis.schema import EPOCHS, METRICS, SELECTABLE
 from sgu.data.sources import Examples
 from sgu.experiment import Experiment
-from sgu.world import World
-from tune.spec import parse_spec
+from sgu.results.schema import EPOCHS, METRICS, SELECTABLE
+from sgu.task import Task
+from tune.spec.spec import parse_spec
 from tune.study import run
 
 TRIALS = 7  # the sampler proposes the first 4 without a look at objectives
@@ -63,17 +63,17 @@ def table(path: Path, examples: Examples) -> None:
 
 
 @pytest.fixture(scope="module")
-def studies(tmp_path_factory: pytest.TempPathFactory, world: World) -> dict[str, Study]:
+def studies(tmp_path_factory: pytest.TempPathFactory, task: Task) -> dict[str, Study]:
     """One on images, and one that has noise for the images of its test split."""
     folder, found = tmp_path_factory.mktemp("data"), {}
     spec = parse_spec(SPEC.format(data=folder, trials=TRIALS), "here")
-    source = world.source
+    source = task.source
     for name in ("clean", "poisoned"):
         heldout = source.heldout
         if name == "poisoned":
             asked = Experiment(data=str(folder), forget_fraction=0.2)
             inputs, noise = heldout.inputs.clone(), np.random.default_rng(0)
-            test = asked.world().splits.test
+            test = asked.task().splits.test
             drawn = noise.integers(0, 256, inputs[test].shape, dtype=np.uint8)
             inputs[test] = torch.from_numpy(drawn)
             heldout = Examples(inputs, heldout.targets)

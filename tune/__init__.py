@@ -2,3 +2,8 @@
 
 Because this package is called tune, write `from ray.tune import ...`, not `from ray import tune`.
 """
+
+from collections.abc import Callable
+
+Say = Callable[[str], None]
+"""Tells the user one line."""

@@ -2,9 +2,9 @@
 
 import gc
 
-from sgu.uncollected import uncollected
+from sgu.host.fast_imports import fast_imports
 
-with uncollected():
+with fast_imports():
     from tune.cli import main
 gc.freeze()  # all this stays: to look through it once more at the end would take a second
 

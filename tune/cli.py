@@ -11,22 +11,23 @@ import typer
 
 from sgu.auditor import AuditorError
 from sgu.cli.shared import one_line_errors
-from sgu.data.sources import DataError
-from tune import auditing
-from tune.dashboards import dashboards
-from tune.home import Home, rows_of, stored_spec
-from tune.lock import Held, holder
+from sgu.files.errors import DataError
+from tune.cluster import audit as auditing
+from tune.cluster.dashboards import dashboards
+from tune.cluster.submit import SubmitError
+from tune.cluster.submit import submit as submit_study
+from tune.live import report
 from tune.plan import lines
 from tune.prepare import Failed
-from tune.progress import report
-from tune.scaling import scaled, sweeps_of
-from tune.spec import SpecError, load_spec
+from tune.spec.errors import SpecError
+from tune.spec.spec import load_spec
+from tune.spec.sweeps import scaled, sweeps_of
+from tune.storage.lock import Held, holder
+from tune.storage.study_folder import StudyFolder, rows_of, stored_spec
 from tune.study import Interrupted
 from tune.study import confirm as confirm_study
 from tune.study import resume as resume_study
 from tune.study import run as run_study
-from tune.submit import SubmitError
-from tune.submit import submit as submit_study
 
 app = typer.Typer(
     help="Searches the trade-off between accuracy, forgetting and time, with Ray Tune and Optuna.",
@@ -113,7 +114,7 @@ def check(
     """Print what a study would do: its cells, networks and storage, and about how long it takes."""
     with ending_well():
         checked = load_spec(spec, change or ())
-        home = Home(results or checked.storage or DEFAULT, checked.name)
+        home = StudyFolder(results or checked.storage or DEFAULT, checked.name)
         for line in lines(checked, home, probe):
             say(line)
 
@@ -134,7 +135,7 @@ def confirm(
 def status(name: Name, results: Results = DEFAULT) -> None:
     """Say how far a study is; works while it runs."""
     with ending_well():
-        home = Home(results, name)
+        home = StudyFolder(results, name)
         spec, rows = stored_spec(home.address), rows_of(home.address)
         report(spec, rows, home.here, holder(home.files))
 

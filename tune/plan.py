@@ -12,17 +12,18 @@ from statistics import mean
 
 import torch
 
-from sgu.experiment import Experiment, unlearn
-from sgu.inference import default_device
+from sgu.experiment import Experiment
+from sgu.files.folder import Folder
 from sgu.models import build
-from sgu.references import recipe, trained
-from sgu.world import World
-from tune.cells import Cell
-from tune.files import Folder
-from tune.home import Home
-from tune.networks import Network, networks
+from sgu.networks.references import recipe, trained
+from sgu.task import Task
+from sgu.training.inference import default_device
+from sgu.unlearning import unlearn
 from tune.prepare import Ground, grounds
-from tune.spec import Spec
+from tune.spec.cells import Cell
+from tune.spec.spec import Spec
+from tune.storage.study_folder import StudyFolder
+from tune.worker.networks import Network, networks
 
 START = 10.0  # seconds of Ray's own and of its workers' imports, on a node of one's own
 
@@ -41,7 +42,7 @@ class Pace:
 MEMORISED = ("most_memorised", "least_memorised")
 
 
-def lines(spec: Spec, home: Home, probe: bool) -> Iterator[str]:
+def lines(spec: Spec, home: StudyFolder, probe: bool) -> Iterator[str]:
     """The plan, line by line; the last are there when the probe has run. Loads the data.
 
     Raises DataError, or SpecError where the storage cannot be written to.
@@ -60,7 +61,7 @@ def lines(spec: Spec, home: Home, probe: bool) -> Iterator[str]:
     made = [
         (each, network)
         for each in ground
-        for network in networks(each.base, each.world, spec.oracles, spec.shadows)
+        for network in networks(each.base, each.task, spec.oracles, spec.shadows)
     ]
     left = [(each, network) for each, network in made if not network.is_in(cache)]
     shadowed = f", {spec.shadows} shadow models" if spec.shadows else ""
@@ -98,14 +99,14 @@ def _expected(
 ) -> Iterator[str]:
     """From one epoch of each kind of training, timed one after the other on this machine."""
     torch.set_num_threads(max(1, int(spec.cpus_per_trial)))
-    worlds = {each.data: each for each in reversed(ground)}
-    training = {data: _network_pace(each) for data, each in worlds.items()}
+    tasks = {each.data: each for each in reversed(ground)}
+    training = {data: _network_pace(each) for data, each in tasks.items()}
     preparing = sum(
         training[each.data].of(network.recipe.optimisation.epochs) for each, network in left
     )
     total = 0.0
     for cell in spec.cells:
-        trial = _trial_pace(cell.base, worlds[cell.data].world).of(epochs_of(cell))
+        trial = _trial_pace(cell.base, tasks[cell.data].task).of(epochs_of(cell))
         runs = len(cell.controls()) * spec.seeds
         sampled = trial * (cell.trials or math.inf) * spec.seeds
         total += trial * runs + min(sampled, cell.seconds or math.inf)
@@ -118,18 +119,18 @@ def _expected(
 
 def _network_pace(ground: Ground) -> Pace:
     base, device = ground.base, default_device()
-    made = recipe("original", base.model, ground.world, base.seed, 1)
-    return Pace(0.0, trained(made, ground.world.to(device), device).seconds)
+    made = recipe("original", base.model, ground.task, base.seed, 1)
+    return Pace(0.0, trained(made, ground.task.to(device), device).seconds)
 
 
-def _trial_pace(base: Experiment, world: World) -> Pace:
+def _trial_pace(base: Experiment, task: Task) -> Pace:
     """A run of one epoch, from an untrained network; whole, where the method has no epochs."""
     device = default_device()
     short = {"epochs": min(1, base.options["epochs"])}
-    model = build(base.model, world.source.shape, base.seed).to(device)
+    model = build(base.model, task.source.shape, base.seed).to(device)
     begin = time.perf_counter()
     experiment = replace(base, options={**base.options, **short})
-    outcome = unlearn(experiment, world.to(device), model, lambda _: None)
+    outcome = unlearn(experiment, task.to(device), model, lambda _: None)
     wall, own = time.perf_counter() - begin, outcome.metrics["seconds"]
     return Pace(wall - own, own) if short["epochs"] else Pace(wall, 0.0)
 

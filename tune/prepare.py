@@ -17,18 +17,20 @@ import pandas as pd
 import ray
 from ray.exceptions import RayError
 
-from sgu.data.errors import DataError
-from sgu.ensembles import Logits, Shadows, shadows
+from sgu.ensembles import Shadows, shadows
+from sgu.evaluation import Logits
 from sgu.experiment import Experiment
+from sgu.files.errors import DataError
 from sgu.rows import ROW, Row, context, described
-from sgu.world import World
-from tune.cluster import slots
-from tune.home import Cache
-from tune.networks import Made, Measured, Network, Progress, beside, measured, networks
-from tune.sink import Say
-from tune.spec import Spec, SpecError
-from tune.store import Store
-from tune.trial import Stage
+from sgu.task import Task
+from tune import Say
+from tune.cluster.connection import slots
+from tune.spec.errors import SpecError
+from tune.spec.spec import Spec
+from tune.storage.store import Store
+from tune.storage.study_folder import Cache
+from tune.worker.networks import Made, Measured, Network, Progress, beside, measured, networks
+from tune.worker.trial import Stage
 
 SAY_EVERY = 15.0  # seconds between two lines about progress
 NEEDED = ("original", "shadow")  # themselves; of the others, their metrics are
@@ -46,7 +48,7 @@ class Ground:
 
     data: str
     base: Experiment
-    world: World
+    task: Task
 
     @property
     def key(self) -> Key:
@@ -70,13 +72,13 @@ def grounds(
         for seed in seeds:
             own = replace(base, seed=seed)
             try:
-                world = own.world(cache, on_epoch, source)
+                task = own.task(cache, on_epoch, source)
             except DataError:
                 raise
             except ValueError as error:
                 raise SpecError(f"{data}: {error}") from error
-            source = world.source
-            found.append(Ground(data, own, world))
+            source = task.source
+            found.append(Ground(data, own, task))
     return found
 
 
@@ -104,7 +106,7 @@ def prepare(
     if work.todo:
         _run(work, say)
     for ground in grounds:
-        store.splits(ground.world.splits.digest, ground.world.splits.to_table())
+        store.splits(ground.task.splits.digest, ground.task.splits.to_table())
         for row in work.new_rows(ground):
             store.trial(row | {"phase": phase})
     return Prepared(
@@ -123,8 +125,8 @@ class Preparation:
 
     def __init__(self, spec: Spec, grounds: Sequence[Ground], cache: Cache, rows: pd.DataFrame):
         self.spec, self.cache = spec, cache
-        self.worlds = {ground.data: ray.put(ground.world) for ground in reversed(grounds)}
-        self.splits = {ground.key: ray.put(ground.world.splits) for ground in grounds}
+        self.tasks = {ground.data: ray.put(ground.task) for ground in reversed(grounds)}
+        self.splits = {ground.key: ray.put(ground.task.splits) for ground in grounds}
         self.made: dict[Key, dict[str, Made]] = {ground.key: {} for ground in grounds}
         self.rows: dict[Key, dict[str, Row]] = {ground.key: {} for ground in grounds}
         self.new: dict[Key, dict[str, Measured]] = {ground.key: {} for ground in grounds}
@@ -133,7 +135,7 @@ class Preparation:
             own = rows[(rows["cell"] == ground.data) & (rows["seed"] == ground.base.seed)]
             records: list[Any] = own.to_dict("records")
             self.rows[ground.key] = {row["trial_id"]: row for row in records}
-            for network in networks(ground.base, ground.world, spec.oracles, spec.shadows):
+            for network in networks(ground.base, ground.task, spec.oracles, spec.shadows):
                 self._look(ground, network)
 
     def _look(self, ground: Ground, network: Network) -> None:
@@ -141,18 +143,18 @@ class Preparation:
         measured_before = network.name in self.rows[ground.key] or network.kind == "shadow"
         if network.kind in NEEDED or not measured_before:
             self.cache.fetch(network.recipe.filename)
-            found = network.found(ground.world, self.cache.path)
+            found = network.found(ground.task, self.cache.path)
             if found:
                 self.made[ground.key][network.name] = found
             if not (found and measured_before):
                 self.todo.append((ground, network))
 
     def submit(self, ground: Ground, network: Network, progress: Any) -> Any:
-        task = ray.remote(num_cpus=self.spec.cpus_per_trial, num_gpus=self.spec.gpus_per_trial)
+        remote = ray.remote(num_cpus=self.spec.cpus_per_trial, num_gpus=self.spec.gpus_per_trial)
         name = f"{network.name} of {ground.data}, seed {ground.base.seed},"
         found = self.made[ground.key].get(network.name)
-        world, splits = self.worlds[ground.data], self.splits[ground.key]
-        return task(measured).remote(network, found, world, splits, name, progress)
+        task, splits = self.tasks[ground.data], self.splits[ground.key]
+        return remote(measured).remote(network, found, task, splits, name, progress)
 
     def ended(self, ground: Ground, network: Network, found: Measured) -> None:
         if network.name not in self.made[ground.key]:
@@ -166,7 +168,7 @@ class Preparation:
     def shared(self, ground: Ground) -> Row:
         """Columns that all rows on a ground have in common."""
         own = {"dataset": ground.data, "workers": slots(self.spec)}
-        return context(ground.base, ground.world) | own
+        return context(ground.base, ground.task) | own
 
     def new_rows(self, ground: Ground) -> list[Row]:
         """Whole rows of what was measured now."""
@@ -176,7 +178,7 @@ class Preparation:
             | self.shared(ground)
             | described(ground.base.settings(), name.split("-")[0])
             | found.row
-            | beside(retrained, name, found, ground.world, by)
+            | beside(retrained, name, found, ground.task, by)
             | {"trial_id": name, "cell": ground.data}
             for name, found in self.new[ground.key].items()
         ]
@@ -185,7 +187,7 @@ class Preparation:
         original: Any = self.made[ground.key]["original"]
         digest = self.rows[ground.key]["original"]["original_digest"]
         return Stage(
-            self.worlds[ground.data],
+            self.tasks[ground.data],
             self.splits[ground.key],
             ray.put(original.model.state_dict()),
             digest,
@@ -196,7 +198,7 @@ class Preparation:
         """The design of the shadow models, and their logits in its order, where there are any."""
         if not self.spec.shadows:
             return None
-        design, made = shadows(ground.base, ground.world, self.spec.shadows // 2), self.made
+        design, made = shadows(ground.base, ground.task, self.spec.shadows // 2), self.made
         logits: list[Any] = [made[ground.key][f"shadow-{i}"] for i in range(self.spec.shadows)]
         return design, logits
 
@@ -207,18 +209,18 @@ def _run(work: Preparation, say: Say) -> None:
     say(f"preparing {count} networks: originals, retrained and shadow models")
     actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Progress)
     progress: Any = actor.remote()
-    tasks = {work.submit(*each, progress): each for each in work.todo}
-    while tasks:
-        ended, _ = ray.wait(list(tasks), timeout=SAY_EVERY)
-        for task in ended:
-            ground, network = tasks.pop(task)
+    pending = {work.submit(*each, progress): each for each in work.todo}
+    while pending:
+        ended, _ = ray.wait(list(pending), timeout=SAY_EVERY)
+        for reference in ended:
+            ground, network = pending.pop(reference)
             try:
-                work.ended(ground, network, ray.get(task))
+                work.ended(ground, network, ray.get(reference))
             except RayError as error:
                 raise Failed(f"{network.name} of {ground.data}: {_cause(error)}") from error
         if not ended:
             text = ray.get(progress.text.remote())
-            say(f"{time.perf_counter() - begin:4.0f} s  {count - len(tasks)} of {count}; {text}")
+            say(f"{time.perf_counter() - begin:4.0f} s  {count - len(pending)} of {count}; {text}")
     say(f"they are ready after {time.perf_counter() - begin:.0f} s")
 
 

@@ -18,23 +18,26 @@ from ray.tune import (
     with_resources,
 )
 
-from tune import lock
-from tune.abandoned import Fifo
-from tune.asha import FrontAsha
-from tune.cluster import connected, slots
-from tune.confirm import confirmations, fresh_seeds
-from tune.dashboards import serve
-from tune.home import Home, no_rows, rows_of, stored_spec
-from tune.journal import Journal
-from tune.lock import held
-from tune.networks import networks
+from tune import Say
+from tune.cluster.connection import connected, slots
+from tune.cluster.dashboards import serve
+from tune.interrupt import stoppable
+from tune.live import Watch, live
 from tune.prepare import Ground, Prepared, grounds, prepare
-from tune.progress import Watch, live, stoppable
-from tune.search import ConfirmSearch, RunSearch, StudySearch
-from tune.sink import Say, Sink
-from tune.spec import Spec, SpecError
-from tune.standing import standings
-from tune.trial import run_trial
+from tune.recorder import Recorder
+from tune.search.asha import FrontAsha
+from tune.search.budget import budgets
+from tune.search.confirm import confirmations, fresh_seeds
+from tune.search.journal import Journal
+from tune.search.recovery import Fifo
+from tune.search.searcher import ConfirmSearch, RunSearch, StudySearch
+from tune.spec.errors import SpecError
+from tune.spec.spec import Spec
+from tune.storage import lock
+from tune.storage.lock import held
+from tune.storage.study_folder import StudyFolder, no_rows, rows_of, stored_spec
+from tune.worker.networks import networks
+from tune.worker.trial import run_trial
 
 DEATHS = 8  # of a trial's worker or node: each time it goes on from its checkpoint
 BUDGET = {"trials", "seconds", "oracles", "slots", "cpus_per_trial", "gpus_per_trial"}
@@ -64,7 +67,7 @@ def run(
     Its budget and resources may have changed since; raises SpecError where anything else has.
     fresh: delete what is there, and begin anew. Returns where it is.
     """
-    home = Home(str(results), spec.name)
+    home = StudyFolder(str(results), spec.name)
     home.check()
     if home.begun and not fresh:
         stored = stored_spec(home.address)
@@ -91,7 +94,7 @@ def run(
 
 def resume(name: str, results: Results, address: str | None, say: Say) -> None:
     """Go on with results/<name>: finished trials are kept, interrupted ones run again."""
-    home = Home(str(results), name)
+    home = StudyFolder(str(results), name)
     spec = stored_spec(home.address)
     ground = grounds(spec.bases, spec.runs(), home.cache.path, say)
     with held(home.files):
@@ -100,10 +103,10 @@ def resume(name: str, results: Results, address: str | None, say: Say) -> None:
 
 def confirm(name: str, count: int, results: Results, address: str | None, say: Say) -> None:
     """Run the configurations of each cell's front again, on `count` seeds that are new."""
-    home = Home(str(results), name)
+    home = StudyFolder(str(results), name)
     spec = stored_spec(home.address)
     rows, seeds = rows_of(home.address), fresh_seeds(spec, count)
-    if unfinished := [str(each) for each in standings(spec, rows) if not each.finished]:
+    if unfinished := [str(each) for each in budgets(spec, rows) if not each.finished]:
         raise SpecError(f"{'; '.join(unfinished)}: first end it: `sgu-study resume {spec.name}`")
     done = f"the front of {spec.name} is confirmed on {count} seeds"
     if not confirmations(spec, rows, seeds):
@@ -126,32 +129,32 @@ def confirm(name: str, count: int, results: Results, address: str | None, say: S
 
 def _search(
     spec: Spec,
-    home: Home,
+    home: StudyFolder,
     ground: list[Ground],
     rows: pd.DataFrame,
     address: str | None,
     say: Say,
     begin: Begin | None = None,
 ) -> None:
-    standing = standings(spec, rows)
-    if all(each.finished for each in standing) and _referenced(spec, ground, rows):
+    budget = budgets(spec, rows)
+    if all(each.finished for each in budget) and _referenced(spec, ground, rows):
         say(f"{home.files.shown}: all trials are there (--fresh runs them anew)")
         return
 
     def plan(prepared: Prepared) -> tuple[RunSearch, int | None]:
-        left = [each.runs_left for each in standing]
+        left = [each.runs_left for each in budget]
         todo = None if None in left else sum(each or 0 for each in left)
         return StudySearch(spec, home.address, rows, prepared.references), todo
 
     _session(spec, home, ground, address, say, plan, spec.phase, begin)
-    if left := [str(each) for each in standings(spec, rows_of(home.address)) if not each.finished]:
+    if left := [str(each) for each in budgets(spec, rows_of(home.address)) if not each.finished]:
         raise Interrupted(f"{'; '.join(left)}: `sgu-study resume {spec.name}` goes on")
     _finished(home, say, f"study {spec.name} is complete")
 
 
 def _session(
     spec: Spec,
-    home: Home,
+    home: StudyFolder,
     ground: list[Ground],
     address: str | None,
     say: Say,
@@ -172,10 +175,10 @@ def _session(
         searched = {cell.name: list(cell.space) for cell in spec.cells}
         checkpoints = store.checkpoints()
         watch = Watch(spec, rows_of(home.address), slots(spec), home.here)
-        sink = Sink(store, prepared, checkpoints, searched, todo, say, watch.ended)
+        recorder = Recorder(store, prepared, checkpoints, searched, todo, say, watch.ended)
         trainable = with_parameters(run_trial, stages=prepared.stages, checkpoints=checkpoints)
         with live(watch), stoppable(say):
-            tune_runs(spec, trainable, search, [sink, watch])
+            tune_runs(spec, trainable, search, [recorder, watch])
 
 
 def tune_runs(
@@ -210,7 +213,7 @@ def tune_runs(
         tuner.fit()
 
 
-def _finished(home: Home, say: Say, text: str) -> None:
+def _finished(home: StudyFolder, say: Say, text: str) -> None:
     home.store.tidy()
     say(f"{text}: {home.files.shown}")
 
@@ -221,5 +224,5 @@ def _referenced(spec: Spec, ground: list[Ground], rows: pd.DataFrame) -> bool:
     return all(
         (*each.key, network.name) in there
         for each in ground
-        for network in networks(each.base, each.world, spec.oracles, 0)
+        for network in networks(each.base, each.task, spec.oracles, 0)
     )

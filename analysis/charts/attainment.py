@@ -9,9 +9,9 @@ import altair as alt
 import pandas as pd
 
 from analysis.attainment import attainment
-from analysis.charts.marks import Chart, axis, dashed_by, finish, metric_tips, records
+from analysis.charts.chart_parts import Chart, axis, dashed_by, finish, metric_tips, records
 from analysis.pareto import OBJECTIVES, candidates
-from analysis.schema import METRICS
+from sgu.results.schema import METRICS
 
 SHARE = "share of the seeds"
 

@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from analysis.charts.marks import (
+from analysis.charts.chart_parts import (
     BLUE,
     INK,
     VERMILION,
@@ -24,7 +24,7 @@ from analysis.charts.marks import (
 from analysis.confirm import confirmed, mean_optimism
 from analysis.formats import metric_text, unit
 from analysis.pareto import OBJECTIVES
-from analysis.schema import METRICS
+from sgu.results.schema import METRICS
 
 
 def confirm_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> Chart:

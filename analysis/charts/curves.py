@@ -8,7 +8,7 @@ import altair as alt
 import pandas as pd
 
 from analysis.anytime import anytime
-from analysis.charts.marks import (
+from analysis.charts.chart_parts import (
     Chart,
     coloured_by_alpha,
     dashed_by,
@@ -21,9 +21,9 @@ from analysis.charts.marks import (
 )
 from analysis.formats import better, unit
 from analysis.pareto import OBJECTIVES
-from analysis.schema import METRICS
 from analysis.summary import CONFIGURATION
 from analysis.volumes import hypervolumes
+from sgu.results.schema import METRICS
 
 CURVES = {"train_loss": "training loss", "utility": "auditor's utility"}
 

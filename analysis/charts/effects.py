@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from analysis.charts.marks import (
+from analysis.charts.chart_parts import (
     BLUE,
     INK,
     Chart,
@@ -27,10 +27,10 @@ from analysis.charts.marks import (
 )
 from analysis.importances import importances
 from analysis.pareto import OBJECTIVES
-from analysis.schema import METRICS, REFERENCES
 from analysis.sensitivity import PARAMETERS, ablated, alpha_ablation, effects, varied
 from analysis.settings import names_of, searched
 from analysis.summary import CONFIGURATION, shown_metrics
+from sgu.results.schema import METRICS, REFERENCES
 
 LINES = "line: mean over bins, 90 % interval; dashed: alpha 0; dotted: retrained; shaded: null band"
 ABLATION = ("test_acc", "forget_acc", "val_mia_acc", "seconds")

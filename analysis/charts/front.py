@@ -8,7 +8,8 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from analysis.charts.marks import (
+from analysis.cells import cells, null_band
+from analysis.charts.chart_parts import (
     CONTROL_COLOURS,
     INK,
     Chart,
@@ -28,10 +29,9 @@ from analysis.charts.marks import (
     trial_data,
 )
 from analysis.pareto import OBJECTIVES, candidates, hypervolume, pareto_front, some
-from analysis.schema import METRICS
-from analysis.settings import cells, null_band
 from analysis.summary import controls, counts_line
 from analysis.volumes import front_intervals
+from sgu.results.schema import METRICS
 
 
 def front_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> Chart:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
+from analysis.charts.chart_parts import Chart, finish
 from analysis.charts.effects import effect_panels
 from analysis.charts.front import front_note, plane
-from analysis.charts.marks import Chart, finish
 from analysis.charts.parallel import lines
 from analysis.pareto import OBJECTIVES
 

@@ -8,7 +8,8 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from analysis.charts.marks import (
+from analysis.cells import cells
+from analysis.charts.chart_parts import (
     BLUE,
     VERMILION,
     Chart,
@@ -17,11 +18,10 @@ from analysis.charts.marks import (
     panelled,
     records,
 )
+from analysis.configurations import CONFIGURED
 from analysis.pareto import OBJECTIVES, pareto_front
-from analysis.schema import REFERENCES
-from analysis.seeds import CONFIGURED
-from analysis.settings import cells
 from analysis.summary import is_no_game
+from sgu.results.schema import REFERENCES
 
 SPLIT_COLOURS = {"forget": VERMILION, "test": BLUE}
 MOST = 8  # panels: the controls, and the front evenly from end to end

@@ -10,7 +10,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from analysis.charts.marks import (
+from analysis.charts.chart_parts import (
     MUTED,
     Chart,
     coloured_by_alpha,

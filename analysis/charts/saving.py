@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from analysis.charts.marks import Chart
+from analysis.charts.chart_parts import Chart
 
 
 def save(chart: Chart, path: str | Path) -> Path:

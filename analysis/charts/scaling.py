@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from analysis.charts.marks import (
+from analysis.charts.chart_parts import (
     Chart,
     axis,
     dashed_by,

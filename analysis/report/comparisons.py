@@ -12,8 +12,8 @@ from analysis.charts.scaling import SIZE_TITLES
 from analysis.formats import NONE, plain_text
 from analysis.pareto import candidates
 from analysis.scaling import against_retraining, power_laws, speed_up, swept
-from analysis.schema import REFERENCES
 from analysis.volumes import method_differences
+from sgu.results.schema import REFERENCES
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,14 @@ import vl_convert
 from markupsafe import Markup
 
 from analysis import charts
-from analysis.charts.marks import Chart
+from analysis.cells import cells, of_cell
+from analysis.charts.chart_parts import Chart
 from analysis.confirm import on_fresh_seeds
 from analysis.importances import comparable
 from analysis.pareto import candidates
 from analysis.report.study import Study
 from analysis.scaling import swept
 from analysis.sensitivity import differing_in_alpha
-from analysis.settings import cells, of_cell
 
 
 def of_the_cell(study: Study, cell: str, objectives: Sequence[str]) -> list[dict[str, Any]]:

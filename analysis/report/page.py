@@ -9,13 +9,13 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader
 
+from analysis.cells import cells, null_band, of_cell
 from analysis.choose import choose
+from analysis.configurations import configurations
 from analysis.pareto import OBJECTIVES, candidates, check_objectives, knee
 from analysis.report import figures, tables
 from analysis.report.comparisons import comparisons
 from analysis.report.study import Study
-from analysis.seeds import configurations
-from analysis.settings import cells, null_band, of_cell
 from analysis.summary import counts, counts_line, notes, shown_metrics
 from analysis.table import legend, lines, setting_names
 from analysis.volumes import hypervolumes

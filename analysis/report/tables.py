@@ -8,12 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.charts.marks import in_the_game
+from analysis.charts.chart_parts import in_the_game
+from analysis.configurations import configurations
 from analysis.formats import arrow, metric_text, plain_text, unit
-from analysis.schema import STATUSES
-from analysis.seeds import configurations
 from analysis.settings import names_of, searched
 from analysis.summary import CONFIGURATION, shown_metrics
+from sgu.results.schema import STATUSES
 
 PROVENANCE = (
     "code_version",

@@ -12,12 +12,12 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from sgu.data.scenarios import Scenario
-from sgu.data.stated import stated_splits
+from sgu.data.splits.from_file import splits_from_file
+from sgu.data.splits.scenarios import Scenario
 from sgu.experiment import DATA_SETTINGS, Experiment
-from sgu.inference import default_device
 from sgu.models import build, load_model
-from sgu.world import World
+from sgu.task import Task
+from sgu.training.inference import default_device
 
 CHECKED = sorted(DATA_SETTINGS | {"model", "pretrain_epochs", "seed"})
 TAKEN = ("original", "retrained")
@@ -27,7 +27,7 @@ TAKEN = ("original", "retrained")
 class Files:
     """Files to audit, or without any the game and its control; the experiment says which data they
     are about, who was forgotten, and the architecture. splits: a file that says who was forgotten,
-    in place of the experiment (`sgu.data.stated`)."""
+    in place of the experiment (`sgu.data.splits.from_file`)."""
 
     paths: list[Path]
     experiment: Experiment
@@ -64,13 +64,13 @@ class Files:
             for name in self.untold()
         ]
 
-    def world(self, cache: Path) -> World:
+    def task(self, cache: Path) -> Task:
         """The data, and who was forgotten. Raises ValueError where a file with splits contradicts
         what a model says of itself."""
-        drawn = self.experiment.world(cache)
+        drawn = self.experiment.task(cache)
         if self.splits is None:
             return drawn
-        stated = stated_splits(self.splits, drawn.source, drawn.splits)
+        stated = splits_from_file(self.splits, drawn.source, drawn.splits)
         if self.paths and self.unlearned_by() and stated.digest != drawn.splits.digest:
             name = next(iter(self.unlearned_by()))
             raise ValueError(
@@ -89,10 +89,9 @@ class Files:
             "splits": str(self.splits)
         }
 
-    def models(self, world: World) -> dict[str, nn.Module]:
+    def models(self, task: Task) -> dict[str, nn.Module]:
         return {
-            path.stem: load(path, self.experiment, world).to(default_device())
-            for path in self.paths
+            path.stem: load(path, self.experiment, task).to(default_device()) for path in self.paths
         }
 
     def digests(self) -> dict[str, str]:
@@ -133,9 +132,9 @@ def _check(name: str, own: Experiment, asked: Experiment) -> None:
         raise ValueError(f"{name} was unlearned with {there}, the options say {here}: give its own")
 
 
-def load(path: Path, experiment: Experiment, world: World) -> nn.Module:
+def load(path: Path, experiment: Experiment, task: Task) -> nn.Module:
     """The file's weights in the experiment's architecture."""
-    model = build(experiment.model, world.source.shape, experiment.seed)
+    model = build(experiment.model, task.source.shape, experiment.seed)
     try:
         load_model(path, model)
     except ValueError as error:

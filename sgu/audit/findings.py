@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from sgu.audit.relearn import Relearned
 from sgu.metrics import Estimate, Record, Slice
-from sgu.metrics.band import Band, Verdict
 from sgu.metrics.shadow import Klom
-from sgu.relearn import Relearned
+from sgu.results.null_band import Band, Verdict
 from sgu.rows import Row
 
 
 @dataclass(frozen=True, kw_only=True)
 class Audited:
-    """What is known of one model. metrics: by the names of `analysis.schema`, and retain_mia_auc;
-    bands, verdicts: by metric; klom: None where no ensemble could be unlearned as it was."""
+    """What is known of one model. metrics: as `sgu.results.schema` names them, and
+    retain_mia_auc; bands, verdicts: by metric; klom: None where no ensemble could be unlearned
+    as it was."""
 
     metrics: Mapping[str, float]
     bands: Mapping[str, Band]

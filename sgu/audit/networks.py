@@ -11,13 +11,15 @@ import numpy as np
 import torch
 
 from sgu.auditor import AuditorError
-from sgu.ensembles import Logits, Member, Shadows, ensemble, oracles, originals, shadows, unlearned
-from sgu.ensembles.running import Run
+from sgu.ensembles import Member, Shadows, ensemble, oracles, originals, shadows, unlearned
+from sgu.ensembles.evidence import evidence, klom, memorised
+from sgu.ensembles.train import Run
+from sgu.evaluation import Logits
 from sgu.experiment import Experiment
 from sgu.metrics import Record
-from sgu.metrics.shadow import Klom, evidence, klom, memorised, shadow_report
-from sgu.training import Diverged
-from sgu.world import World
+from sgu.metrics.shadow import Klom, shadow_report
+from sgu.task import Task
+from sgu.training.loop import Diverged
 
 FAILS = (Diverged, AuditorError, ValueError)
 """What training, unlearning or an attack raises where it breaks down."""
@@ -45,7 +47,7 @@ class Networks:
     ensembles that were unlearned, by the audited model's name, and of originals. seeds: of their
     trainings, by what they are."""
 
-    world: World
+    task: Task
     notes: Notes
     oracles: list[Logits]
     design: Shadows | None
@@ -62,7 +64,7 @@ class Networks:
             if self.design is None or trained is None:
                 continue
             try:
-                seen = evidence(logits, trained, self.design, self.world)
+                seen = evidence(logits, trained, self.design, self.task)
                 found.append(shadow_report(attack, seen))
             except ValueError as error:
                 self.notes.add(f"{attack} left out", error)
@@ -72,20 +74,20 @@ class Networks:
         unlearned = self.ensembles.get(name)
         if unlearned is None or len(self.oracles) < 2:
             return None
-        return klom(unlearned, self.oracles, self.world)
+        return klom(unlearned, self.oracles, self.task)
 
     def memorisation(self) -> np.ndarray | None:
         """Of each example of `design.forget`, (m,)."""
         if self.design is None or self.shadows is None:
             return None
-        return memorised(self.shadows, self.design, self.world)
+        return memorised(self.shadows, self.design, self.task)
 
 
 @dataclass(frozen=True, eq=False)
 class Trainer:
     """Trains what an audit compares with, as far as that can be trained."""
 
-    world: World
+    task: Task
     cache: Path
     device: torch.device | None
     run: Run
@@ -96,17 +98,17 @@ class Trainer:
     ) -> Networks:
         """`count` retrained models, so many shadow models, and for what is known of each model
         audited: the shadow models unlearned like it, and as many ensembles."""
-        retrained = oracles(experiment, self.world, count)
+        retrained = oracles(experiment, self.task, count)
         groups = {f"oracle {number}": [member] for number, member in enumerate(retrained, 1)}
-        design = shadows(experiment, self.world, shadow_count // 2) if shadow_count else None
+        design = shadows(experiment, self.task, shadow_count // 2) if shadow_count else None
         if design is not None:
             groups["shadow models"] = design.members
             for name, own in known.items():
-                groups[f"shadow models unlearned as {name}"] = design.unlearned(own, self.world)
+                groups[f"shadow models unlearned as {name}"] = design.unlearned(own, self.task)
         if known and count > 1:
-            groups["originals"] = originals(experiment, self.world, count)
+            groups["originals"] = originals(experiment, self.task, count)
             for name, own in known.items():
-                groups[f"ensemble unlearned as {name}"] = unlearned(own, self.world, count)
+                groups[f"ensemble unlearned as {name}"] = unlearned(own, self.task, count)
         found = self.trained(groups)
         alive = [logits[0] for name, logits in found.items() if name.startswith("oracle")]
         if 0 < count != len(alive) < 2:
@@ -115,7 +117,7 @@ class Trainer:
         if "originals" in found:
             ensembles["original"] = found["originals"]
         return Networks(
-            world=self.world,
+            task=self.task,
             notes=self.notes,
             oracles=alive if len(alive) > 1 else [],
             design=design,
@@ -130,7 +132,7 @@ class Trainer:
         begin with is then done once; where that breaks down, one by one."""
         members = [member for group in groups.values() for member in group]
         try:
-            found = iter(ensemble(members, self.world, self.cache, self.device, self.counted))
+            found = iter(ensemble(members, self.task, self.cache, self.device, self.counted))
             return {name: [next(found) for _ in group] for name, group in groups.items()}
         except FAILS:
             alone = {name: self.attempt(name, group) for name, group in groups.items()}
@@ -138,7 +140,7 @@ class Trainer:
 
     def attempt(self, name: str, group: Sequence[Member]) -> list[Logits] | None:
         try:
-            return ensemble(group, self.world, self.cache, self.device, self.counted)
+            return ensemble(group, self.task, self.cache, self.device, self.counted)
         except FAILS as error:
             self.notes.add(f"{name} left out", error)
             return None

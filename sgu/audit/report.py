@@ -19,10 +19,10 @@ from sgu.audit.files import Files
 from sgu.audit.findings import BAND, Audit
 from sgu.audit.tables import GROUPS, every_metric, sheets, summary
 from sgu.ensembles.processes import Trainings
-from sgu.inference import default_device
-from sgu.replacing import replacing
+from sgu.files.atomic import atomic_write
 from sgu.rows import Row, Started, context
-from sgu.world import World
+from sgu.task import Task
+from sgu.training.inference import default_device
 
 COLUMNS: dict[str, pa.DataType] = {
     **dict.fromkeys(("model", "kind", "name", "quantity", "verdict", "suppressed"), pa.string()),
@@ -32,7 +32,7 @@ COLUMNS: dict[str, pa.DataType] = {
 SPLITS = ("retain", "forget", "audit", "val", "test")
 
 
-def written(out: Path, found: Audit, asked: Files, world: World, known: Row, command: str) -> Path:
+def written(out: Path, found: Audit, asked: Files, task: Task, known: Row, command: str) -> Path:
     """The folder of an audit, named by what was asked: other files, settings or code are another.
 
     known: its `provenance`; command: what repeats it.
@@ -41,17 +41,17 @@ def written(out: Path, found: Audit, asked: Files, world: World, known: Row, com
     first = asked.paths[0].stem if asked.paths else "standard"
     folder = out / f"{first}-{sha256(' '.join(map(str, whole)).encode()).hexdigest()[:6]}"
     write(folder / "rows.parquet", found.rows(), known)
-    with replacing(folder / "report.html") as path:
-        path.write_text(page(found, asked, world, known, command), encoding="utf-8")
+    with atomic_write(folder / "report.html") as path:
+        path.write_text(page(found, asked, task, known, command), encoding="utf-8")
     return folder
 
 
 def provenance(
-    asked: Files, world: World, begin: Started, how: Trainings, oracles: int, shadows: int
+    asked: Files, task: Task, begin: Started, how: Trainings, oracles: int, shadows: int
 ) -> Row:
     """As of a result row. threads: of a training; config: the settings of the audit, of the
     networks it compares with, and of each method known."""
-    found = context(asked.experiment, world) | begin.provenance(default_device())
+    found = context(asked.experiment, task) | begin.provenance(default_device())
     found["architecture"] = found.pop("model")  # a row's model is the one audited
     del found["suppressed"]  # each of an audit's rows has its own
     told = {name: own.settings() for name, own in asked.unlearned_by().items()}
@@ -60,7 +60,7 @@ def provenance(
     config["threads"] = torch.get_num_threads()  # of all that is no training
     found["threads"] = how.threads
     if asked.splits:
-        found |= {"scenario": "stated", "requests": len(world.splits.requests)}
+        found |= {"scenario": "stated", "requests": len(task.splits.requests)}
     as_text = {"versions": found["versions"], "config": config}
     return found | {name: json.dumps(value, sort_keys=True) for name, value in as_text.items()}
 
@@ -70,11 +70,11 @@ def write(path: Path, rows: list[Row], known: Row) -> None:
     table = pa.Table.from_pylist(rows, pa.schema(list(COLUMNS.items())))
     for name, value in known.items():
         table = table.append_column(name, pa.array([value] * len(rows)))
-    with replacing(path) as unfinished:
+    with atomic_write(path) as unfinished:
         pq.write_table(table, unfinished)
 
 
-def page(found: Audit, asked: Files, world: World, known: Row, command: str) -> str:
+def page(found: Audit, asked: Files, task: Task, known: Row, command: str) -> str:
     """The report, as HTML."""
     made = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -93,18 +93,18 @@ def page(found: Audit, asked: Files, world: World, known: Row, command: str) -> 
         suppressed=found.suppressed(),
         notes=found.notes,
         terms={name: text for group in GROUPS.values() for name, text in group.items()},
-        facts=facts(asked, world, known),
+        facts=facts(asked, task, known),
         seeds=found.seeds,
         told=json.loads(known["config"]),
         command=command,
     )
 
 
-def facts(asked: Files, world: World, known: Row) -> Mapping[str, Any]:
+def facts(asked: Files, task: Task, known: Row) -> Mapping[str, Any]:
     """Provenance in words."""
     versions, config = (json.loads(known[name]) for name in ("versions", "config"))
     networks = config["networks"]
-    sizes = ", ".join(f"{len(getattr(world.splits, split)):,} {split}" for split in SPLITS)
+    sizes = ", ".join(f"{len(getattr(task.splits, split)):,} {split}" for split in SPLITS)
     dirty = {True: " with uncommitted changes", False: "", None: ""}[known["code_dirty"]]
     return {
         **{f"file {path}": f"SHA-256 {digest}" for path, digest in asked.digests().items()},

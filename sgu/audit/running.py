@@ -15,19 +15,20 @@ from torch import nn
 
 from sgu.audit.findings import Audit, Audited
 from sgu.audit.networks import Networks, Notes, Say, Trainer
+from sgu.audit.relearn import Relearned, level_of, relearned, relearning
 from sgu.ensembles.designs import seeds
-from sgu.ensembles.running import Run
-from sgu.experiment import Experiment, unlearn
-from sgu.inference import default_device
-from sgu.logits import Logits
+from sgu.ensembles.train import Run
+from sgu.evaluation import Logits
+from sgu.experiment import Experiment
 from sgu.metrics import ATTACKS, Record, Slice, against_retrained, attack_table, metrics_of, slices
 from sgu.metrics.attacks import cross_fit
-from sgu.metrics.band import bands, verdicts
 from sgu.metrics.evaluate import against_others, mean_of
 from sgu.metrics.scored import Scored
-from sgu.references import Kind, Recipe, recipe, reference
-from sgu.relearn import Relearned, level_of, relearned, relearning
-from sgu.world import World
+from sgu.networks.references import Kind, Recipe, recipe, reference
+from sgu.results.null_band import bands, verdicts
+from sgu.task import Task
+from sgu.training.inference import default_device
+from sgu.unlearning import unlearn
 
 KINDS: tuple[Kind, Kind] = ("original", "retrain")
 Metrics = dict[str, float]
@@ -36,7 +37,7 @@ Metrics = dict[str, float]
 def audit(
     models: Mapping[str, nn.Module],
     experiment: Experiment,
-    world: World,
+    task: Task,
     cache: Path,
     device: torch.device | None = None,
     *,
@@ -46,7 +47,7 @@ def audit(
     run: Run = map,
     say: Say = lambda _: None,
 ) -> Audit:
-    """Audit models of one architecture, that of the experiment, on its world, which is on the CPU,
+    """Audit models of one architecture, that of the experiment, on its task, which is on the CPU,
     between the original and the retrained model.
 
     unlearned_by: how models were unlearned of which that is known, for U-LiRA and KLoM; those that
@@ -61,22 +62,22 @@ def audit(
         if name not in known:
             notes.add(f"{name}: U-LiRA and KLoM left out", "how it was unlearned is not known")
     say("training the original and the retrained model, or loading them")
-    original, retrained = _references(experiment, world, cache, device, run)
+    original, retrained = _references(experiment, task, cache, device, run)
     here = {name: own for name, own in known.items() if name not in models}
     if here:
         say(f"unlearning by {' and '.join(here)}")
-    work = partial(_unlearned, world=world, original=original, device=device)
+    work = partial(_unlearned, task=task, original=original, device=device)
     made = (model.to(ours) for model in run(work, list(here.values())))
     everyone = dict(models) | dict(zip(here, made, strict=True))
     everyone = {"original": original.to(ours)} | everyone | {"retrained": retrained.to(ours)}
-    answers = {name: _answers(name, model, world) for name, model in everyone.items()}
-    trainer = Trainer(world, cache, device, run, notes)
+    answers = {name: _answers(name, model, task) for name, model in everyone.items()}
+    trainer = Trainer(task, cache, device, run, notes)
     networks = trainer.networks(experiment, oracle_count, shadow_count, known)
-    level, steps = level_of(original, world), relearning(experiment.model)
+    level, steps = level_of(original, task), relearning(experiment.model)
     found = {}
     for name, model in everyone.items():
         say(f"attacking {name}")
-        again = relearned(model, world, steps, level, experiment.seed)
+        again = relearned(model, task, steps, level, experiment.seed)
         found[name] = _audited(name, answers[name], again, networks, notes)
     return Audit(models=found, seeds=networks.seeds, notes=notes.lines)
 
@@ -92,25 +93,25 @@ def check(experiment: Experiment, oracle_count: int, shadow_count: int) -> None:
 
 
 def _references(
-    own: Experiment, world: World, cache: Path, device: torch.device | None, run: Run
+    own: Experiment, task: Task, cache: Path, device: torch.device | None, run: Run
 ) -> list[nn.Module]:
     """The original and the retrained model, on the CPU."""
-    made = [recipe(kind, own.model, world, own.seed, own.pretrain_epochs) for kind in KINDS]
-    return list(run(partial(_trained, world=world, cache=cache, device=device), made))
+    made = [recipe(kind, own.model, task, own.seed, own.pretrain_epochs) for kind in KINDS]
+    return list(run(partial(_trained, task=task, cache=cache, device=device), made))
 
 
-def _trained(made: Recipe, world: World, cache: Path, device: torch.device | None) -> nn.Module:
-    return reference(made, world, cache, device or default_device()).model.cpu()
+def _trained(made: Recipe, task: Task, cache: Path, device: torch.device | None) -> nn.Module:
+    return reference(made, task, cache, device or default_device()).model.cpu()
 
 
 def _unlearned(
-    own: Experiment, world: World, original: nn.Module, device: torch.device | None
+    own: Experiment, task: Task, original: nn.Module, device: torch.device | None
 ) -> nn.Module:
-    return unlearn(own, world, original.to(device or default_device())).model.cpu()
+    return unlearn(own, task, original.to(device or default_device())).model.cpu()
 
 
-def _answers(name: str, model: nn.Module, world: World) -> Logits:
-    found = Logits.of(model, world)
+def _answers(name: str, model: nn.Module, task: Task) -> Logits:
+    found = Logits.of(model, task)
     if not (found.train.isfinite().all() and found.heldout.isfinite().all()):
         raise ValueError(f"{name}: its answers are NaN or infinite: it has diverged, lower its lr")
     return found
@@ -120,7 +121,7 @@ def _audited(
     name: str, logits: Logits, again: Relearned, networks: Networks, notes: Notes
 ) -> Audited:
     """One model, from its answers and how soon it relearned."""
-    scored = logits.scored(networks.world)
+    scored = logits.scored(networks.task)
     metrics, shadowed = measured(name, logits, networks)
     retrained = [measured(name, each, networks)[0] for each in networks.oracles]
     if retrained:
@@ -148,7 +149,7 @@ def _audited(
 
 def measured(name: str, logits: Logits, networks: Networks) -> tuple[Metrics, list[Record]]:
     """All that answers alone tell, and the attacks with shadow models, as the model `name` is."""
-    scored, found = logits.scored(networks.world), networks.attacks(name, logits)
+    scored, found = logits.scored(networks.task), networks.attacks(name, logits)
     aucs = {f"{record.attack}_auc": record.auc.value for record in found}
     retain = scored["retain"]
     stay = cross_fit(ATTACKS["loss"], retain, scored["test"].of_classes(retain.targets), 0)
@@ -160,7 +161,7 @@ def _slices(scored: Mapping[str, Scored], networks: Networks) -> list[Slice]:
     memorised, design = networks.memorisation(), networks.design
     found = slices(scored, "correct")
     if memorised is not None and design is not None:
-        forget = networks.world.splits.forget
+        forget = networks.task.splits.forget
         pool = scored["forget"].take(torch.isin(forget, design.forget).numpy())
         found += slices({**scored, "forget": pool}, memorised)
     return [*found, *slices(scored, "class")]

@@ -1,9 +1,9 @@
 """Auditors: the follower's best response and its derivative."""
 
 from sgu.auditor.base import Auditor, AuditorError, Fit, Hyperplanes, LinearFit
+from sgu.auditor.cvxpy import CvxpyAuditor, SolverFailed, Statement
 from sgu.auditor.linear import LinearAuditor
 from sgu.auditor.mlp import MLPAuditor, MLPFit
-from sgu.auditor.reference import CvxpyAuditor, SolverFailed, Statement
 
 __all__ = [
     "Auditor",

@@ -28,8 +28,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from sgu.auditor.base import AuditorError, LinearFit, Problem, pose
-from sgu.auditor.path import Path, follow
-from sgu.auditor.rows import LOSSES
+from sgu.auditor.central_path import Path, follow
+from sgu.auditor.losses import LOSSES
 from sgu.auditor.systems import Coordinates, DualSystem, Features, Kernel, PrimalSystem, System
 
 STIFFEST = 1e8  # of the curvatures in the gradient: kinks stay kinks, rounding stays small

@@ -23,8 +23,8 @@ from sgu.audit.terminal import show
 from sgu.cli.shared import CACHE, FORESEEN, SET, changes, one_line_errors, value_of, writable
 from sgu.ensembles.processes import Trainings
 from sgu.experiment import Experiment
-from sgu.inference import default_device
 from sgu.rows import Started
+from sgu.training.inference import default_device
 
 DEFAULT = Experiment.of(epochs=5, lr=0.05, solve_every=4)
 """What is audited without a file: the game as in the default study."""
@@ -48,7 +48,7 @@ def command(
         Path | None,
         Option(
             help="Who was forgotten, in place of a scenario: a Parquet or CSV file with columns "
-            "split and index, a row for each example of forget; see sgu/data/stated.py."
+            "split and index, a row for each example of forget; see sgu/data/splits/from_file.py."
         ),
     ] = None,
     seed: Annotated[int, Option(help="Of splits and training.")] = DEFAULT.seed,
@@ -78,14 +78,14 @@ def command(
         experiment = Experiment.of(**DEFAULT.settings() | given | changes(change or ()))
         check(experiment, oracles, shadows)
         asked = Files(files or [], experiment, splits)
-        known, world = asked.unlearned_by(), asked.world(cache)
-        models = asked.models(world)
+        known, task = asked.unlearned_by(), asked.task(cache)
+        models = asked.models(task)
         for line in asked.notes():
             typer.echo(line, err=True)
         found = audit(
             models,
             experiment,
-            world,
+            task,
             cache,
             oracle_count=oracles,
             shadow_count=shadows,
@@ -94,8 +94,8 @@ def command(
             say=lambda line: typer.echo(line, err=True),
         )
         found = replace(found, notes=[*asked.notes(), *found.notes])
-        source = provenance(asked, world, begin, how, oracles, shadows)
-        folder = written(out, found, asked, world, source, _words(context))
+        source = provenance(asked, task, begin, how, oracles, shadows)
+        folder = written(out, found, asked, task, source, _words(context))
     if as_json:
         shown = {"rows": found.rows(), "notes": found.notes, "written": str(folder)}
         return typer.echo(json.dumps(shown, indent=2))

@@ -15,13 +15,14 @@ from rich.table import Table
 from typer import Option
 
 from sgu.cli.shared import CACHE, FORESEEN, SET, changes, one_line_errors, value_of, writable
-from sgu.experiment import Experiment, unlearn
-from sgu.inference import default_device
-from sgu.metrics import all_metrics
+from sgu.evaluation import all_metrics
+from sgu.experiment import Experiment
+from sgu.host.provenance import code_version, device_name
 from sgu.models import save_model
-from sgu.provenance import code_version, device_name
-from sgu.references import recipe, reference
-from sgu.world import World
+from sgu.networks.references import recipe, reference
+from sgu.task import Task
+from sgu.training.inference import default_device
+from sgu.unlearning import unlearn
 
 DEFAULT = Experiment()
 
@@ -127,24 +128,22 @@ def run(
     experiment: Experiment, cache: Path, save: Path | None = None, quiet: bool = False
 ) -> dict[str, dict[str, float]]:
     """Metrics of original, unlearned and retrained, by model and name."""
-    world, device = experiment.world(cache), default_device()
+    task, device = experiment.task(cache), default_device()
     found: dict[str, dict[str, float]] = {}
     console = Console(stderr=True, quiet=quiet)
-    _say(console, experiment, world, device)
+    _say(console, experiment, task, device)
     with Progress(console=console, transient=True) as progress:
         bar = progress.add_task("", total=None)
         for kind in ("original", "retrain"):
-            made = recipe(
-                kind, experiment.model, world, experiment.seed, experiment.pretrain_epochs
-            )
+            made = recipe(kind, experiment.model, task, experiment.seed, experiment.pretrain_epochs)
             progress.reset(bar, description=f"training {kind}", total=made.optimisation.epochs)
-            trained = reference(made, world, cache, device, lambda *_: progress.advance(bar))
-            found[kind] = all_metrics(trained.model, world) | {"seconds": trained.seconds}
+            trained = reference(made, task, cache, device, lambda *_: progress.advance(bar))
+            found[kind] = all_metrics(trained.model, task) | {"seconds": trained.seconds}
             if kind == "original":
                 original = trained.model
-        epochs = experiment.unlearner().epochs * len(world.requests())
+        epochs = experiment.unlearner().epochs * len(task.requests())
         progress.reset(bar, description=experiment.method, total=epochs)
-        outcome = unlearn(experiment, world, original, lambda _: progress.advance(bar))
+        outcome = unlearn(experiment, task, original, lambda _: progress.advance(bar))
     if outcome.unsolved:
         console.print(f"{outcome.unsolved} auditor problems were left unsolved and sat out")
     if save:
@@ -156,12 +155,12 @@ def run(
     }
 
 
-def _say(console: Console, experiment: Experiment, world: World, device: torch.device) -> None:
+def _say(console: Console, experiment: Experiment, task: Task, device: torch.device) -> None:
     sizes = ", ".join(
-        f"{len(getattr(world.splits, name))} {name}"
+        f"{len(getattr(task.splits, name))} {name}"
         for name in ("retain", "forget", "audit", "val", "test")
     )
-    what = f"{world.source.name}: {sizes}; {experiment.model} on {device_name(device)}"
+    what = f"{task.source.name}: {sizes}; {experiment.model} on {device_name(device)}"
     console.print(what, highlight=False)
 
 

@@ -14,7 +14,7 @@ import typer
 from typer import Option
 
 from sgu.ensembles.processes import Died
-from sgu.training import Diverged
+from sgu.training.loop import Diverged
 
 FORESEEN = (ValueError, OSError, MemoryError, Diverged, Died, torch.OutOfMemoryError)
 """What a command says in one line."""

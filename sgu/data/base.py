@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sgu.data.errors import DataError
 from sgu.data.examples import Examples, Shape
+from sgu.files.errors import DataError
 
 SUBSET_SEED = 0
 

@@ -15,9 +15,9 @@ import torch
 from PIL import Image, UnidentifiedImageError
 
 from sgu.data.base import Source, check_classes, class_numbers, make_source
-from sgu.data.errors import DataError
 from sgu.data.examples import Examples
-from sgu.data.stored import memory_limit, store
+from sgu.data.memmap import memory_limit, store
+from sgu.files.errors import DataError
 
 DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 # no format that runs another program to be read

@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from sgu.data.sources import EMBEDDED, DataError, balanced
+from sgu.data.sources import EMBEDDED, balanced
 from sgu.data.tables import class_names
+from sgu.files.errors import DataError
 
 PARTS = {"train": ("train-*.parquet", 4000), "heldout": ("test-*.parquet", 2000)}
 CREDIT = "CIFAR-10 (Krizhevsky 2009), a class-balanced part; source_row: row in the whole set"

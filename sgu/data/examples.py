@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sgu.data.errors import DataError
-from sgu.data.stored import BLOCK, blocks, mapped, memory_limit, store, stored_targets
+from sgu.data.memmap import BLOCK, blocks, mapped, memory_limit, store, stored_targets
+from sgu.files.errors import DataError
 
 __all__ = ["DataError", "Examples", "Shape"]
 
@@ -62,7 +62,7 @@ class Examples:
 
     @classmethod
     def mapped(cls, file: Path, targets: Tensor | None = None) -> Examples:
-        """What sgu.data.stored wrote as `file`, left on disk. targets: default those beside it."""
+        """What sgu.data.memmap wrote as `file`, left on disk. targets: default those beside it."""
         return cls(mapped(file), stored_targets(file) if targets is None else targets, file)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -8,8 +8,8 @@ from functools import cached_property
 
 from sgu.data.base import Source
 from sgu.data.decode import Row, decode_source
-from sgu.data.errors import DataError
-from sgu.data.location import Place, reaching
+from sgu.files.errors import DataError
+from sgu.files.location import Place, reaching
 
 HELDOUT = ("test", "val", "validation")
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")

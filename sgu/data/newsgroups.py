@@ -17,10 +17,10 @@ from sklearn.datasets import fetch_20newsgroups
 from torch import Tensor
 
 from sgu.data.base import Source, make_source
-from sgu.data.errors import DataError
 from sgu.data.examples import Examples
+from sgu.data.memmap import root
 from sgu.data.published import patience
-from sgu.data.stored import root
+from sgu.files.errors import DataError
 
 CACHE = "20news-bydate_py3.pkz"  # scikit-learn's name for it
 WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")

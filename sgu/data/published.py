@@ -19,9 +19,9 @@ from torchvision.datasets import CIFAR10, CIFAR100, SVHN
 from torchvision.datasets.utils import check_integrity
 
 from sgu.data.base import Source, make_source
-from sgu.data.errors import DataError
 from sgu.data.examples import Examples
-from sgu.data.stored import root
+from sgu.data.memmap import root
+from sgu.files.errors import DataError
 
 PATIENCE = 30.0  # seconds for an answer of the network; torchvision itself would wait for ever
 

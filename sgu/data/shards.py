@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from sgu.data.base import Source
 from sgu.data.decode import decode_source
-from sgu.data.errors import DataError
-from sgu.data.location import Place
 from sgu.data.tables import Table, Tables
+from sgu.files.errors import DataError
+from sgu.files.location import Place
 
 TRAIN = ("train",)
 HELDOUT = ("test", "validation")

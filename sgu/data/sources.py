@@ -8,12 +8,12 @@ from importlib import import_module
 from pathlib import Path
 
 from sgu.data.base import Source, balanced, classes_of, make_source, subset_of
-from sgu.data.errors import DataError
 from sgu.data.examples import Examples
 from sgu.data.image_folder import is_image_folder, read_image_folder
-from sgu.data.location import locate
 from sgu.data.shards import read_parts, read_shards
 from sgu.data.tables import Tables
+from sgu.files.errors import DataError
+from sgu.files.location import locate
 
 __all__ = ["SOURCES", "DataError", "Examples", "Source", "balanced", "load_source", "make_source"]
 

@@ -16,9 +16,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sgu.data.decode import Row, decode
-from sgu.data.errors import DataError
 from sgu.data.examples import Examples
-from sgu.data.location import Place, locate
+from sgu.files.errors import DataError
+from sgu.files.location import Place, locate
 
 IMAGE_COLUMNS = ("img", "image")
 LABEL_COLUMNS = ("label", "fine_label")

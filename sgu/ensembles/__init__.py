@@ -2,8 +2,8 @@
 
 from sgu.ensembles.designs import Shadows, oracles, originals, shadows, unlearned
 from sgu.ensembles.member import Member
-from sgu.ensembles.running import ensemble, train_and_unlearn
-from sgu.logits import Logits
+from sgu.ensembles.train import ensemble, train_and_unlearn
+from sgu.evaluation import Logits
 
 __all__ = [
     "Logits",

@@ -19,11 +19,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sgu.data.cuts import deal, joined
+from sgu.data.splits.stratify import deal, joined
 from sgu.ensembles.member import Member
 from sgu.experiment import Experiment
-from sgu.references import recipe
-from sgu.world import World
+from sgu.networks.references import recipe
+from sgu.task import Task
 
 OWN_SEEDS = 2**30
 """An experiment's seed is below it, those of ensembles are not: so no member of an ensemble has the
@@ -39,22 +39,22 @@ def seeds(kind: str, own: int, count: int) -> range:
     return range(first, first + count)
 
 
-def oracles(experiment: Experiment, world: World, count: int = 3) -> list[Member]:
+def oracles(experiment: Experiment, task: Task, count: int = 3) -> list[Member]:
     """Retrained models: on the same retain, other seeds of the training."""
-    return _trained("oracle", experiment, world, [world.splits.retain] * count)
+    return _trained("oracle", experiment, task, [task.splits.retain] * count)
 
 
-def originals(experiment: Experiment, world: World, count: int = 3) -> list[Member]:
+def originals(experiment: Experiment, task: Task, count: int = 3) -> list[Member]:
     """Originals of other seeds: what `unlearned` starts from."""
-    everything = torch.arange(len(world.source.train))
-    return _trained("original", experiment, world, [everything] * count)
+    everything = torch.arange(len(task.source.train))
+    return _trained("original", experiment, task, [everything] * count)
 
 
-def unlearned(experiment: Experiment, world: World, count: int = 3) -> list[Member]:
+def unlearned(experiment: Experiment, task: Task, count: int = 3) -> list[Member]:
     """Originals of other seeds, from each of which forget is unlearned: for KLoM."""
     return [
-        replace(member, kind="unlearned", experiment=experiment, splits=world.splits)
-        for member in originals(experiment, world, count)
+        replace(member, kind="unlearned", experiment=experiment, splits=task.splits)
+        for member in originals(experiment, task, count)
     ]
 
 
@@ -71,25 +71,25 @@ class Shadows:
     test: Tensor
     inside: np.ndarray
 
-    def unlearned(self, experiment: Experiment, world: World) -> list[Member]:
+    def unlearned(self, experiment: Experiment, task: Task) -> list[Member]:
         """Each network after it has unlearned its half of the pool, in as many requests as the
-        world has: for U-LiRA. Its training costs nothing when it is run with `members`."""
-        count, made = len(world.splits.requests), []
-        targets = _targets(world)
+        task has: for U-LiRA. Its training costs nothing when it is run with `members`."""
+        count, made = len(task.splits.requests), []
+        targets = _targets(task)
         for member in self.members:
-            half = member.rows[~torch.isin(member.rows, world.splits.retain)]
+            half = member.rows[~torch.isin(member.rows, task.splits.retain)]
             requests = deal(targets, half, count, torch.Generator().manual_seed(member.seed))
-            splits = replace(world.splits, forget=half, requests=tuple(requests))
+            splits = replace(task.splits, forget=half, requests=tuple(requests))
             made.append(replace(member, kind="u_shadow", experiment=experiment, splits=splits))
         return made
 
 
-def shadows(experiment: Experiment, world: World, pairs: int = 4) -> Shadows:
+def shadows(experiment: Experiment, task: Task, pairs: int = 4) -> Shadows:
     """2 x `pairs` networks; each example of the pool is inside for half of them."""
     if pairs < 2:
         raise ValueError(f"pairs = {pairs}: must be >= 2, as a spread takes two networks a side")
     generator = torch.Generator().manual_seed(seeds("halves", experiment.seed, 1)[0])
-    splits, targets, first = world.splits, _targets(world), len(world.source.train)
+    splits, targets, first = task.splits, _targets(task), len(task.source.train)
     peers = splits.test[torch.isin(targets[first + splits.test], targets[splits.forget])]
     size = min(len(splits.forget), len(peers))
     forget, test = (_some(rows, size, generator) for rows in (splits.forget, peers))
@@ -97,18 +97,18 @@ def shadows(experiment: Experiment, world: World, pairs: int = 4) -> Shadows:
     halves = [half for _ in range(pairs) for half in deal(targets, pool, 2, generator)]
     inside = torch.stack([torch.isin(pool, half) for half in halves]).numpy()
     rows = [joined([splits.retain, half]) for half in halves]
-    return Shadows(_trained("shadow", experiment, world, rows), forget, test, inside)
+    return Shadows(_trained("shadow", experiment, task, rows), forget, test, inside)
 
 
-def _trained(kind: str, experiment: Experiment, world: World, rows: list[Tensor]) -> list[Member]:
+def _trained(kind: str, experiment: Experiment, task: Task, rows: list[Tensor]) -> list[Member]:
     """Trained by the recipe of the original, on other seeds."""
-    made = recipe("original", experiment.model, world, experiment.seed, experiment.pretrain_epochs)
+    made = recipe("original", experiment.model, task, experiment.seed, experiment.pretrain_epochs)
     return [
         Member(
             kind=kind,
             model=experiment.model,
             seed=seed,
-            data_fingerprint=world.source.fingerprint,
+            data_fingerprint=task.source.fingerprint,
             rows=chosen,
             optimisation=made.optimisation,
         )
@@ -116,9 +116,9 @@ def _trained(kind: str, experiment: Experiment, world: World, rows: list[Tensor]
     ]
 
 
-def _targets(world: World) -> Tensor:
+def _targets(task: Task) -> Tensor:
     """Of train and then held-out."""
-    return torch.cat([part.targets.cpu() for part in (world.source.train, world.source.heldout)])
+    return torch.cat([part.targets.cpu() for part in (task.source.train, task.source.heldout)])
 
 
 def _some(rows: Tensor, size: int, generator: torch.Generator) -> Tensor:

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from sgu.data.sources import Examples, Source
-from sgu.data.splits import Splits
+from sgu.data.splits.splits import Splits
 from sgu.experiment import DATA_SETTINGS, GAME_SETTINGS, Experiment
 from sgu.methods import plays
-from sgu.training import Optimisation
+from sgu.training.loop import Optimisation
 
 VERSION = 1  # raise when training or unlearning changes in a way that no setting shows
 OF_THE_MEMBER = DATA_SETTINGS | {"model", "pretrain_epochs", "seed"}

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from sgu.ensembles.running import Run
+from sgu.ensembles.train import Run
 
 _work: Callable[[Any], Any]  # of this process, where it is one of a pool's
 

@@ -18,10 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from sgu.checks import check
-from sgu.inference import device_of
 from sgu.methods.base import Method, Run, Space
 from sgu.methods.scrub import divergence, taught_by
-from sgu.training import Batch, Pass
+from sgu.training.inference import device_of
+from sgu.training.loop import Batch, Pass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class BadTeacher(Method):
         retain, forget = self._retain(run), run.forget
         competent = taught_by(run.original, run, retain, self.augment)
         incompetent = taught_by(untrained(run.original, run.seed), run, forget, self.augment)
-        forgotten = torch.zeros(len(run.world.source.train), 1, dtype=torch.bool, device=run.device)
+        forgotten = torch.zeros(len(run.task.source.train), 1, dtype=torch.bool, device=run.device)
         forgotten[forget] = True
 
         def objective(model: nn.Module, batch: Batch) -> Tensor:

@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from sgu.clock import Clock
-from sgu.game import Game, Match, Round
-from sgu.inference import device_of
-from sgu.snapshots import Snapshots, State
-from sgu.training import Batch, Optimisation, Pass, Plan, train
-from sgu.world import World
+from sgu.game import Board, EpochReport, Game, Match
+from sgu.task import Task
+from sgu.training.clock import Clock
+from sgu.training.inference import device_of
+from sgu.training.loop import Batch, Optimisation, Pass, Plan, train
+from sgu.training.snapshots import Snapshots
 
 Space = Mapping[str, Any]
 
@@ -47,11 +47,11 @@ class Run:
 
     model: nn.Module
     original: nn.Module
-    world: World
+    task: Task
     game: Game | None
     seed: int
     clock: Clock
-    on_epoch: Callable[[int, float, list[Round]], None]
+    on_epoch: EpochReport
     epoch_steps: list[int] = field(default_factory=list)
     snapshots: Snapshots = field(default_factory=Snapshots)
 
@@ -62,12 +62,12 @@ class Run:
     @property
     def retain(self) -> Tensor:
         """Rows of train to keep, int64 (n,)."""
-        return self.world.splits.retain
+        return self.task.splits.retain
 
     @property
     def forget(self) -> Tensor:
         """Rows of train to forget, int64 (n,)."""
-        return self.world.splits.forget
+        return self.task.splits.forget
 
     def generator(self) -> torch.Generator:
         """A generator of the method's own, on the CPU, apart from the training's."""
@@ -84,15 +84,18 @@ class Run:
         plan: the passes of each epoch; without one, a pass over retain by cross-entropy.
         adjust: called in each step when all gradients are there, those of the game too.
         """
-        board = Board(self, adjust or (lambda: None))
+        game, task, match = self.game, self.task, None
+        if game and game.alpha > 0:
+            match = Match(game, task.source, task.splits, task.pipeline, self.seed, self.clock)
+        board = Board(self.model, match, adjust or (lambda: None), self.on_epoch, self.epoch_steps)
         self.snapshots.add("clock", self.clock)
         self.snapshots.add("board", board)
         passes = plan or (lambda _: [Pass(self.retain)])
         train(
             self.model,
-            self.world.source.train,
+            self.task.source.train,
             lambda epoch: [self._counted(part) for part in passes(epoch)],
-            self.world.pipeline,
+            self.task.pipeline,
             optimisation,
             self.seed,
             on_epoch=board.on_epoch,
@@ -106,42 +109,3 @@ class Run:
             return part.objective(model, batch)
 
         return Pass(part.rows, objective)
-
-
-class Board:
-    """When the game is played in a training run, and what its rounds found."""
-
-    def __init__(self, run: Run, adjust: Callable[[], None]):
-        self.run, self.adjust, self.rounds, self.steps = run, adjust, list[Round](), 0
-        game, world = run.game, run.world
-        self.match = None
-        if game and game.alpha > 0:
-            self.match = Match(
-                game, world.source, world.splits, world.pipeline, run.seed, run.clock
-            )
-            self.apart = torch.optim.SGD(run.model.parameters(), lr=game.lr)
-
-    def on_step(self, step: int, last: bool) -> None:
-        self.steps += 1
-        if self.match and self.match.game.due(step, last):
-            self.rounds.append(self.match.play(self.run.model))
-        self.adjust()
-
-    def on_epoch(self, epoch: int, loss: float) -> None:
-        if self.match and self.match.game.update == "alternate":
-            self.apart.zero_grad()
-            self.rounds += [self.match.play(self.run.model) for _ in range(self.match.batches)]
-            self.adjust()
-            self.apart.step()
-        self.run.epoch_steps.append(self.steps)
-        self.run.on_epoch(epoch, loss, self.rounds)
-        self.rounds, self.steps = [], 0
-
-    def state(self) -> State:
-        match = self.match.state() if self.match else None
-        return {"epoch_steps": self.run.epoch_steps, "match": match}
-
-    def restore(self, state: State) -> None:
-        self.run.epoch_steps[:] = state["epoch_steps"]
-        if self.match:
-            self.match.restore(state["match"])

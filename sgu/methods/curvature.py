@@ -22,9 +22,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from sgu.data.examples import Examples
 from sgu.data.pipeline import Pipeline
-from sgu.inference import device_of, evaluating
-from sgu.training import Diverged
-from sgu.world import World
+from sgu.task import Task
+from sgu.training.inference import device_of, evaluating
+from sgu.training.loop import Diverged
 
 VALUES_AT_ONCE = 2**29  # of gradients of single examples: 2 GiB in float32
 
@@ -52,10 +52,10 @@ class Curvature:
 
     @classmethod
     def of(
-        cls, model: nn.Module, world: World, saw: Callable[[int], None] = lambda _: None
+        cls, model: nn.Module, task: Task, saw: Callable[[int], None] = lambda _: None
     ) -> Curvature:
         """Over the examples of train."""
-        return cls(model, world.source.train, world.pipeline, saw)
+        return cls(model, task.source.train, task.pipeline, saw)
 
     def gradient(self, rows: Tensor) -> Tensor:
         """Mean of g."""

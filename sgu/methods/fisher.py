@@ -57,7 +57,7 @@ class Fisher(Method):
 
     def deviation(self, run: Run, generator: torch.Generator) -> Tensor:
         """The standard deviation of each weight's noise, flat (d,)."""
-        curvature = Curvature.of(run.model, run.world, run.clock.saw)
+        curvature = Curvature.of(run.model, run.task, run.clock.saw)
         F = curvature.squares(run.retain, roots(self.draws, generator))
         return (self.strength / F.clamp(min=1 / self.limit)) ** 0.25
 

@@ -15,7 +15,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from sgu.methods.base import Method, Run, Space
-from sgu.training import Batch, Pass, classification
+from sgu.training.loop import Batch, Pass, classification
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -72,7 +72,7 @@ class Influence(Method):
 
     def step(self, run: Run) -> Tensor:
         """(H_r + damping I)^-1 v, flat (d,)."""
-        curvature = Curvature.of(run.model, run.world, run.clock.saw)
+        curvature = Curvature.of(run.model, run.task, run.clock.saw)
         retain, forget = run.retain, run.forget
         share = len(forget) / (len(forget) + len(retain))
         v = share * (curvature.gradient(forget) - curvature.gradient(retain))

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from sgu.checks import check
 from sgu.methods.base import Method, Run, Space
-from sgu.training import Batch, Pass, classification
+from sgu.training.loop import Batch, Pass, classification
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from sgu.checks import check
 from sgu.methods.base import Method, Run, Space
-from sgu.snapshots import State
-from sgu.training import Batch, Pass, batches, classification
+from sgu.training.loop import Batch, Pass, batches, classification
+from sgu.training.snapshots import State
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ class Forget:
                 f"forget has {len(run.forget)} examples: a batch needs >= 2, forget more"
             )
         self.method, self.run, self.generator = method, run, run.generator()
-        self.examples = run.world.source.train.to(run.device)
+        self.examples = run.task.source.train.to(run.device)
         self.left: list[Tensor] = []  # batches of this time round
 
     def __next__(self) -> Batch:
@@ -68,7 +68,7 @@ class Forget:
         rows = self.left.pop(0)
         inputs, targets = self.examples.at(rows, self.run.device)
         augmentation = self.generator if self.method.augment else None
-        return Batch(rows, self.run.world.pipeline.prepare(inputs, augmentation), targets)
+        return Batch(rows, self.run.task.pipeline.prepare(inputs, augmentation), targets)
 
     def state(self) -> State:
         return {"left": self.left, "generator": self.generator.get_state()}

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sgu.methods.base import Method, Run, Space
-from sgu.training import Batch, Pass
+from sgu.training.loop import Batch, Pass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class RandomLabel(Method):
 
 def relabelled(run: Run) -> Tensor:
     """Train's targets (N,), on the device: those of forget wrong, each other class as likely."""
-    source, forget = run.world.source, run.forget
+    source, forget = run.task.source, run.forget
     classes, labels = source.num_classes, source.train.targets.cpu().clone()
     shift = torch.randint(1, classes, (len(forget),), generator=run.generator())
     labels[forget] = (labels[forget] + shift) % classes

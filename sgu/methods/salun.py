@@ -42,7 +42,7 @@ class SalUn(RandomLabel):
         check(self, salient=(0 < self.salient <= 1, "above 0 and at most 1"))
 
     def unlearn(self, run: Run) -> None:
-        curvature = Curvature.of(run.model, run.world, run.clock.saw)
+        curvature = Curvature.of(run.model, run.task, run.clock.saw)
         saliency = curvature.gradient(run.forget).abs()
         with only_moving(run.model, largest(saliency, self.salient)):
             super().unlearn(run)

@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sgu.checks import check
-from sgu.inference import evaluating, predict
 from sgu.methods.base import Method, Run, Space
-from sgu.training import Batch, Pass
+from sgu.training.inference import evaluating, predict
+from sgu.training.loop import Batch, Pass
 
 Teacher = Callable[[Batch], Tensor]  # its logits for a batch, float32 (n, classes)
 
@@ -88,8 +88,8 @@ def taught_by(network: nn.Module, run: Run, rows: Tensor, augment: bool) -> Teac
     """
     if augment:
         return lambda batch: _answer(network, batch.inputs)
-    known = predict(network, run.world.source.train, run.world.pipeline, rows)
-    logits = known.new_zeros(len(run.world.source.train), known.shape[1])
+    known = predict(network, run.task.source.train, run.task.pipeline, rows)
+    logits = known.new_zeros(len(run.task.source.train), known.shape[1])
     logits[rows] = known
     return lambda batch: logits[batch.rows]
 

@@ -50,7 +50,7 @@ class SSD(Method):
         )
 
     def unlearn(self, run: Run) -> None:
-        curvature = Curvature.of(run.model, run.world, run.clock.saw)
+        curvature = Curvature.of(run.model, run.task, run.clock.saw)
         I_f, I_r = (curvature.squares(rows, residual) for rows in (run.forget, run.retain))
         share = len(run.forget) / (len(run.forget) + len(run.retain))
         I_D = share * I_f + (1 - share) * I_r

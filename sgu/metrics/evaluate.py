@@ -1,4 +1,4 @@
-"""Every metric of one model, from one scoring pass over its splits (names: `analysis.schema`)."""
+"""Every metric of one model, from one scoring pass over its splits (`sgu.results.schema`)."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from scipy import stats
-from torch import nn
 
+from sgu.metrics.loss_attack import loss_attack
 from sgu.metrics.rates import LOW_FPR, suppressed, tpr_at
-from sgu.metrics.scored import Scored, score_world
-from sgu.metrics.starting_kit import loss_attack
-from sgu.world import World
+from sgu.metrics.scored import Scored
 
 Metrics = dict[str, float]
 Bin = dict[str, Any]
@@ -24,17 +21,6 @@ EDGES = [float(10**exponent) for exponent in np.arange(-5, 1.75, 0.25)]
 
 SELECTING = ("forget", "val")
 """Splits that a search may look at."""
-
-
-def selection_metrics(model: nn.Module, world: World) -> Metrics:
-    """What a search may look at: forget and val. The test split is not touched."""
-    train, rows = world.part("retain")
-    return selection_of(score_world(model, world, SELECTING), train.targets.cpu()[rows].numpy())
-
-
-def all_metrics(model: nn.Module, world: World) -> Metrics:
-    """`selection_metrics`, and what is only ever reported: retain, and everything with test."""
-    return metrics_of(score_world(model, world))
 
 
 def selection_of(scored: Mapping[str, Scored], kept: np.ndarray) -> Metrics:
@@ -67,13 +53,6 @@ def metrics_of(scored: Mapping[str, Scored]) -> Metrics:
         "forget_test_gap": abs(forget.acc - peers.acc),
         "utility_paper": found["val_acc"] - found["mia_acc"],
     }
-
-
-def unmeasured(world: World) -> dict[str, str]:
-    """By the name of each metric that `metrics_of` leaves out on this world: why."""
-    (train, forget), (heldout, test) = world.part("forget"), world.part("test")
-    asked = train.targets.cpu()[forget]
-    return suppressed(int(torch.isin(heldout.targets.cpu()[test], asked).sum()))
 
 
 def loss_histograms(scored: Mapping[str, Scored]) -> list[Bin]:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 from scipy.special import logsumexp
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
-
-from sgu.inference import predict
-from sgu.world import World
 
 REPORTED = ("forget", "val", "test", "retain")
 """Splits that all metrics together read."""
@@ -92,16 +88,3 @@ def _log_rest(log_p: np.ndarray) -> np.ndarray:
     rest = np.log1p(-np.exp(lower))  # all of these p are <= 1/2
     rest[rows, top] = logsumexp(lower, axis=1)
     return rest
-
-
-def score(model: nn.Module, world: World, split: str) -> Scored:
-    """The model's answers on a split, in evaluation mode, from one pass over it."""
-    examples, rows = world.part(split)
-    return Scored.of(predict(model, examples, world.pipeline, rows), examples.targets.cpu()[rows])
-
-
-def score_world(
-    model: nn.Module, world: World, splits: Sequence[str] = REPORTED
-) -> dict[str, Scored]:
-    """Each of the splits scored once; a split that is not named is not touched."""
-    return {split: score(model, world, split) for split in splits}

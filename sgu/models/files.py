@@ -6,7 +6,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from sgu.replacing import replacing
+from sgu.files.atomic import atomic_write
 
 
 def save_model(path: Path, model: nn.Module, info: dict[str, str]) -> None:
@@ -14,7 +14,7 @@ def save_model(path: Path, model: nn.Module, info: dict[str, str]) -> None:
     tensors = {
         name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
     }
-    with replacing(path) as unfinished:
+    with atomic_write(path) as unfinished:
         save_file(tensors, unfinished, metadata=info)
 
 

@@ -6,7 +6,7 @@ in one cycle. Transformers: AdamW, as in DeiT (Touvron et al. 2021).
 """
 
 from sgu.models.registry import check_name
-from sgu.training import Optimisation
+from sgu.training.loop import Optimisation
 
 CONVOLUTIONAL = Optimisation(epochs=60, lr=0.1, schedule="one_cycle", augment=True)
 VGG = Optimisation(epochs=60, lr=0.05, schedule="one_cycle", augment=True)

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from sgu.data.examples import Shape
-from sgu.inference import evaluating
 from sgu.models.images import resnet18, resnet50, small_cnn, vgg16_bn, vit_small
 from sgu.models.library import classifier, names
 from sgu.models.texts import BagOfEmbeddings, Transformer
+from sgu.training.inference import evaluating
 
 Maker = Callable[[Shape], nn.Module]
 

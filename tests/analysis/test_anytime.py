@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from analysis import anytime, hypervolume
-from analysis.schema import TRIALS
+from sgu.results.schema import TRIALS
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

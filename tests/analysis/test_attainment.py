@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from analysis import attainment, pareto_front
-from analysis.schema import METRICS
+from sgu.results.schema import METRICS
 
 PAIR = ("val_error", "val_acc")
 TRIPLE = ("val_error", "retain_acc", "val_mia_advantage")

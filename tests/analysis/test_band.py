@@ -1,4 +1,4 @@
-"""The band is `sgu.metrics.band`'s for one seed, and keeps its promise for the mean of several."""
+"""The band for one seed is that of `sgu.results`, and keeps its promise for the mean of several."""
 
 import numpy as np
 import pandas as pd
@@ -7,8 +7,8 @@ import pytest
 
 from analysis import null_bands, verdicts
 from analysis.band import KINDS, band_of
-from analysis.schema import METRICS, TRIALS
-from sgu.metrics import band as judged_by_sgu
+from sgu.results import null_band as judged_by_sgu
+from sgu.results.schema import METRICS, TRIALS
 
 
 def as_frame(*rows):

@@ -29,11 +29,11 @@ from analysis import (
     scaling_chart,
     split_chart,
 )
+from analysis.charts.chart_parts import METHOD_COLOURS, METHOD_SHAPES
 from analysis.charts.effects import ABLATION
-from analysis.charts.marks import METHOD_COLOURS, METHOD_SHAPES
 from analysis.pareto import pareto_front
-from analysis.schema import METRICS, TRIALS
 from analysis.sensitivity import effects
+from sgu.results.schema import METRICS, TRIALS
 
 THREE = ("val_acc", "val_mia_advantage", "seconds")
 

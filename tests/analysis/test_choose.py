@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from analysis import choose
-from analysis.schema import METRICS, SELECTABLE, TRIALS
+from sgu.results.schema import METRICS, SELECTABLE, TRIALS
 
 
 def as_frame(*rows):

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from analysis import choose, hypervolume, load_study, pareto_front
 from analysis.cli import app
-from analysis.schema import TRIALS
+from sgu.results.schema import TRIALS
 
 
 def run(study, *arguments):

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from analysis.report.comparisons import comparisons
-from analysis.schema import TRIALS
+from sgu.results.schema import TRIALS
 
 OBJECTIVES = ("val_error", "val_mia_advantage")
 

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from analysis import confirmed, mean_optimism
-from analysis.schema import TRIALS
+from sgu.results.schema import TRIALS
 
 
 def as_frame(rows):

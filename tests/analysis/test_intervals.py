@@ -8,8 +8,8 @@ from scipy.stats import t
 from analysis import difference, hypervolumes, mean_intervals, method_differences
 from analysis.pareto import OBJECTIVES, volume
 from analysis.resample import Resampling
-from analysis.schema import METRICS
 from analysis.volumes import front_intervals
+from sgu.results.schema import METRICS
 
 
 def rows(**columns):

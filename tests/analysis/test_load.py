@@ -9,7 +9,7 @@ import pytest
 from pyarrow.fs import FileSystem, LocalFileSystem, SubTreeFileSystem
 
 from analysis import load_epochs, load_study, read_study
-from analysis.schema import EPOCHS, TRIALS
+from sgu.results.schema import EPOCHS, TRIALS
 
 
 def test_round_trip(study, synthetic):

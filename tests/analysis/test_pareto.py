@@ -9,7 +9,7 @@ import pytest
 
 from analysis import hypervolume, knee, pareto_front
 from analysis.pareto import check_selectable
-from analysis.schema import METRICS, SELECTABLE, TRIALS
+from sgu.results.schema import METRICS, SELECTABLE, TRIALS
 
 SETS = [
     ("val_error", "val_mia_advantage"),

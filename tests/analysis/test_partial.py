@@ -11,9 +11,9 @@ import pytest
 from rich.console import Console
 
 from analysis import front_chart, load_study, read_study, write_report
-from analysis.schema import EPOCHS, LOSSES, METRICS, TRIALS
 from analysis.summary import NO_FRONT
 from analysis.table import front_table
+from sgu.results.schema import EPOCHS, LOSSES, METRICS, TRIALS
 
 GAME = {"solve_every": 4, "update": "joint"}
 

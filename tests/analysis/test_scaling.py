@@ -8,8 +8,8 @@ import pytest
 
 from analysis import against_retraining, power_laws, speed_up
 from analysis.scaling import SIZES, sweeps
-from analysis.schema import TRIALS
-from tune.scaling import SWEEPS
+from sgu.results.schema import TRIALS
+from tune.spec.sweeps import SWEEPS
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 EXAMPLES = (500, 1000, 2000, 4000)

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from analysis import alpha_ablation, effects, importances
-from analysis.schema import TRIALS
+from sgu.results.schema import TRIALS
 
 
 def as_frame(rows):

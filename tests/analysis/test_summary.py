@@ -7,11 +7,11 @@ import pyarrow as pa
 import pytest
 from rich.console import Console
 
+from analysis.configurations import configurations
 from analysis.formats import metric_text, plain_text
-from analysis.schema import TRIALS
-from analysis.seeds import configurations
 from analysis.summary import controls, counts, notes, seeds_line
 from analysis.table import MARKS, front_table
+from sgu.results.schema import TRIALS
 
 PAIR = ("val_error", "val_mia_advantage")
 

@@ -11,13 +11,13 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from analysis import load_study
-from analysis.schema import METRICS, SCHEMA_VERSION
 from sgu import compare
 from sgu.cli import app
 from sgu.cli.compare import table
 from sgu.compare import Comparison, draws, val_utility
 from sgu.experiment import Experiment
 from sgu.methods import METHODS, search_space
+from sgu.results.schema import METRICS, SCHEMA_VERSION
 
 BASE = {"subset": 400, "pretrain_epochs": 3, "audit_batch": 40, "solve_every": 4}
 

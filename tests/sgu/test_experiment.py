@@ -8,27 +8,29 @@ import time
 
 import pytest
 
-from analysis.schema import METRICS
 from sgu.auditor import AuditorError
-from sgu.experiment import Experiment, unlearn
-from sgu.metrics import all_metrics, metrics_of
-from sgu.training import Diverged
+from sgu.evaluation import all_metrics
+from sgu.experiment import Experiment
+from sgu.metrics import metrics_of
+from sgu.results.schema import METRICS
+from sgu.training.loop import Diverged
+from sgu.unlearning import unlearn
 
 SHORT = {"epochs": 2, "lr": 0.02, "solve_every": 1, "subset": 400}
 
 
 @pytest.fixture(scope="module")
-def outcome(world, original):
-    return unlearn(Experiment.of(**SHORT), world, original)
+def outcome(task, original):
+    return unlearn(Experiment.of(**SHORT), task, original)
 
 
 def untimed(metrics: dict[str, float]) -> dict[str, float]:
     return {name: value for name, value in metrics.items() if "seconds" not in name}
 
 
-def test_a_seed_gives_the_same_metrics(world, original, outcome):
-    again = unlearn(Experiment.of(**SHORT), world, original)
-    other = unlearn(Experiment.of(**SHORT, seed=1), world, original)
+def test_a_seed_gives_the_same_metrics(task, original, outcome):
+    again = unlearn(Experiment.of(**SHORT), task, original)
+    other = unlearn(Experiment.of(**SHORT, seed=1), task, original)
     assert untimed(again.metrics) == untimed(outcome.metrics)
     assert untimed(other.metrics) != untimed(outcome.metrics)
 
@@ -48,8 +50,8 @@ def test_the_game_is_part_of_the_time_and_the_solve_part_of_the_game(outcome):
     assert times[2] > 0
 
 
-def test_finetuning_has_no_game(world, original):
-    found = unlearn(Experiment.of(**SHORT, method="finetune"), world, original).metrics
+def test_finetuning_has_no_game(task, original):
+    found = unlearn(Experiment.of(**SHORT, method="finetune"), task, original).metrics
     assert found["seconds"] > 0
     assert found["game_seconds"] == found["solve_seconds"] == 0
 
@@ -71,22 +73,22 @@ def test_finetuning_has_no_game(world, original):
     ids=str,
 )
 def test_every_example_that_goes_forward_and_backward_is_counted(
-    world, original, settings, expected
+    task, original, settings, expected
 ):
     """360 of retain, 40 of forget; a round of the game takes these and as many of audit."""
-    found = unlearn(Experiment.of(subset=400, **settings), world, original)
+    found = unlearn(Experiment.of(subset=400, **settings), task, original)
     assert found.metrics["examples_seen"] == expected
 
 
-def test_the_outcome_answers_as_its_model_does(world, outcome):
-    found = metrics_of(outcome.logits.scored(world))
-    expected = all_metrics(outcome.model, world)
+def test_the_outcome_answers_as_its_model_does(task, outcome):
+    found = metrics_of(outcome.logits.scored(task))
+    expected = all_metrics(outcome.model, task)
     assert found == pytest.approx(expected, abs=1e-6)
     assert {name: outcome.metrics[name] for name in found} == found
     assert outcome.logits.seconds == outcome.metrics["seconds"]
 
 
-def test_reports_change_nothing_and_their_time_is_left_out(world, original, outcome):
+def test_reports_change_nothing_and_their_time_is_left_out(task, original, outcome):
     reports: list[dict[str, float]] = []
 
     def slow(report: dict[str, float]) -> None:
@@ -94,7 +96,7 @@ def test_reports_change_nothing_and_their_time_is_left_out(world, original, outc
         time.sleep(0.5)
 
     begin = time.perf_counter()
-    found = unlearn(Experiment.of(**SHORT), world, original, slow)
+    found = unlearn(Experiment.of(**SHORT), task, original, slow)
     assert found.metrics["seconds"] < time.perf_counter() - begin - 1
     assert untimed(found.metrics) == untimed(outcome.metrics)
     assert [report["epoch"] for report in reports] == [0, 1]
@@ -103,10 +105,10 @@ def test_reports_change_nothing_and_their_time_is_left_out(world, original, outc
 
 
 @pytest.mark.parametrize("settings", [{"method": "finetune"}, {"alpha": 1.0}, {"alpha": 1e30}])
-def test_a_run_that_breaks_down_is_named(world, original, settings):
+def test_a_run_that_breaks_down_is_named(task, original, settings):
     lr = 1e4 if settings.get("alpha") != 1e30 else 0.02
     with pytest.raises((Diverged, AuditorError), match="lower"):
-        unlearn(Experiment.of(**(SHORT | {"lr": lr, "epochs": 5} | settings)), world, original)
+        unlearn(Experiment.of(**(SHORT | {"lr": lr, "epochs": 5} | settings)), task, original)
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,12 @@ from torch.nn import functional as F
 
 from sgu.auditor import LinearAuditor
 from sgu.auditor.folds import draw_folds
-from sgu.clock import Clock
 from sgu.data.sources import Examples, make_source
-from sgu.data.splits import class_splits, random_splits
+from sgu.data.splits.splits import class_splits, random_splits
 from sgu.game import Game, Match
-from sgu.inference import predict
-from sgu.world import World
+from sgu.task import Task
+from sgu.training.clock import Clock
+from sgu.training.inference import predict
 
 CPU = torch.device("cpu")
 SMOOTH = LinearAuditor(loss="logistic", reg=0.1)
@@ -53,18 +53,18 @@ def normed() -> nn.Module:
     )
 
 
-def match_of(world, seed: int = 0, **rules) -> Match:
+def match_of(task, seed: int = 0, **rules) -> Match:
     game = Game(**({"auditor": SMOOTH} | rules))
-    return Match(game, world.source, world.splits, world.pipeline, seed, Clock(CPU))
+    return Match(game, task.source, task.splits, task.pipeline, seed, Clock(CPU))
 
 
 def gradients(model: nn.Module) -> list[Tensor]:
     return [parameter.grad.clone() for parameter in model.parameters()]
 
 
-def first_round(world: World, model: nn.Module, **rules) -> list[Tensor]:
+def first_round(task: Task, model: nn.Module, **rules) -> list[Tensor]:
     model.zero_grad(set_to_none=True)
-    match_of(world, **rules).play(model)
+    match_of(task, **rules).play(model)
     return gradients(model)
 
 
@@ -126,9 +126,9 @@ class TestGradient:
             "statistics": statistics,
             "auditor": LinearAuditor(loss=loss, reg=0.1),
         }
-        world, model = toy(), normed()
-        model(world.pipeline.prepare(world.examples("retain").inputs))  # running statistics of use
-        found = first_round(world, model, **rules)
+        task, model = toy(), normed()
+        model(task.pipeline.prepare(task.examples("retain").inputs))  # running statistics of use
+        found = first_round(task, model, **rules)
         generator, eps = torch.Generator().manual_seed(1), 1e-2
         for _ in range(3):
             along = [torch.randn(p.shape, generator=generator) for p in model.parameters()]
@@ -140,22 +140,22 @@ class TestGradient:
                 with torch.no_grad():
                     for parameter, a in zip(moved.parameters(), along, strict=True):
                         parameter += sign * eps * a
-                ends.append(float(match_of(world, **rules).play(moved).utility))
+                ends.append(float(match_of(task, **rules).play(moved).utility))
             quotient = 3.0 * (ends[0] - ends[1]) / (2 * eps)
             slope = sum(float((g * a).sum()) for g, a in zip(found, along, strict=True))
             scale = math.sqrt(sum(float(g.square().sum()) for g in found) / 16)
             assert slope == pytest.approx(quotient, abs=0.02 * scale)
 
     def test_it_is_added_to_what_is_there_and_scaled_by_alpha(self, toy):
-        world, model = toy(), linear()
-        single, double = (first_round(world, model, alpha=alpha) for alpha in (1.0, 2.0))
+        task, model = toy(), linear()
+        single, double = (first_round(task, model, alpha=alpha) for alpha in (1.0, 2.0))
         for one, two in zip(single, double, strict=True):
             assert one.abs().max() > 1e-4
             torch.testing.assert_close(two, 2 * one)
         model.zero_grad()
         for parameter in model.parameters():
             parameter.grad = torch.full_like(parameter, 5.0)
-        match_of(world, alpha=1.0).play(model)
+        match_of(task, alpha=1.0).play(model)
         for one, added in zip(single, gradients(model), strict=True):
             torch.testing.assert_close(added, one + 5.0)
 
@@ -178,7 +178,7 @@ class TestGradient:
             Examples(images.contiguous(), source.train.targets),
             Examples(torch.zeros_like(source.heldout.inputs), source.heldout.targets),
         )
-        match = match_of(World.of(source, splits), auditor=LinearAuditor(reg=1e-4))
+        match = match_of(Task.of(source, splits), auditor=LinearAuditor(reg=1e-4))
         assert float(match.play(linear()).utility) == pytest.approx(0, abs=0.02)
 
 
@@ -196,19 +196,19 @@ def test_buffers_and_modes_stay_as_they_were(toy, bits, same, statistics):
 @pytest.mark.parametrize("view", ["logits+loss", "loss"])
 def test_each_auditor_sees_one_class_and_true_members(toy, view):
     """With a net without batch-norm, a score says which image it comes from."""
-    world, model, auditor = toy(), linear(), Watched()
-    match_of(world, auditor=auditor, view=view).play(model)
+    task, model, auditor = toy(), linear(), Watched()
+    match_of(task, auditor=auditor, view=view).play(model)
     ((scores, members, weight),) = auditor.seen
     assert scores.shape[::2] == (3 * 3, 4 if view == "logits+loss" else 1)
     losses = {
         split: [
-            F.cross_entropy(logits, world.examples(split).targets, reduction="none")[
-                world.examples(split).targets == kind
+            F.cross_entropy(logits, task.examples(split).targets, reduction="none")[
+                task.examples(split).targets == kind
             ]
             for kind in range(3)
         ]
         for split in ("forget", "audit")
-        for logits in [predict(model, world.examples(split), world.pipeline)]
+        for logits in [predict(model, task.examples(split), task.pipeline)]
     }
     for problem in range(9):
         assert int(members[problem].sum()) == len(members[problem]) / 2
@@ -221,10 +221,10 @@ def test_each_auditor_sees_one_class_and_true_members(toy, view):
 
 @pytest.mark.parametrize("statistics", ["batch", "running"])
 def test_scores_are_those_of_the_statistics_asked_for(toy, statistics):
-    world, model, auditor, inputs = toy(), normed(), Watched(), []
-    model(world.pipeline.prepare(world.examples("retain").inputs) * 2 + 1)
+    task, model, auditor, inputs = toy(), normed(), Watched(), []
+    model(task.pipeline.prepare(task.examples("retain").inputs) * 2 + 1)
     model[0].register_forward_pre_hook(lambda _, given: inputs.append(given[0].detach()))
-    match_of(world, auditor=auditor, statistics=statistics).play(model)
+    match_of(task, auditor=auditor, statistics=statistics).play(model)
     (images,), ((scores, _, weight),) = inputs, auditor.seen
     by_hand = copy.deepcopy(model).eval()
     by_hand[1].train(statistics == "batch")
@@ -234,14 +234,14 @@ def test_scores_are_those_of_the_statistics_asked_for(toy, statistics):
 
 
 def test_a_forgotten_class_faces_held_out_examples_of_its_own(toy):
-    world = toy(class_splits(toy().source, [1]))
+    task = toy(class_splits(toy().source, [1]))
     auditor = Watched()
-    match = match_of(world, auditor=auditor, folds=2)
+    match = match_of(task, auditor=auditor, folds=2)
     match.play(linear())
     ((scores, _, _),) = auditor.seen
     assert len(scores) == 2  # folds x 1
-    peers = int((world.examples("audit").targets == 1).sum())
-    assert match.counts.tolist() == [min(len(world.splits.forget), peers)]
+    peers = int((task.examples("audit").targets == 1).sum())
+    assert match.counts.tolist() == [min(len(task.splits.forget), peers)]
 
 
 class TestBatches:
@@ -252,9 +252,9 @@ class TestBatches:
             match.play(model)
         return seen
 
-    def numbers(self, world, split: str, images: Tensor) -> list[int]:
+    def numbers(self, task, split: str, images: Tensor) -> list[int]:
         """Which rows of the split the images are."""
-        known = world.pipeline.prepare(world.examples(split).inputs).flatten(1)
+        known = task.pipeline.prepare(task.examples(split).inputs).flatten(1)
         gaps = (images.flatten(1)[:, None] - known).abs().amax(2)
         assert gaps.amin(1).max() < 1e-3, f"not all from {split}"
         return gaps.argmin(1).tolist()
@@ -262,34 +262,34 @@ class TestBatches:
     @pytest.mark.parametrize(("audit_batch", "batches"), [(None, 1), (30, 2), (12, 5)])
     def test_they_go_through_forget_without_replacement(self, toy, audit_batch, batches):
         """30 of forget, ten a class; the same number of audit images beside them."""
-        world = toy()
-        match = match_of(world, audit_batch=audit_batch)
+        task = toy()
+        match = match_of(task, audit_batch=audit_batch)
         assert match.batches == batches
         for turn in range(2):
             seen = self.images_of_rounds(match, batches)
             assert all(len(images) <= (audit_batch or 60) for images in seen)
             forget, audit = [
-                [self.numbers(world, split, images.chunk(2)[side]) for images in seen]
+                [self.numbers(task, split, images.chunk(2)[side]) for images in seen]
                 for side, split in enumerate(("forget", "audit"))
             ]
             assert sorted(chain(*forget)) == list(range(30)), f"turn {turn}"
             assert len(set(chain(*audit))) == 30
 
     def test_an_uneven_last_batch_still_meets_everyone(self, toy):
-        world = toy()
-        match = match_of(world, audit_batch=24)  # four a class: 4 + 4 + 2, and 2 again
+        task = toy()
+        match = match_of(task, audit_batch=24)  # four a class: 4 + 4 + 2, and 2 again
         seen = self.images_of_rounds(match, match.batches)
-        rows = chain(*(self.numbers(world, "forget", images.chunk(2)[0]) for images in seen))
+        rows = chain(*(self.numbers(task, "forget", images.chunk(2)[0]) for images in seen))
         assert match.batches == 3
         assert set(rows) == set(range(30))
 
     def test_fewer_audit_than_forget_examples_meet_everyone_in_time(self, toy):
         """40 a class to forget, 20 to audit: a round takes 20, and the next one draws anew."""
-        world = toy(random_splits(toy().source, 0.8))
-        match = match_of(world)
+        task = toy(random_splits(toy().source, 0.8))
+        match = match_of(task)
         assert match.counts.tolist() == [20, 20, 20]
         seen = self.images_of_rounds(match, 16)
-        rows = chain(*(self.numbers(world, "forget", images.chunk(2)[0]) for images in seen))
+        rows = chain(*(self.numbers(task, "forget", images.chunk(2)[0]) for images in seen))
         assert set(rows) == set(range(120))
 
     def test_a_batch_too_small_for_its_auditors_is_refused(self, toy):
@@ -297,8 +297,8 @@ class TestBatches:
             match_of(toy(), audit_batch=11)
 
     def test_a_seed_decides_the_rounds(self, toy):
-        world, model = toy(), linear()
-        found = [first_round(world, model, seed=seed)[0] for seed in (0, 0, 1)]
+        task, model = toy(), linear()
+        found = [first_round(task, model, seed=seed)[0] for seed in (0, 0, 1)]
         assert torch.equal(found[0], found[1])
         assert not torch.equal(found[0], found[2])
 

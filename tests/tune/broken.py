@@ -15,7 +15,7 @@ from typing import Any
 
 import tune.study
 from tune.cli import main
-from tune.trial import run_trial
+from tune.worker.trial import run_trial
 
 LOG = sys.argv.pop(1)
 LEFT = 64 * 2**20  # bytes that a trial may take beside what its process has

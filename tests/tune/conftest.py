@@ -1,17 +1,15 @@
-"""Rows as the sink hands them to the store."""
+"""Rows as the recorder hands them to the store."""
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from analysis.schema import METRICS
 from sgu.experiment import Experiment
+from sgu.results.schema import METRICS
 from sgu.rows import ROW, described
 
 SHARED = {
@@ -53,15 +51,3 @@ def trial_row() -> Callable[..., dict[str, Any]]:
         return row | (columns or {})
 
     return make
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 256 KiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
-    if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("needs the right to mount")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from analysis import load_study
-from tune.spec import Spec
+from tune.spec.spec import Spec
 from tune.study import run
 
 pytestmark = pytest.mark.long

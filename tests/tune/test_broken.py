@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from analysis import load_study
-from tune.files import Folder
-from tune.lock import holder
+from sgu.files.folder import Folder
+from tune.storage.lock import holder
 from tune.study import DEATHS
 
 HERE = Path(__file__).parent

@@ -33,9 +33,10 @@ from optuna.storages.journal import JournalFileBackend
 from ray.cluster_utils import Cluster
 
 from analysis import load_epochs, load_study
-from analysis.schema import KEY, METRICS
-from sgu.experiment import Experiment, unlearn
-from sgu.references import recipe, reference
+from sgu.experiment import Experiment
+from sgu.networks.references import recipe, reference
+from sgu.results.schema import KEY, METRICS
+from sgu.unlearning import unlearn
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -262,11 +263,11 @@ def check_bits(siege: Siege, count: int) -> None:
     assert len(resumed), "no trial went on from a checkpoint"
     for row in resumed.to_dict("records"):
         experiment = Experiment.of(**json.loads(row["config"]))
-        world, cpu = experiment.world(siege.results / "cache"), torch.device("cpu")
-        made = recipe("original", experiment.model, world, experiment.seed, 2)
-        original = reference(made, world, siege.results / "cache", cpu)
+        task, cpu = experiment.task(siege.results / "cache"), torch.device("cpu")
+        made = recipe("original", experiment.model, task, experiment.seed, 2)
+        original = reference(made, task, siege.results / "cache", cpu)
         assert original.cached
-        outcome = unlearn(experiment, world, original.model)
+        outcome = unlearn(experiment, task, original.model)
         for name, value in outcome.metrics.items():
             if "seconds" not in name:
                 assert row[name] == value or (pd.isna(row[name]) and pd.isna(value)), name

@@ -16,13 +16,13 @@ import ray
 import torch
 from ray.tune import Callback, report, with_parameters
 
-from tune.cluster import QUIET
-from tune.home import rows_of
-from tune.search import StudySearch
-from tune.spec import Spec
-from tune.store import Store
+from tune.cluster.connection import QUIET
+from tune.search.searcher import StudySearch
+from tune.spec.spec import Spec
+from tune.storage.store import Store
+from tune.storage.study_folder import rows_of
 from tune.study import tune_runs
-from tune.trial import run_trial
+from tune.worker.trial import run_trial
 
 pytestmark = pytest.mark.long
 

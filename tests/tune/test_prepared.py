@@ -11,9 +11,9 @@ import ray
 from ray._private.state import actors
 
 from tune import prepare
-from tune.home import Cache, rows_of
-from tune.spec import Spec
-from tune.store import Store
+from tune.spec.spec import Spec
+from tune.storage.store import Store
+from tune.storage.study_folder import Cache, rows_of
 
 pytestmark = pytest.mark.long
 

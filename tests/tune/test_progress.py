@@ -10,9 +10,11 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from tune.progress import NAME, Watch, live, report, someone_looks, stoppable, views
-from tune.spec import Spec
-from tune.store import Store
+from tune.interrupt import stoppable
+from tune.live import NAME, Watch, live, report, someone_looks
+from tune.progress import views
+from tune.spec.spec import Spec
+from tune.storage.store import Store
 from tune.study import rows_of
 
 CELL = "embedded/sg"
@@ -45,7 +47,7 @@ def rows(tmp_path, trial_row) -> pd.DataFrame:
 
 def test_a_view_counts_and_measures(rows):
     (view,) = views(spec_of(), rows, {CELL: 1}, slots=2)
-    assert (view.standing.done, view.running, view.failed) == (3, 1, 1)
+    assert (view.budget.done, view.running, view.failed) == (3, 1, 1)
     assert view.eta == pytest.approx(1 * (4 + 4 + 2 + 2 + 3) / 5 / 2)  # one run left, two slots
     # controls reach 0.1 x 0.75; the others 0.5 x 0.5 and 0.7 x 0.1: the union of the boxes
     assert view.hypervolume == pytest.approx(0.1 * 0.75 + 0.4 * 0.5 + 0.2 * 0.1)
@@ -95,7 +97,7 @@ def test_what_runs_is_written_down_for_other_shells(tmp_path, capsys, rows, tria
     assert "0 running" in first  # it was killed: what it wrote last is not so any more
     assert "sgu-study resume small" in last
     watch.ended(trial_row("0005", {"cell": CELL}))
-    assert views(watch.spec, watch.rows, {}, 2)[0].standing.finished
+    assert views(watch.spec, watch.rows, {}, 2)[0].budget.finished
     assert watch.table().row_count == 1
 
 

@@ -8,8 +8,9 @@ import pytest
 import ray
 import torch
 
-from sgu.experiment import Experiment, unlearn
-from sgu.world import World
+from sgu.experiment import Experiment
+from sgu.task import Task
+from sgu.unlearning import unlearn
 
 
 @pytest.fixture(scope="module")
@@ -20,12 +21,12 @@ def one_node() -> Iterator[None]:
 
 
 @ray.remote
-def mapped(world: World) -> list[tuple[str, int]]:
+def mapped(task: Task) -> list[tuple[str, int]]:
     """The file that backs each tensor, from /proc/self/maps, and the bytes that it holds there."""
     found = []
     with open("/proc/self/maps") as file:
         areas = [line.split(maxsplit=5) for line in file]
-    for tensor in (world.source.train.inputs, world.source.heldout.inputs):
+    for tensor in (task.source.train.inputs, task.source.heldout.inputs):
         for area in areas:
             low, high = (int(end, 16) for end in area[0].split("-"))
             if low <= tensor.data_ptr() < high:
@@ -36,8 +37,8 @@ def mapped(world: World) -> list[tuple[str, int]]:
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_node")
 def test_workers_read_the_data_where_ray_has_put_them():
-    world = World.load("embedded")
-    shared = ray.put(world)
+    task = Task.load("embedded")
+    shared = ray.put(task)
     for _ in range(2):
         places = ray.get(mapped.remote(shared))
         assert len(places) == 2
@@ -48,15 +49,15 @@ METHODS = ["finetune", "sg", "scrub", "random_label", "neggrad_plus", "salun", "
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_whole_trial_leaves_the_world_as_it_was(method, world, original):
+def test_a_whole_trial_leaves_the_world_as_it_was(method, task, original):
     settings = {} if method == "ssd" else {"epochs": 1, "lr": 0.01}
     tensors = [
-        world.source.train.inputs, world.source.train.targets,
-        world.source.heldout.inputs, world.source.heldout.targets,
-        *(getattr(world.splits, name) for name in ("retain", "forget", "audit", "val", "test")),
-        world.pipeline.mean, world.pipeline.std,
+        task.source.train.inputs, task.source.train.targets,
+        task.source.heldout.inputs, task.source.heldout.targets,
+        *(getattr(task.splits, name) for name in ("retain", "forget", "audit", "val", "test")),
+        task.pipeline.mean, task.pipeline.std,
     ]  # fmt: skip
     before, versions = [t.clone() for t in tensors], [t._version for t in tensors]
-    unlearn(Experiment.of(method=method, **settings), world, original, lambda _: None)
+    unlearn(Experiment.of(method=method, **settings), task, original, lambda _: None)
     assert all(torch.equal(a, b) for a, b in zip(tensors, before, strict=True))
     assert [t._version for t in tensors] == versions  # autograd's count of writes in place

@@ -27,9 +27,9 @@ from optuna.storages.journal import JournalFileBackend
 from typer.testing import CliRunner
 
 from analysis import load_epochs, load_losses, load_study
-from analysis.schema import METRICS
-from sgu.data.splits import Splits
+from sgu.data.splits.splits import Splits
 from sgu.experiment import Experiment
+from sgu.results.schema import METRICS
 from tune.cli import app
 
 pytestmark = [

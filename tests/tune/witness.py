@@ -13,7 +13,7 @@ from typing import Any
 
 import tune.study
 from tune.cli import main
-from tune.trial import run_trial
+from tune.worker.trial import run_trial
 
 LOG = sys.argv.pop(1)
 

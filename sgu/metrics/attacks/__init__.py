@@ -41,7 +41,7 @@ def attack_table(
     names: Sequence[str] | None = None,
     seed: int = 0,
 ) -> list[Record]:
-    """What each attack (None: all) finds, forget against `against`, of a model as `score_world`
+    """What each attack (None: all) finds, forget against `against`, of a model as `score_task`
     scored it; where retain was scored, also whether unlearning exposes those who stay."""
     return [_record(scored, against, name, seed) for name in (ATTACKS if names is None else names)]
 

@@ -21,7 +21,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
 from sgu.metrics.attacks.base import Attack
-from sgu.metrics.balance import balanced
+from sgu.metrics.equal_sizes import equal_sizes
 from sgu.metrics.intervals import Estimate, at_least_binomial, bootstrap
 from sgu.metrics.rates import LOW_FPR, aucs, f1, suppressed, tprs_at
 from sgu.metrics.scored import Scored
@@ -91,7 +91,7 @@ class Judged:
 def cross_fit(make: Callable[[], Attack], members: Scored, heldout: Scored, seed: int) -> Judged:
     """As many of one side as of the other, each judged by a new attack fitted on other folds."""
     check_sides(members, heldout)
-    rows = balanced(len(members), len(heldout), seed)
+    rows = equal_sizes(len(members), len(heldout), seed)
     ours, theirs = members.take(rows[0]), heldout.take(rows[1])
     size = len(ours)
     truth = np.repeat([True, False], size)

@@ -6,34 +6,26 @@ formula, and intervals are those of the bootstrap as they are (see `attacks.judg
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
-from sgu.ensembles import Shadows
-from sgu.logits import Logits
 from sgu.metrics.attacks import Judged, Record, record_of
-from sgu.metrics.rates import auc
-from sgu.metrics.shadow.evidence import Evidence, evidence, margins, memorised
-from sgu.metrics.shadow.klom import Klom, Spread, klom
+from sgu.metrics.shadow.evidence import Evidence, margins
+from sgu.metrics.shadow.klom import Klom, Spread
 from sgu.metrics.shadow.lira import lira
 from sgu.metrics.shadow.rmia import rmia
 from sgu.metrics.shadow.u_lira import u_lira
-from sgu.world import World
 
 __all__ = [
     "SHADOW_ATTACKS",
     "Evidence",
     "Klom",
     "Spread",
-    "evidence",
     "judged",
-    "klom",
     "lira",
     "margins",
-    "memorised",
     "rmia",
-    "shadow_metrics",
     "shadow_report",
     "u_lira",
 ]
@@ -58,17 +50,3 @@ def judged(scores: np.ndarray, members: np.ndarray) -> Judged:
     called, everyone = scores > np.median(scores), np.zeros(len(scores), int)
     rows = np.concatenate([np.arange(members.sum())] * 2)
     return Judged(scores, called, members, everyone, rows, widen=1.0)
-
-
-def shadow_metrics(
-    model: Logits, trained: Sequence[Logits], design: Shadows, world: World
-) -> dict[str, float]:
-    """rmia_auc and lira_auc of a model, by shadow models as they were trained: milliseconds.
-
-    model: `Outcome.logits` of a trial, say. design: `shadows(experiment, world, pairs)`, once a
-    study; trained: `ensemble(design.members, world, cache)`. The pool is forget and test: never an
-    objective.
-    """
-    seen = evidence(model, trained, design, world)
-    found = {name: SHADOW_ATTACKS[name](seen) for name in ("rmia", "lira")}
-    return {f"{name}_auc": auc(scores, seen.members) for name, scores in found.items()}

@@ -8,16 +8,10 @@ saturates nowhere.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from scipy.special import expit, logsumexp
-
-from sgu.ensembles import Shadows
-from sgu.logits import Logits
-from sgu.world import World
+from scipy.special import logsumexp
 
 
 def margins(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -53,43 +47,3 @@ class Evidence:
         for name in ("target", "population", "shadows", "shadow_population"):
             if not np.isfinite(getattr(self, name)).all():
                 raise ValueError(f"{name}: margins are NaN or infinite: a model has diverged")
-
-
-def evidence(model: Logits, trained: Sequence[Logits], design: Shadows, world: World) -> Evidence:
-    """Of a model attacked, from the design's shadow models, in its order, as trained or as
-    unlearned. The population is val: not test, which is in the pool, nor audit, which a game plays
-    with."""
-    if len(trained) != len(design.members):
-        raise ValueError(f"{len(trained)} shadow models; the design has {len(design.members)}")
-    heldout = world.source.heldout.targets.cpu()
-
-    def others(each: Logits) -> np.ndarray:
-        rows = world.splits.val
-        return margins(each.heldout[rows].numpy(), heldout[rows].numpy())
-
-    return Evidence(
-        target=of_pool(model, design, world),
-        population=others(model),
-        shadows=np.stack([of_pool(each, design, world) for each in trained]),
-        shadow_population=np.stack([others(each) for each in trained]),
-        inside=design.inside,
-        members=np.repeat([True, False], len(design.forget)),
-    )
-
-
-def memorised(trained: Sequence[Logits], design: Shadows, world: World) -> np.ndarray:
-    """How much each of the pool's forget examples is memorised, (m,), at most 1: the mean p_y of
-    the shadow models trained on it less that of the others, as `sgu.memorisation` has it of
-    networks of its own."""
-    p = expit(np.stack([of_pool(each, design, world) for each in trained]))
-    within = np.where(design.inside, p, 0).sum(0) / design.inside.sum(0)
-    without = np.where(design.inside, 0, p).sum(0) / (~design.inside).sum(0)
-    return (within - without)[: len(design.forget)]
-
-
-def of_pool(model: Logits, design: Shadows, world: World) -> np.ndarray:
-    """Margins of the design's pool, (n,), forget's first."""
-    sides = (world.source.train, design.forget), (world.source.heldout, design.test)
-    targets = torch.cat([examples.targets.cpu()[rows] for examples, rows in sides])
-    logits = torch.cat([model.train[design.forget], model.heldout[design.test]])
-    return margins(logits.numpy(), targets.numpy())

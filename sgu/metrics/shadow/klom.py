@@ -17,14 +17,9 @@ which is what two equal ensembles of these sizes would show.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-
-from sgu.logits import Logits
-from sgu.metrics.shadow.evidence import margins
-from sgu.world import World
 
 PRIOR = 4
 SPLITS = ("forget", "retain", "test")
@@ -53,19 +48,6 @@ class Klom:
     nothing: Spread
     unlearned: int
     retrained: int
-
-
-def klom(unlearned: Sequence[Logits], retrained: Sequence[Logits], world: World) -> Klom:
-    """Of ensembles of two models or more each, of any seeds."""
-    sizes = len(retrained), len(unlearned)
-    sides = [[each.scored(world, SPLITS) for each in side] for side in (retrained, unlearned)]
-    found = {}
-    for split in SPLITS:
-        ours = [[margins(m[split].logits, m[split].targets) for m in side] for side in sides]
-        found[split] = Spread.of(divergence(*map(np.stack, ours)))
-    drawn = np.random.default_rng(0).standard_normal((sum(sizes), DRAWN))
-    nothing = Spread.of(divergence(drawn[: sizes[0]], drawn[sizes[0] :]))
-    return Klom(**found, nothing=nothing, retrained=sizes[0], unlearned=sizes[1])
 
 
 def divergence(retrained: np.ndarray, unlearned: np.ndarray) -> np.ndarray:

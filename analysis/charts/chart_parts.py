@@ -1,0 +1,279 @@
+"""The pieces figures are made of: axes, colours, points, controls, tooltips and one look.
+
+Colours are Okabe and Ito's, and viridis (its pale end cut off) for alpha; whatever has a colour
+has a shape, a dash or a label, too, so nothing is told by colour alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from analysis.cells import null_band
+from analysis.configurations import configurations
+from analysis.formats import better, unit
+from analysis.summary import CONFIGURATION, controls, is_no_game, shown_metrics
+from sgu.results.schema import METRICS, REFERENCES
+
+INK, MUTED, GREY = "#1b1b1b", "#5f5f5f", "#c9c9c9"
+VERMILION, BLUE, PURPLE = "#D55E00", "#0072B2", "#CC79A7"
+METHOD_COLOURS = ("#009E73", "#E69F00", "#56B4E9", PURPLE, "#8a7d00", INK, BLUE, VERMILION)
+METHOD_SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
+METHOD_DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 1], [1, 3])
+CONTROLS = (*REFERENCES, "alpha 0")
+CONTROL_COLOURS = dict(zip(CONTROLS, (VERMILION, BLUE, PURPLE), strict=True))
+CONTROL_SHAPES = dict(zip(CONTROLS, ("triangle-up", "diamond", "square"), strict=True))
+
+Chart = Any
+"""A chart of Altair's, whose classes share no base that can be drawn."""
+IDENTITY = ("cell", "trial_id", "method", "seeds")
+
+
+def in_the_game(frame: pd.DataFrame) -> pd.DataFrame:
+    """Complete configurations that are no control."""
+    rows = configurations(frame)
+    rows = rows[(rows["status"] == "complete") & ~rows["method"].isin(REFERENCES)]
+    return rows[~is_no_game(rows)]
+
+
+def records(rows: pd.DataFrame, columns: Sequence[str]) -> alt.InlineData:
+    """`columns` of `rows`, each once, with null where there is no value.
+
+    Inline data that two panels share stands once in a specification, and of any length. It is text
+    until it is drawn: Altair copies a list of rows at every step of a chart's making (measured:
+    the page of 200 trials took twice the time).
+    """
+    text = rows[list(dict.fromkeys(columns))].to_json(orient="records")
+    return alt.InlineData(values=text, format=alt.DataFormat(alt.JsonDataFormat(type="json")))
+
+
+def trial_data(
+    rows: pd.DataFrame, metrics: Sequence[str], more: Sequence[str] = ()
+) -> alt.InlineData:
+    """What a point of a configuration needs for its place, colour and tooltip."""
+    return records(rows, [*IDENTITY, *CONFIGURATION, *shown_metrics(metrics), *more])
+
+
+def labelled(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with cells that tell studies apart, where there are several."""
+    if rows["study"].nunique() < 2:
+        return rows
+    return rows.assign(cell=rows["study"] + ": " + rows["cell"])
+
+
+def extent(frame: pd.DataFrame, name: str) -> list[float]:
+    """From the least to the greatest value of a metric in complete rows, with some room."""
+    values = frame.loc[frame["status"] == "complete", name].dropna()
+    low, high = float(values.min()), float(values.max())
+    room = 0.06 * (high - low) or 0.02 * abs(high) or 1.0
+    return [low - room, high + room]
+
+
+def axis(name: str, channel: str, *, short: bool = False, domain: list[float] | None = None) -> Any:
+    """Position of a metric; a short title leaves the metric's name to the panel's heading."""
+    kind = alt.X if channel == "x" else alt.Y
+    title = f"{unit(name)}, {better(name)}" if short else titled(name)
+    ticks = {"tickCount": 5} if short else {"tickCount": 8}
+    shown = alt.Axis(title=title, **number_format(name), **ticks)  # type: ignore[arg-type]
+    room: dict[str, Any] = {"domain": domain} if domain else {"padding": 16}
+    return kind(f"{name}:Q", axis=shown).scale(zero=False, nice=False, **room)
+
+
+def name_of(place: Any) -> str:
+    """The metric of an axis."""
+    return str(place.shorthand).removesuffix(":Q")
+
+
+def re_aimed(place: Any, column: str) -> Any:
+    """The same axis for another column: the end of an interval."""
+    other = place.copy()
+    other.shorthand = f"{column}:Q"
+    return other
+
+
+def titled(name: str) -> str:
+    """A metric with its unit and direction."""
+    return f"{METRICS[name].title} ({unit(name)}, {better(name)})"
+
+
+def number_format(name: str) -> dict[str, Any]:
+    """Axis labels carry no per cent sign: the title has it."""
+    if name in METRICS and unit(name) == "%":
+        return {"labelExpr": "format(100 * datum.value, '~g')"}
+    return {"format": ",~f"}
+
+
+def log_axis(values: pd.Series, name: str) -> Any:
+    """A swept parameter's x axis: logarithmic where all of its values are above 0."""
+    found = sorted(values.unique().tolist())
+    ticks: dict[str, Any] = {"values": found} if len(found) <= 8 else {"tickCount": 4}
+    shown = alt.Axis(title=name, format="~g", labelOverlap=True, grid=False, **ticks)
+    scale: dict[str, Any] = {"type": "log"} if found[0] > 0 else {"zero": False}
+    return alt.X(f"{name}:Q", axis=shown).scale(nice=False, padding=12, **scale)
+
+
+def coloured_by_alpha(*conditions: Any, legend: bool = True) -> Any:
+    """Alpha where there is one and all of `conditions` (selections first) hold, else grey."""
+    key = alt.Legend(
+        title="alpha (log scale)", orient="bottom", direction="horizontal", format="~g",
+        gradientLength=200, gradientThickness=9, tickCount=4, titleOrient="left",
+    )  # fmt: skip
+    scheme = alt.SchemeParams(name="viridis", extent=[0, 0.88])
+    scale = alt.Scale(type="log", scheme=scheme, reverse=True, nice=False)
+    alpha = alt.Color("alpha:Q", legend=key if legend else None, scale=scale)
+    return alt.when(*conditions, alt.datum.alpha > 0).then(alpha).otherwise(alt.value(GREY))
+
+
+def by_method(methods: Sequence[str]) -> dict[str, Any]:
+    """Colour and shape of each method, with one legend for both."""
+    key = alt.Legend(title="method", orient="bottom", direction="horizontal", symbolOpacity=1)
+    colours = [METHOD_COLOURS[i % len(METHOD_COLOURS)] for i in range(len(methods))]
+    shapes = [METHOD_SHAPES[i % len(METHOD_SHAPES)] for i in range(len(methods))]
+    return {
+        "color": alt.Color("method:N", legend=key).scale(domain=list(methods), range=colours),
+        "shape": alt.Shape("method:N", legend=key).scale(domain=list(methods), range=shapes),
+    }
+
+
+def dashed_by(field: str, values: Sequence[str]) -> dict[str, Any]:
+    """Colour and dash of a line for each value of a field, with one legend for both."""
+    key = alt.Legend(
+        title=field,
+        orient="bottom",
+        direction="horizontal",
+        symbolType="stroke",
+        symbolSize=300,
+        symbolStrokeWidth=2,
+        symbolOpacity=1,
+    )
+    colours = [METHOD_COLOURS[i % len(METHOD_COLOURS)] for i in range(len(values))]
+    dashes = [METHOD_DASHES[i % len(METHOD_DASHES)] for i in range(len(values))]
+    return {
+        "color": alt.Color(f"{field}:N", legend=key).scale(domain=list(values), range=colours),
+        "strokeDash": alt.StrokeDash(f"{field}:N", legend=key).scale(
+            domain=list(values), range=dashes
+        ),
+    }
+
+
+def tooltip(metrics: Sequence[str]) -> list[alt.Tooltip]:
+    """A trial's configuration, then its metrics."""
+    configured = [alt.Tooltip(f"{name}:N", title=name) for name in IDENTITY]
+    configured += [alt.Tooltip(f"{name}:Q", format="~g") for name in CONFIGURATION[:-1]]
+    return [*configured, alt.Tooltip("update:N"), *metric_tips(shown_metrics(metrics))]
+
+
+def metric_tips(names: Sequence[str]) -> list[alt.Tooltip]:
+    return [
+        alt.Tooltip(f"{name}:Q", title=name, format=".2%" if unit(name) == "%" else ".4~g")
+        for name in dict.fromkeys(names)
+    ]
+
+
+def band_shades(frame: pd.DataFrame, **places: Any) -> list[alt.Chart]:
+    """Where a retrained model lies, along each of the axes x and y that has a null band."""
+    bands = null_band(frame)
+    shades = []
+    for channel, place in places.items():
+        name = name_of(place)
+        if name in bands:
+            ends = pd.DataFrame([{name: bands[name].low, "high": bands[name].high}])
+            shade = alt.Chart(records(ends, [name, "high"])).mark_rect(
+                color=BLUE, opacity=0.09, clip=True, tooltip=False
+            )
+            shades.append(shade.encode(**{channel: place, f"{channel}2": "high:Q"}))
+    return shades
+
+
+def control_points(frame: pd.DataFrame, x: Any, y: Any) -> list[alt.Chart]:
+    """Each run of a control, small, and the mean over a control's runs, large and labelled.
+
+    x, y: the axes of two metrics, from `axis`.
+    """
+    names = [name_of(place) for place in (x, y)]
+    runs = frame[(frame["status"] == "complete") & (frame["phase"] == "search")]
+    runs = runs[runs["method"].isin(REFERENCES) | is_no_game(runs)].dropna(subset=names)
+    means = controls(frame, names).dropna(subset=names)
+    spread = alt.Chart(records(runs.assign(kind=control_kind(runs["method"])), ["kind", *names]))
+    means = means.assign(kind=control_kind(means["name"]))
+    base = alt.Chart(records(means, ["name", "runs", "kind", *names]))
+    small = spread.mark_point(size=22, filled=True, opacity=0.45, tooltip=False, clip=True)
+    large = base.mark_point(size=130, filled=True, opacity=1, stroke="white", strokeWidth=1)
+    tips = [alt.Tooltip("name:N", title="control, mean over runs"), alt.Tooltip("runs:Q")]
+    halo: dict[str, Any] = {"stroke": "white", "strokeWidth": 4, "strokeJoin": "round"}
+    text: dict[str, Any] = {
+        "align": "left", "dx": 10, "dy": -8, "fontSize": 11, "fontWeight": 600,
+    }  # fmt: skip
+    place = {"x": x, "y": y}
+    look: dict[str, Any] = {**place, **_control_look()}
+    return [
+        small.encode(**look),
+        large.encode(**look, tooltip=[*tips, *metric_tips(names)]),
+        base.mark_text(**text, **halo).encode(**place, text="name:N"),
+        base.mark_text(**text).encode(**place, text="name:N", color=look["color"]),
+    ]
+
+
+def control_rules(frame: pd.DataFrame, objective: str) -> list[alt.Chart]:
+    """The means of the retrained models (dotted) and of alpha 0 (dashed) across a panel."""
+    rows = controls(frame, [objective]).dropna(subset=[objective])
+    kinds = control_kind(rows["name"])
+    rules = []
+    for kind, dash in (("retrain", [2, 3]), ("alpha 0", [6, 4])):
+        if not (kinds == kind).any():
+            continue
+        rule = alt.Chart(records(rows[kinds == kind], [objective])).mark_rule(
+            strokeDash=dash, color=CONTROL_COLOURS[kind], strokeWidth=1.5
+        )
+        rules.append(rule.encode(y=axis(objective, "y", short=True)))
+    return rules
+
+
+def control_kind(names: pd.Series) -> pd.Series:
+    """What a control is drawn as: a reference, or whatever ran at alpha 0."""
+    return names.where(names.isin(REFERENCES), CONTROLS[-1])
+
+
+def _control_look() -> dict[str, Any]:
+    colours, shapes = list(CONTROL_COLOURS.values()), list(CONTROL_SHAPES.values())
+    colour = alt.Color("kind:N", legend=None).scale(domain=CONTROLS, range=colours)
+    shape = alt.Shape("kind:N", legend=None).scale(domain=CONTROLS, range=shapes)
+    return {"color": colour, "shape": shape}
+
+
+LOOK = alt.Config(
+    font="Helvetica, Arial, sans-serif",
+    view=alt.ViewConfig(stroke=None),
+    axis=alt.AxisConfig(
+        gridColor="#eeeeee", domainColor="#bbbbbb", tickColor="#bbbbbb",
+        labelColor=MUTED, titleColor=INK, titleFontWeight="normal", titlePadding=8,
+    ),
+    title=alt.TitleConfig(fontSize=15, subtitleColor=MUTED, subtitleFontSize=12, color=INK),
+    legend=alt.LegendConfig(labelColor=MUTED, titleColor=INK, titleFontWeight="normal"),
+)  # fmt: skip
+
+
+def finish(chart: Any, title: str, subtitle: str | list[str]) -> Any:
+    """The heading and the look of every figure."""
+    heading = alt.TitleParams(title, subtitle=subtitle, anchor="start", frame="group", offset=14)
+    return chart.properties(title=heading, background="white", config=LOOK)
+
+
+def panelled(
+    panels: Sequence[Any], columns: int, title: str, subtitle: str | list[str]
+) -> Chart | None:
+    """One figure of small panels; None where there is none to draw."""
+    if not panels:
+        return None
+    return finish(alt.concat(*panels, columns=columns, spacing=26), title, subtitle)
+
+
+def panel_title(text: str, below: str | None = None) -> alt.TitleParams:
+    """Heading of one small panel."""
+    return alt.TitleParams(
+        text, subtitle=below or alt.Undefined, fontSize=11, subtitleFontSize=11,
+        fontWeight="bold", anchor="start", offset=8,
+    )  # fmt: skip

@@ -1,0 +1,125 @@
+"""Relearn time: how many steps of fine-tuning on forget bring its accuracy back.
+
+What is hidden rather than forgotten comes back fast. A model needs so many steps until its accuracy
+on forget is SHARE of the original's; the retrained model's number is what to compare it with, as
+that one learns forget from nothing but what it knows of retain.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import torch
+from torch import Tensor, nn
+
+from sgu.models import pretraining
+from sgu.task import Task
+from sgu.training.inference import device_of, precision, predict
+from sgu.training.loop import Batch, Optimisation, batches, classification, make_optimiser
+
+SHARE = 0.9
+LIMIT = 100
+ORDERS = 3
+EVERY = 2
+"""Steps between looks at the accuracy: the number found is a multiple of it, or the limit."""
+
+
+@dataclass(frozen=True)
+class Relearned:
+    """Steps until forget was back, one for each order of its examples; None: not within `limit`."""
+
+    steps: tuple[int | None, ...]
+    limit: int = LIMIT
+
+    @property
+    def mean(self) -> float | None:
+        """None where an order was not enough."""
+        known = [steps for steps in self.steps if steps is not None]
+        return sum(known) / len(known) if len(known) == len(self.steps) else None
+
+    @property
+    def reason(self) -> str:
+        return f"not back within {self.limit} steps"
+
+
+def relearned(
+    model: nn.Module, task: Task, optimisation: Optimisation, level: float, seed: int = 0
+) -> Relearned:
+    """How soon a model relearns forget, in ORDERS orders of its examples."""
+    orders = range(seed, seed + ORDERS)
+    return Relearned(
+        tuple(relearn_steps(model, task, optimisation, level=level, seed=each) for each in orders)
+    )
+
+
+def relearning(name: str) -> Optimisation:
+    """How a model relearns: as its references are trained, at a constant tenth of their highest
+    learning rate, with neither decay nor augmentation. Its epochs are not read."""
+    made = pretraining(name)
+    return replace(made, lr=made.lr / 10, schedule="constant", weight_decay=0.0, augment=False)
+
+
+def level_of(original: nn.Module, task: Task) -> float:
+    """The accuracy on forget to be reached: SHARE of the original's."""
+    return SHARE * forget_acc(original, task)
+
+
+def relearn_steps(
+    model: nn.Module,
+    task: Task,
+    optimisation: Optimisation,
+    *,
+    level: float,
+    limit: int = LIMIT,
+    seed: int = 0,
+) -> int | None:
+    """Steps of training on forget until a copy of the model is right on `level` of it; 0 where the
+    model is already, None where `limit` steps are too few, or it diverges on the way.
+
+    seed: of the order of the batches.
+    """
+    if len(task.splits.forget) < 2:
+        raise ValueError("forget has < 2 examples; relearning needs a batch of 2: forget more")
+    if forget_acc(model, task) >= level:
+        return 0
+    copied = copy.deepcopy(model).requires_grad_().train()
+    for step in _trained(copied, task, optimisation, limit, seed):
+        if (step % EVERY == 0 or step == limit) and forget_acc(copied, task) >= level:
+            return step
+    return None
+
+
+def forget_acc(model: nn.Module, task: Task) -> float:
+    """In evaluation mode. An answer that is no number is wrong, whatever its argmax."""
+    examples, rows = task.part("forget")
+    logits = predict(model, examples, task.pipeline, rows).cpu()
+    right = (logits.argmax(1) == examples.targets.cpu()[rows]) & logits.isfinite().all(1)
+    return float(right.double().mean())
+
+
+def _trained(
+    model: nn.Module, task: Task, optimisation: Optimisation, limit: int, seed: int
+) -> Iterator[int]:
+    """Trains in place and stops after each step, counted from 1."""
+    device, (examples, rows) = device_of(model), task.part("forget")
+    optimiser, schedule = make_optimiser(model, optimisation, limit)
+    endless = _endless(rows, optimisation.batch_size, seed)
+    for step, batch in enumerate(islice(endless, limit), 1):
+        inputs, targets = examples.at(batch, device)
+        with precision(device):
+            loss = classification(model, Batch(batch, task.pipeline.prepare(inputs), targets))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        yield step
+
+
+def _endless(rows: Tensor, batch_size: int, seed: int) -> Iterator[Tensor]:
+    """Batches of one random order after another."""
+    generator = torch.Generator().manual_seed(seed)
+    while True:
+        yield from batches(rows, batch_size, generator)

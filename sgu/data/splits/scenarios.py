@@ -1,0 +1,91 @@
+"""What may be asked to be forgotten, by name, with its settings checked together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from torch import Tensor
+
+from sgu.checks import check
+from sgu.data.sources import Source
+from sgu.data.splits.splits import (
+    Splits,
+    class_splits,
+    memorised_splits,
+    random_splits,
+    subgroup_splits,
+)
+
+ScenarioName = Literal["random", "class", "most_memorised", "least_memorised", "subgroup"]
+OF_CLASSES = ("class", "subgroup")
+Memorisation = Callable[[Source], Tensor]  # of each train example, (N,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """Who is to be forgotten, and in how many requests.
+
+    scenario: `random`, a share of train; `most_memorised`, `least_memorised`, the share where
+    training on an example changes its own prediction most, least; `class`, all of forget_classes;
+    `subgroup`, a share of each of them. forget_fraction: that share; `class` has no use for it.
+    forget_classes: one or several. requests: parts in which it is asked for, one after the other.
+    """
+
+    scenario: ScenarioName = "random"
+    forget_fraction: float = 0.1
+    forget_classes: tuple[int, ...] = ()
+    requests: int = 1
+
+    def __post_init__(self) -> None:
+        given = self.forget_classes
+        classes = (given,) if isinstance(given, int) else tuple(given)
+        object.__setattr__(self, "forget_classes", classes)
+        named = self.scenario in OF_CLASSES
+        check(
+            self,
+            scenario=(
+                self.scenario in get_args(ScenarioName),
+                f"one of {', '.join(get_args(ScenarioName))}",
+            ),
+            forget_fraction=(0 < self.forget_fraction < 1, "between 0 and 1"),
+            forget_classes=(
+                bool(classes) == named and _are_numbers(classes),
+                f"numbers of classes, none twice, for scenario {self.scenario}"
+                if named
+                else f"left out for scenario {self.scenario}",
+            ),
+            requests=(
+                isinstance(self.requests, int) and self.requests >= 1,
+                "a whole number >= 1",
+            ),
+        )
+        if self.scenario == "class" and self.requests > len(classes):
+            raise ValueError(
+                f"requests = {self.requests}: must be <= {len(classes)}, "
+                "a class of forget_classes or more in each"
+            )
+
+    def splits(self, source: Source, seed: int, memorisation: Memorisation | None = None) -> Splits:
+        """The splits of a source. memorisation: needed where the scenario is one of memorised."""
+        share, requests = self.forget_fraction, self.requests
+        if self.scenario == "random":
+            return random_splits(source, share, seed, requests=requests)
+        if self.scenario == "class":
+            return class_splits(source, self.forget_classes, seed, requests=requests)
+        if self.scenario == "subgroup":
+            return subgroup_splits(source, self.forget_classes, share, seed, requests=requests)
+        if memorisation is None:
+            raise ValueError(
+                f"scenario = {self.scenario!r} needs the memorisation of each train example: "
+                "give a function, as `Experiment.task` does"
+            )
+        most = self.scenario == "most_memorised"
+        return memorised_splits(source, memorisation(source), share, most, seed, requests=requests)
+
+
+def _are_numbers(classes: tuple[int, ...]) -> bool:
+    return len(set(classes)) == len(classes) and all(
+        isinstance(each, int) and each >= 0 for each in classes
+    )

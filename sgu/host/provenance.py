@@ -1,0 +1,59 @@
+"""Where a number comes from: code, libraries, device."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+
+import torch
+
+LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "ray", "optuna", "pyarrow")
+VERSION_GIVEN = "SGU_CODE_VERSION"
+"""Where code that was sent without its history is told its commit, with +dirty if it was."""
+
+
+@lru_cache
+def code_version() -> tuple[str, bool | None]:
+    """The commit and whether the tree was dirty; outside a checkout the package's version, None."""
+    if given := os.environ.get(VERSION_GIVEN):
+        commit, dirty, _ = given.partition("+dirty")
+        return commit, bool(dirty)
+    root = Path(__file__).resolve().parents[2]
+    try:
+        commit = _git(root, "rev-parse", "--short=12", "HEAD")
+        return commit, bool(_git(root, "status", "--porcelain", "--untracked-files=no"))
+    except (OSError, subprocess.CalledProcessError):
+        installed = metadata.distributions(name="sg-unlearn-study")
+        return next((found.version for found in installed), "unknown"), None
+
+
+@lru_cache
+def versions() -> dict[str, str]:
+    """Python's and the libraries' versions, where installed."""
+    installed = {d.name.lower() for d in metadata.distributions() if d.name}
+    found = {name: metadata.version(name) for name in LIBRARIES if name in installed}
+    return {"python": platform.python_version()} | found
+
+
+def device_name(device: torch.device) -> str:
+    """The card's name, or the processor's architecture."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"cpu ({platform.machine()})"
+
+
+@lru_cache
+def host_class() -> str:
+    """The kind of machine: processor, cores and memory."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB"
+
+
+def _git(root: Path, *words: str) -> str:
+    return subprocess.run(
+        ["git", "-C", str(root), *words], check=True, capture_output=True, text=True
+    ).stdout.strip()

@@ -1,0 +1,112 @@
+"""What lets a run that was cut off go on: the state of all that changes in it, epoch by epoch.
+
+A snapshot is one safetensors file, its plain values as JSON inside: nothing is unpickled. On the
+CPU, a run that goes on from one ends with the bits of a run that was never cut off.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from sgu.files.atomic import atomic_write
+
+State = Any  # numbers, texts, None and tensors, in lists and in dicts with texts as keys
+SHARE = 0.05  # of a run's time that may go into its snapshots
+
+
+class Part(Protocol):
+    """Something that changes in a run: it says how it is, and takes that back."""
+
+    def state(self) -> State: ...
+
+    def restore(self, state: State) -> None: ...
+
+
+class Place(Protocol):
+    """Where one run's snapshot is kept; `write` puts a whole one in place of the one before."""
+
+    def read(self) -> bytes | None: ...
+
+    def write(self, content: bytes) -> None: ...
+
+
+@dataclass(frozen=True)
+class FilePlace:
+    """A file; nothing where there is none."""
+
+    path: Path
+
+    def read(self) -> bytes | None:
+        return self.path.read_bytes() if self.path.is_file() else None
+
+    def write(self, content: bytes) -> None:
+        with atomic_write(self.path) as unfinished:
+            unfinished.write_bytes(content)
+
+
+class Snapshots:
+    """The parts of a run by name, and the snapshot that it goes on from where there is one.
+
+    place: None keeps nothing.
+    """
+
+    def __init__(self, place: Place | None = None):
+        self.place, self.parts = place, dict[str, Part]()
+        self.found = _found(place) if place else {}
+        self.resumed = bool(self.found)
+        self.rest = 0.0  # no snapshot before then
+
+    def add(self, name: str, part: Part) -> None:
+        """Keep a part from now on; the first of a name that the snapshot knows is restored."""
+        self.parts[name] = part
+        if name in self.found:
+            part.restore(self.found.pop(name))
+
+    def save(self) -> None:
+        """Called where all parts are between two epochs; now and then it does nothing."""
+        begin = time.monotonic()
+        if self.place and begin >= self.rest:
+            self.place.write(packed({name: part.state() for name, part in self.parts.items()}))
+            end = time.monotonic()
+            self.rest = end + (end - begin) / SHARE
+
+
+def _found(place: Place) -> dict[str, State]:
+    """The snapshot there; one that cannot be read (a disk that failed, say) is none."""
+    content = place.read()
+    try:
+        return unpacked(content) if content else {}
+    except (SafetensorError, KeyError, ValueError):
+        return {}
+
+
+def packed(state: State) -> bytes:
+    """A state as a safetensors file."""
+    tensors: dict[str, Tensor] = {}
+
+    def named(tensor: Tensor) -> dict[str, str]:
+        name = str(len(tensors))
+        # a copy: safetensors has neither views nor any memory layout but the contiguous
+        tensors[name] = tensor.detach().clone(memory_format=torch.contiguous_format).cpu()
+        return {"tensor": name}
+
+    text = json.dumps(state, default=named)
+    return save({"state": torch.tensor(list(text.encode()), dtype=torch.uint8)} | tensors)
+
+
+def unpacked(content: bytes) -> State:
+    """The state in such a file."""
+    tensors = load(content)
+    text = tensors["state"].numpy().tobytes()
+    return json.loads(
+        text, object_hook=lambda value: tensors[value["tensor"]] if "tensor" in value else value
+    )

@@ -1,0 +1,155 @@
+"""One unlearning run: from an experiment's settings and an original to metrics."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from sgu.evaluation import Logits, selection_metrics
+from sgu.experiment import Experiment
+from sgu.game import EpochReport, Round
+from sgu.methods import Run
+from sgu.metrics import Bin, loss_histograms, metrics_of
+from sgu.task import Request, Task
+from sgu.training.clock import Clock
+from sgu.training.inference import device_of
+from sgu.training.loop import Diverged
+from sgu.training.snapshots import Snapshots, State
+
+Report = Callable[[dict[str, float]], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """An unlearned model, its answers to everything, its metrics (`sgu.results.schema`),
+    its losses as histograms, the auditor's unsolved problems, and the optimiser steps of an epoch
+    (None: there was none)."""
+
+    model: nn.Module
+    logits: Logits
+    metrics: dict[str, float]
+    losses: list[Bin]
+    unsolved: int
+    epoch_steps: int | None
+
+
+def unlearn(
+    experiment: Experiment,
+    task: Task,
+    original: nn.Module,
+    report: Report | None = None,
+    snapshots: Snapshots | None = None,
+) -> Outcome:
+    """Run the experiment from `original`, which is left as it is, on its device.
+
+    report: called after every epoch with epoch, train_loss, utility, solves, unsolved and
+    `selection_metrics`. snapshots: kept after every epoch; the run goes on from the one that was
+    found, and reports the epochs before it again.
+    Seconds are the method's own with its game, evaluation apart.
+    Raises Diverged or AuditorError where the run breaks down.
+    """
+    model, unlearner = copy.deepcopy(original), experiment.unlearner()
+    clock, tally, requests = Clock(device_of(model)), Tally(report), Requests(task, model)
+    snapshots, steps = snapshots or Snapshots(), list[int]()
+    snapshots.add("tally", tally)
+    snapshots.add("requests", requests)
+    for request in requests.left():
+        with clock.part("all"):
+            unlearner.unlearn(
+                Run(
+                    model=model,
+                    original=requests.original,
+                    task=request.task,
+                    game=experiment.game(),
+                    seed=experiment.seed,
+                    clock=clock,
+                    on_epoch=tally.of(model, request.so_far, clock),
+                    epoch_steps=steps,
+                    snapshots=snapshots,
+                )
+            )
+    if not all(weights.isfinite().all() for weights in model.parameters()):
+        raise Diverged(f"weights are not finite after {experiment.method}: lower lr")
+    cost: dict[str, float] = {
+        "seconds": clock.seconds("all") - clock.seconds("report"),
+        "game_seconds": clock.seconds("game"),
+        "solve_seconds": clock.seconds("solve"),
+        "examples_seen": clock.examples,
+    }
+    logits = Logits.of(model, task, cost["seconds"])
+    scored = logits.scored(task)
+    return Outcome(
+        model=model,
+        logits=logits,
+        metrics=metrics_of(scored) | cost,
+        losses=loss_histograms(scored),
+        unsolved=tally.unsolved,
+        epoch_steps=steps[0] if steps else None,
+    )
+
+
+class Tally:
+    """What a run reports of its epochs, which count through all its requests."""
+
+    def __init__(self, report: Report | None):
+        self.report, self.unsolved, self.epochs = report, 0, 0
+        self.reports: list[dict[str, float]] = []
+
+    def of(self, model: nn.Module, so_far: Task, clock: Clock) -> EpochReport:
+        """The `on_epoch` of a request's run."""
+
+        def on_epoch(_: int, loss: float, rounds: list[Round]) -> None:
+            with clock.part("report"):
+                missed = int(sum(int(played.unsolved) for played in rounds))
+                self.unsolved += missed
+                epoch, self.epochs = self.epochs, self.epochs + 1
+                if self.report is None:
+                    return
+                utility = torch.stack([r.utility for r in rounds]).mean() if rounds else math.nan
+                self.reports.append(
+                    {"epoch": epoch, "train_loss": loss, "utility": float(utility)}
+                    | {"solves": len(rounds), "unsolved": missed}
+                    | selection_metrics(model, so_far)
+                )
+                self.report(self.reports[-1])
+
+        return on_epoch
+
+    def state(self) -> State:
+        return {name: getattr(self, name) for name in ("unsolved", "epochs", "reports")}
+
+    def restore(self, state: State) -> None:
+        self.unsolved, self.epochs, self.reports = (state[name] for name in self.state())
+        if self.report:
+            for each in self.reports:
+                self.report(each)
+
+
+class Requests:
+    """The requests of a run, and the model that the one at hand started from."""
+
+    def __init__(self, task: Task, model: nn.Module):
+        self.all, self.model, self.number = task.requests(), model, 0
+        self.original = copy.deepcopy(model)
+
+    def left(self) -> Iterator[Request]:
+        """Those that are not met yet; each takes the model as the one before has left it."""
+        first = self.number
+        for number in range(first, len(self.all)):
+            if number > first:
+                self.number, self.original = number, copy.deepcopy(self.model)
+            yield self.all[number]
+
+    def state(self) -> State:
+        original = self.original.state_dict() if self.number else None
+        return {"number": self.number, "original": original}
+
+    def restore(self, state: State) -> None:
+        self.number = state["number"]
+        for model in (self.model, self.original) if self.number else ():
+            model.load_state_dict(state["original"])

@@ -1,0 +1,303 @@
+"""The audit: complete rows, verdicts that hold for a retrained model, a report that says where its
+numbers come from, errors of one line."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from rich.console import Console
+from torch import nn
+from typer.testing import CliRunner
+
+from sgu.audit import Audit, audit
+from sgu.audit.figure import figure
+from sgu.audit.report import write
+from sgu.audit.tables import GROUPS, sheets, summary
+from sgu.audit.terminal import show
+from sgu.cli import app
+from sgu.ensembles import oracles
+from sgu.ensembles.processes import processes
+from sgu.evaluation import all_metrics
+from sgu.experiment import Experiment
+from sgu.metrics import ATTACKS
+from sgu.models import build, save_model
+from sgu.networks.references import recipe, reference
+from sgu.task import Task
+from sgu.training.loop import Diverged, train
+from sgu.unlearning import unlearn
+
+pytestmark = pytest.mark.slow
+CPU = torch.device("cpu")
+ALL = {name for group in GROUPS.values() for name in group}
+WORDS = ["--subset", "400", "--pretrain-epochs", "2", "--oracles", "2", "--shadows"]
+EXPERIMENT = Experiment.of(subset=400, pretrain_epochs=2, method="finetune", epochs=1, lr=0.01)
+
+
+@pytest.fixture(scope="module")
+def small() -> Task:
+    return EXPERIMENT.task()
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def models(small: Task, cache: Path) -> dict[str, nn.Module]:
+    """One unlearned, and the first of the retrained models that the band is made of."""
+    original = reference(recipe("original", "small_cnn", small, 0, 2), small, cache, CPU).model
+    member, *_ = oracles(EXPERIMENT, small, 2)
+    retrained = build(member.model, small.source.shape, member.seed)
+    rows, how = member.rows, member.optimisation
+    train(retrained, small.source.train, rows, small.pipeline, how, member.seed)
+    unlearned = unlearn(EXPERIMENT, small, original).model
+    return {"finetune": unlearned, "oracle": retrained}
+
+
+@pytest.fixture(scope="module")
+def made(models, small, cache) -> Callable[..., Audit]:
+    def make(**changed: Any) -> Audit:
+        options = {"oracle_count": 2, "shadow_count": 4, "unlearned_by": {"finetune": EXPERIMENT}}
+        options |= {"cache": cache, "device": CPU}
+        return audit(models, EXPERIMENT, small, **options | changed)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def before(models, bits) -> dict[str, Any]:
+    return {name: bits(model) for name, model in models.items()}
+
+
+@pytest.fixture(scope="module")
+def found(made, before) -> Audit:
+    assert before.keys()
+    return made()
+
+
+def test_every_model_has_every_row(found, models, small):
+    assert found.notes == ["oracle: U-LiRA and KLoM left out: how it was unlearned is not known"]
+    assert list(found.models) == ["original", *models, "retrained"]
+    for name, one in found.models.items():
+        shadowed = ["rmia", "lira"] + ["u_lira"] * (name == "finetune")
+        assert [record.attack for record in one.attacks] == [*ATTACKS, *shadowed]
+        assert {part.by for part in one.slices} == {"correct", "class", "percentile"}
+        assert all(record.retain_mia_auc for record in one.attacks if record.attack in ATTACKS)
+        assert set(one.verdicts) <= set(one.metrics)
+        assert ("u_lira_auc" in one.bands) == (name == "finetune")
+        assert ("klom" in one.metrics) == (name in ("original", "finetune"))
+        assert len(one.relearned.steps) == 3
+    for name, model in models.items():
+        expected, metrics = all_metrics(model, small), found.models[name].metrics
+        assert {key: metrics[key] for key in expected} == pytest.approx(expected, abs=1e-6)
+    assert found.models["original"].relearned.mean == 0
+    sizes = {name: len(seeds) for name, seeds in found.seeds.items()}
+    assert sizes == {"oracles": 2, "shadow models": 4, "originals": 2}
+
+
+def test_gaps_are_to_the_mean_of_the_retrained_models(found):
+    """The distance of one of two models from their mean is half of theirs from each other."""
+    for name in ("finetune", "oracle"):
+        one = found.models[name]
+        names = ("forget_acc", "retain_acc", "test_acc", "mia_acc")
+        gaps = [abs(one.metrics[each] - one.bands[each].mean) for each in names]
+        assert one.metrics["avg_gap"] == pytest.approx(sum(gaps) / 4)
+        assert "avg_gap" not in one.bands
+
+
+def test_three_retrained_models_give_the_distances_a_band(small, cache):
+    found = audit({}, EXPERIMENT, small, cache, CPU, oracle_count=3, shadow_count=0)
+    for one in found.models.values():
+        assert {"avg_gap", "tow"} <= one.bands.keys()
+        assert one.bands["avg_gap"].mean > 0
+        assert {one.verdicts[name] for name in ("avg_gap", "tow")} <= {"inside", "better", "worse"}
+
+
+@pytest.mark.long
+def test_processes_find_what_a_loop_finds(made, found, tmp_path: Path):
+    """Two at a time, of one thread each as here: the same bits."""
+    again = made(cache=tmp_path, run=processes(2))
+    assert again.rows() == found.rows()
+
+
+def test_one_of_the_band_s_own_models_is_inside_it(found):
+    one = found.models["oracle"]
+    assert len(one.verdicts) > 15
+    assert set(one.verdicts.values()) == {"inside"}
+
+
+def test_rows_are_written_and_read(found, tmp_path: Path):
+    path, rows = tmp_path / "deep" / "rows.parquet", found.rows()
+    write(path, rows, {"code_version": "x", "code_dirty": None})
+    read = pq.read_table(path).to_pylist()
+    assert len(read) == len(rows)
+    for ours, theirs in zip(rows, read, strict=True):
+        assert theirs["code_version"] == "x"
+        assert {name: theirs[name] for name in ours} == ours
+    assert [each.name for each in path.parent.iterdir()] == ["rows.parquet"]
+    for row in read:
+        assert (row["value"] is None) == (row["suppressed"] is not None)
+        assert (row["low"] is None) or row["low"] <= row["value"] <= row["high"]
+    kinds = {(row["kind"], row["quantity"]) for row in read}
+    assert {("metric", None), ("attack", "tpr_at_1"), ("relearn", "order 0")} < kinds
+    assert {(part, "mean") for part in ("klom",)} < kinds
+
+
+@pytest.mark.parametrize("width", [84, 130])
+def test_all_of_it_is_shown(found, width: int):
+    console = Console(width=width, record=True, file=StringIO())
+    show(found, console)
+    text = console.export_text()
+    for word in ("forget_acc", "inside", "relearn_steps", "u_lira", "those who stay", "percentile"):
+        assert word in text
+    assert "needs 400 or more" in text  # why a rate is suppressed
+    assert "how it was unlearned is not known" in text  # why something is left out
+    assert "…" not in text  # nothing is cut off
+    assert max(map(len, text.splitlines())) <= width
+
+
+def test_a_table_has_a_cell_for_each_column_and_the_verdicts_are_counted(found):
+    for sheet in sheets(found):
+        assert {len(row) for row in sheet.rows} <= {1, len(sheet.columns)}
+    judged = {n: v for n, v in found.models["original"].verdicts.items() if n in ALL}
+    first, *others = summary(found)["original"]
+    inside = sum(verdict == "inside" for verdict in judged.values())
+    assert first == f"inside the band in {inside} of {len(judged)} metrics"
+    assert sum(len(line.split(",")) for line in others) == len(judged) - inside
+
+
+def test_the_drawing_has_every_area_where_its_number_says(found):
+    made = figure(found)
+    assert made is not None
+    areas = [record.auc for one in found.models.values() for record in one.attacks]
+    assert len(made.marks) == len(areas)
+    scale = {float(text): x for text, x in made.ticks}
+    (low, left), *_, (high, right) = scale.items()
+    drawn = sorted(low + (mark.x - left) / (right - left) * (high - low) for mark in made.marks)
+    assert drawn == pytest.approx(sorted(area.value for area in areas))
+    assert made.chance == pytest.approx(scale[0.5])
+    for mark in made.marks:
+        assert made.left <= mark.x1 <= mark.x <= mark.x2 <= made.right
+
+
+@pytest.mark.usefixtures("found")
+def test_no_model_is_changed(before, models, bits, same):
+    assert all(same(before[name], bits(model)) for name, model in models.items())
+
+
+def test_what_diverges_is_named_and_the_rest_goes_on(made, found, small, tmp_path: Path):
+    said: list[str] = []
+    wild = Experiment.of(**EXPERIMENT.settings() | {"lr": 1e30})
+    broken = made(unlearned_by={"finetune": wild}, say=said.append)
+    _, *notes = broken.notes
+    what = ["shadow models unlearned as finetune", "ensemble unlearned as finetune"]
+    assert [note.split(" left out: ")[0] for note in notes] == what
+    assert set(notes) < set(said)
+    assert "klom" not in broken.models["finetune"].metrics
+    assert broken.models["retrained"] == found.models["retrained"]
+
+    def run(work: Callable[..., Any], jobs: list[Any]) -> Iterator[Any]:
+        for job in jobs:
+            if isinstance(job, list) and job[0].seed == oracles(EXPERIMENT, small, 2)[1].seed:
+                raise Diverged("loss is nan")
+            yield work(job)
+
+    fewer = audit({}, EXPERIMENT, small, tmp_path, CPU, oracle_count=2, shadow_count=0, run=run)
+    assert fewer.notes[0] == "oracle 2 left out: loss is nan"
+    assert fewer.notes[1].startswith("bands left out: 1 retrained model")
+
+
+def test_a_model_that_has_diverged_is_an_error(small, cache):
+    model = build("small_cnn", small.source.shape, 0)
+    with torch.no_grad():
+        next(model.parameters()).fill_(math.nan)
+    with pytest.raises(ValueError, match="mine: its answers are NaN"):
+        audit({"mine": model}, EXPERIMENT, small, cache, CPU, oracle_count=0, shadow_count=0)
+
+
+def told(words: list[str], cache: Path, out: Path) -> Any:
+    options = ["--cache", str(cache), "--out", str(out)]
+    return CliRunner().invoke(app, ["audit", *words, *options])
+
+
+def test_any_checkpoint_is_audited(models, small, cache, tmp_path: Path):
+    save_model(tmp_path / "mine.safetensors", models["finetune"], {})
+    words = [str(tmp_path / "mine.safetensors"), *WORDS, "0", "--json"]
+    result = told(words, cache, tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    shown = json.loads(result.stdout)
+    ours = [row for row in shown["rows"] if row["model"] == "mine"]
+    metrics = {row["name"]: row["value"] for row in ours if row["kind"] == "metric"}
+    assert {row["name"] for row in ours if row["kind"] == "attack"} == set(ATTACKS)
+    expected = all_metrics(models["finetune"], small)
+    assert {name: metrics[name] for name in expected} == pytest.approx(expected, abs=1e-6)
+    read = pq.read_table(Path(shown["written"]) / "rows.parquet").to_pylist()
+    assert len(read) == len(shown["rows"])
+    assert json.loads(read[0]["config"])["audit"]["subset"] == 400
+
+
+def test_a_checkpoint_that_says_how_it_was_unlearned_is_attacked_by_u_lira(
+    models, cache, found, tmp_path: Path
+):
+    path = tmp_path / "mine.safetensors"
+    save_model(path, models["finetune"], {"settings": json.dumps(EXPERIMENT.settings())})
+    result = told([str(path), *WORDS, "4"], cache, tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "u_lira" in result.stdout
+    (written,) = (tmp_path / "out").glob("*/rows.parquet")
+    rows = pq.read_table(written).to_pylist()
+    (value,) = (r["value"] for r in rows if r["model"] == "mine" and r["name"] == "u_lira_auc")
+    assert value == pytest.approx(found.models["finetune"].metrics["u_lira_auc"], abs=1e-9)
+    assert str(written) in result.stdout
+    page = written.with_name("report.html").read_text()
+    splits = EXPERIMENT.task().splits
+    for fact in (
+        sha256(path.read_bytes()).hexdigest(),
+        splits.digest,
+        rows[0]["code_version"],
+        rows[0]["data_fingerprint"],
+        f"{len(splits.retain)} retain, {len(splits.forget)} forget",
+        *(str(member.seed) for member in oracles(EXPERIMENT, EXPERIMENT.task(), 2)),
+        "needs 400 or more",
+        f"audit {path} --subset 400 --pretrain-epochs 2 --oracles 2 --shadows 4",
+        '"method": "finetune"',
+    ):
+        assert fact in page, fact
+    outside = [word for word in ("http:", "https:", "src=", "<script") if word in page]
+    assert outside == []  # it needs nothing else
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "said"),
+    [
+        ("mine", ["--subset", "300"], "subset = 400"),
+        ("mine", ["--subset", "400", "--forget-fraction", "0.2"], "forget_fraction = 0.1"),
+        ("missing", [], "no such file"),
+        ("text", [], "is no safetensors file"),
+        ("foreign", [], "has no setting 'nothing'"),
+        ("other", ["--subset", "400"], "another model than small_cnn"),
+        ("mine", [*WORDS, "3"], "shadows = 3: must be 0, or even and >= 4"),
+        ("original", [], "name of two models"),
+    ],
+)
+def test_what_is_wrong_is_one_line(name, words, said, models, cache, tmp_path: Path):
+    settings = json.dumps(EXPERIMENT.settings())
+    save_model(tmp_path / "mine.safetensors", models["finetune"], {"settings": settings})
+    save_model(tmp_path / "foreign.safetensors", models["finetune"], {"settings": '{"nothing":1}'})
+    save_model(tmp_path / "other.safetensors", nn.Linear(2, 2), {})
+    (tmp_path / "text.safetensors").write_text("no model at all")
+    result = told([str(tmp_path / f"{name}.safetensors"), *words], cache, tmp_path / "out")
+    assert result.exit_code == 2
+    assert said in result.output
+    assert result.output.count("\n") == 1
+    assert not (tmp_path / "out").exists()

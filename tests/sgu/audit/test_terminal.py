@@ -1,0 +1,103 @@
+"""What an audit prints: all of it at any width, and why a number is not there."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from sgu.audit.findings import Audit, Audited
+from sgu.audit.relearn import Relearned
+from sgu.audit.terminal import show
+from sgu.metrics import ATTACKS, Estimate, Record
+from sgu.results.null_band import bands, verdicts
+
+FEW = "40 non-members; a rate at 0.001 false positives needs 4000 or more"
+RETRAINED = [{"forget_acc": 0.88 + each, "mia_auc": 0.5 + each} for each in (0.0, 0.01, 0.02)]
+
+
+def record(attack: str) -> Record:
+    area = Estimate(0.512, 0.45, 0.57)
+    return Record(
+        attack=attack,
+        against="test",
+        acc=0.5,
+        auc=area,
+        f1=0.5,
+        advantage=0.0,
+        tpr_at_1=area,
+        tpr_at_01=None,
+        suppressed={"tpr_at_01": FEW},
+        members=40,
+        heldout=40,
+        retain_mia_auc=area,
+    )
+
+
+def audited(steps: tuple[int | None, ...]) -> Audited:
+    metrics, of = {"forget_acc": 1.0, "mia_auc": 0.512}, bands(RETRAINED)
+    return Audited(
+        metrics=metrics,
+        bands=of,
+        verdicts=verdicts(metrics, of),
+        attacks=[record(name) for name in (*ATTACKS, "rmia", "u_lira")],
+        slices=[],
+        relearned=Relearned(steps),
+        klom=None,
+    )
+
+
+def found(*names: str, steps: tuple[int | None, ...] = (4, 4, 6)) -> Audit:
+    return Audit(models={name: audited(steps) for name in names}, seeds={}, notes=[])
+
+
+def shown(audit: Audit, width: int) -> str:
+    console = Console(width=width, file=StringIO(), record=True)
+    show(audit, console)
+    return console.export_text()
+
+
+def beginning(lines: list[str], word: str) -> int:
+    """The number of the first line that begins with a word."""
+    return next(n for n, line in enumerate(lines) if line.startswith(f"{word} "))
+
+
+FOUR = ("original", "finetune", "sg", "retrained")
+
+
+@pytest.mark.parametrize(("names", "width"), [(FOUR, 80), ((*FOUR, "scrub", "salun"), 100)])
+def test_no_table_is_cut_or_too_wide(names, width):
+    lines = shown(found(*names), width).splitlines()
+    assert not [line for line in lines if "…" in line]
+    assert max(map(len, lines)) <= width
+    at = beginning(lines, "linear_svc")
+    assert lines[at].split() == ["linear_svc", "AUC", *["0.512"] * len(names)]
+    assert lines[at + 1].split() == ["[.45", ".57]"] * len(names)
+    at = beginning(lines, "forget_acc")
+    assert "".join(lines[at : at + 2]).count("under") == len(names)
+
+
+def test_where_there_is_room_a_row_is_one_line():
+    lines = shown(found(*FOUR), 120).splitlines()
+    line = lines[beginning(lines, "linear_svc")]
+    assert line.count("0.512 [.45 .57]") == 4
+
+
+def test_names_that_no_terminal_has_room_for_are_shown_whole():
+    names = [f"a-model-of-a-long-name-{number}" for number in range(6)]
+    lines = shown(found("original", *names, "retrained"), 80).splitlines()
+    header = lines[beginning(lines, "attack")]
+    assert header.split() == ["attack", "original", *names, "retrained"]
+    assert lines[beginning(lines, "linear_svc")].count("0.512") == 8
+    assert not [line for line in lines if "…" in line]
+
+
+def test_what_was_not_relearned_is_explained():
+    audit = found("original", "sg")
+    models = {**audit.models, "sg": audited((4, None, 6))}
+    line = "relearn_steps: not back within 100 steps (sg)"
+    assert line not in audit.suppressed()
+    both = Audit(models=models, seeds={}, notes=[])
+    assert line in both.suppressed()
+    assert line in shown(both, 80)

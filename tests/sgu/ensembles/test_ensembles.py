@@ -1,0 +1,211 @@
+"""Members are functions of their content; halves come in pairs; any map will run them."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+from sgu.data.splits.splits import class_splits, random_splits
+from sgu.ensembles import ensemble, oracles, originals, shadows, unlearned
+from sgu.ensembles import train as running
+from sgu.ensembles.designs import seeds
+from sgu.ensembles.member import combined
+from sgu.evaluation import Logits, score_task
+from sgu.experiment import Experiment
+from sgu.metrics import metrics_of
+from sgu.models import build
+from sgu.networks.references import recipe, reference
+from sgu.task import Task
+from sgu.training.loop import train
+from sgu.unlearning import unlearn as run_experiment
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def experiment() -> Experiment:
+    return Experiment.of(subset=400, pretrain_epochs=1, method="finetune", epochs=1)
+
+
+def same(left: Logits, right: Logits) -> bool:
+    return torch.equal(left.train, right.train) and torch.equal(left.heldout, right.heldout)
+
+
+class TestCache:
+    def test_a_hit_is_the_same_bits_and_no_training(self, experiment, task, tmp_path, monkeypatch):
+        members = oracles(experiment, task, 2)
+        first = ensemble(members, task, tmp_path, CPU)
+        monkeypatch.setattr(running, "train", lambda *_: pytest.fail("trained"))
+        second = ensemble(members[::-1], task, tmp_path, CPU)
+        assert [m.cached for m in first + second] == [False, False, True, True]
+        assert all(same(*pair) for pair in zip(first, second[::-1], strict=True))
+        assert first[0].seconds == second[1].seconds > 0
+        assert first[0].train.shape == (400, 10)
+        assert first[0].heldout.shape == (200, 10)
+        assert first[0].train.dtype == torch.float32
+
+    def test_a_file_says_what_it_is_and_no_unfinished_one_is_left(
+        self, experiment, task, tmp_path: Path
+    ):
+        (member,) = oracles(experiment, task, 1)
+        ensemble([member], task, tmp_path, CPU)
+        (file,) = tmp_path.iterdir()
+        assert file.name == member.filename
+        with safe_open(file, framework="pt") as stored:
+            assert set(stored.keys()) == {"train", "heldout"}
+            assert json.loads(stored.metadata()["member"]) == member.settings
+
+    def test_what_changes_the_logits_changes_the_name(self, experiment, task):
+        (member,) = oracles(experiment, task, 1)
+        (gone,) = unlearned(experiment, task, 1)
+        splits = replace(task.splits, audit=task.splits.audit[1:])
+        other = Experiment.of(subset=400, method="finetune", epochs=2)
+        made = [
+            member,
+            replace(member, seed=1),
+            replace(member, rows=member.rows[1:]),
+            replace(member, model="resnet18"),
+            replace(member, data_fingerprint="0" * 16),
+            replace(member, optimisation=replace(member.optimisation, epochs=2)),
+            gone,
+            replace(gone, experiment=other),
+            replace(gone, splits=splits),
+            replace(gone, experiment=None, splits=None),
+        ]
+        assert len({each.filename for each in made}) == len(made)
+
+    def test_what_does_not_change_them_does_not(self, experiment, task):
+        (gone,) = unlearned(experiment, task, 1)
+        again = replace(experiment, seed=5, alpha=3.0, pretrain_epochs=7)  # not read by finetune
+        assert replace(gone, experiment=again).filename == gone.filename
+        game = [Experiment(method="sg", alpha=alpha) for alpha in (1.0, 3.0)]
+        assert len({replace(gone, experiment=each).filename for each in game}) == 2
+
+    def test_another_world_s_members_are_refused(self, experiment, task, tmp_path):
+        (member,) = oracles(experiment, task, 1)
+        with pytest.raises(ValueError, match="make the members from this task"):
+            ensemble([replace(member, data_fingerprint="0" * 16)], task, tmp_path, CPU)
+
+
+class TestRunning:
+    def test_an_oracle_is_what_references_train(self, experiment, task, tmp_path):
+        """The same seed and rows give the same weights by either way."""
+        (member,) = oracles(experiment, task, 1)
+        (found,) = ensemble([member], task, tmp_path, CPU)
+        made = replace(recipe("retrain", "small_cnn", task, 0, 1), seed=member.seed)
+        model = reference(made, task, tmp_path, CPU).model
+        assert same(found, Logits.of(model, task))
+        assert metrics_of(found.scored(task)) == pytest.approx(
+            metrics_of(score_task(model, task)), abs=1e-6
+        )
+
+    def test_one_training_serves_all_that_start_from_it(
+        self, experiment, task, tmp_path, monkeypatch
+    ):
+        """And the unlearned one is what `unlearn` makes of that network."""
+        trained, count = train, []
+        monkeypatch.setattr(running, "train", lambda *args: (count.append(1), trained(*args)))
+        (start,), (gone,) = originals(experiment, task, 1), unlearned(experiment, task, 1)
+        before, after = ensemble([start, gone], task, tmp_path, CPU)
+        assert len(count) == 1
+        model = build("small_cnn", task.source.shape, start.seed)
+        trained(model, task.source.train, start.rows, task.pipeline, start.optimisation, start.seed)
+        assert same(before, Logits.of(model, task))
+        outcome = run_experiment(replace(experiment, seed=start.seed), task, model)
+        assert same(after, Logits.of(outcome.model, task))
+        assert after.seconds > before.seconds
+
+    def test_a_pool_of_processes_gives_what_a_loop_gives(self, experiment, task, tmp_path):
+        members = shadows(experiment, task, 2).members[:2]
+        loop = ensemble(members, task, tmp_path / "loop", CPU)
+        with ProcessPoolExecutor(
+            1, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
+        ) as pool:
+            pooled = ensemble(members, task, tmp_path / "pool", CPU, pool.map)
+        assert all(same(*pair) for pair in zip(loop, pooled, strict=True))
+
+
+class TestDesign:
+    def test_no_oracle_has_the_experiment_s_seed(self, experiment, task):
+        found = [member.seed for member in oracles(experiment, task, 50)]
+        assert len(set(found)) == 50
+        assert min(found) >= 2**30 > experiment.seed
+        assert oracles(experiment, task, 50)[:3][2].filename == (
+            oracles(experiment, task, 3)[2].filename
+        )
+        assert max(seeds("oracle", 7, 9)) < 2**31
+        with pytest.raises(ValueError, match="must be 0"):
+            seeds("oracle", 2**30, 1)
+
+    def test_each_example_is_inside_for_half_of_the_networks(self, experiment, task):
+        design, size = shadows(experiment, task, 3), len(task.splits.forget)
+        assert design.inside.shape == (6, 2 * size)
+        assert (design.inside.sum(0) == 3).all()
+        assert (design.inside.sum(1) == size).all()  # a network is trained on as many as original
+        assert np.array_equal(design.inside[0::2], ~design.inside[1::2])
+        assert torch.isin(design.test, task.splits.test).all()
+        assert torch.equal(design.forget, task.splits.forget)
+
+    @pytest.mark.parametrize("classes", [(1,), (3, 7)])
+    def test_test_examples_are_of_the_classes_that_are_forgotten(self, experiment, task, classes):
+        """And forget is thinned to as many."""
+        theirs = Task.of(task.source, class_splits(task.source, classes))
+        design, targets = shadows(experiment, theirs, 2), task.source.heldout.targets
+        known = torch.isin(targets[theirs.splits.test], torch.tensor(classes))
+        assert torch.equal(design.test, theirs.splits.test[known])
+        assert len(design.forget) == len(design.test)
+        assert torch.isin(design.forget, theirs.splits.forget).all()
+
+    def test_rows_are_what_inside_says(self, experiment, task):
+        design = shadows(experiment, task, 2)
+        pool = torch.cat([design.forget, 400 + design.test])
+        for member, inside in zip(design.members, design.inside, strict=True):
+            expected = torch.cat([task.splits.retain, pool[torch.from_numpy(inside)]])
+            assert torch.equal(member.rows, expected.sort().values)
+        assert len({member.seed for member in design.members}) == 4
+
+    def test_a_shadow_unlearns_its_half(self, experiment, task):
+        two = Task.of(task.source, random_splits(task.source, 0.1, requests=2))
+        design = shadows(experiment, two, 2)
+        for member in design.unlearned(experiment, two):
+            assert torch.equal(member.splits.retain, two.splits.retain)
+            assert len(member.splits.forget) == len(two.splits.forget)
+            assert len(member.splits.requests) == 2
+
+    def test_combined_rows_point_at_their_examples(self, task):
+        source = task.source
+        both = combined(source, torch.tensor([0, 599]))
+        assert torch.equal(both.inputs[:400], source.train.inputs)
+        assert torch.equal(both.targets[400:], source.heldout.targets)
+        assert combined(source, torch.tensor([399])) is source.train
+
+    def test_a_set_on_disk_says_so(self, task):
+        mapped = replace(task.source, train=replace(task.source.train, file=Path("inputs.npy")))
+        with pytest.raises(ValueError, match="choose a subset"):
+            combined(mapped, torch.tensor([400]))
+
+    def test_what_is_trained_on_is_known_better(self, experiment, task, tmp_path):
+        """Six epochs: the loss on the half inside is lower, held-out images among it."""
+        design = shadows(replace(experiment, pretrain_epochs=6), task, 2)
+        (found,) = ensemble(design.members[:1], task, tmp_path, CPU)
+        targets = task.source.heldout.targets[design.test]
+        losses = torch.nn.functional.cross_entropy(
+            found.heldout[design.test], targets, reduction="none"
+        ).numpy()
+        inside = design.inside[0, len(design.forget) :]
+        assert losses[inside].mean() < losses[~inside].mean()
+
+    def test_a_shadow_that_unlearns_held_out_images_runs(self, task, tmp_path):
+        game = Experiment.of(subset=400, pretrain_epochs=1, method="sg", epochs=1)
+        design = shadows(game, task, 2)
+        members = [design.members[0], design.unlearned(game, task)[0]]
+        before, after = ensemble(members, task, tmp_path, CPU)
+        assert not torch.equal(before.heldout, after.heldout)

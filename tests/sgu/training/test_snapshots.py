@@ -1,0 +1,201 @@
+"""A run that was cut off and goes on ends as if it had never been: the same bits."""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save
+
+from sgu.data.splits.scenarios import Scenario
+from sgu.experiment import Experiment
+from sgu.task import Task
+from sgu.training.clock import Clock
+from sgu.training.snapshots import FilePlace, Snapshots, packed, unpacked
+from sgu.unlearning import Outcome, unlearn
+
+EPOCHS = 3
+RUNS: dict[str, dict[str, Any]] = {
+    "finetune": {"method": "finetune"},
+    "sg joint": {"solve_every": 2, "audit_batch": 40},
+    "sg alternate": {"update": "alternate", "audit_batch": 40},
+    "sg warm": {"solve_every": 2, "warm_start": True},
+    "sg warm mlp": {"solve_every": "epoch", "auditor": "mlp", "warm_start": True},
+    "adamw, one_cycle, augment": {
+        "method": "finetune", "optimiser": "adamw", "schedule": "one_cycle", "augment": True,
+    },
+    "scrub": {"method": "scrub"},
+    "random_label": {"method": "random_label"},
+    "neggrad_plus": {"method": "neggrad_plus", "augment": True},
+    "salun": {"method": "salun"},
+    "bad_teacher": {"method": "bad_teacher"},
+    "l1_sparse": {"method": "l1_sparse"},
+    "gradient_ascent": {"method": "gradient_ascent"},
+    "game over fisher": {"method": "sg+fisher", "strength": 1e-10, "solve_every": "epoch"},
+    "three requests": {"requests": 3, "solve_every": 2},
+    "requests, scrub": {"requests": 2, "method": "scrub"},
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def after_every_epoch(monkeypatch):
+    monkeypatch.setattr("sgu.training.snapshots.SHARE", math.inf)
+
+
+class Killed(BaseException):
+    """Nothing in the code may catch it."""
+
+
+def settings_of(name: str) -> Experiment:
+    shared = {"subset": 400, "epochs": EPOCHS, "lr": 0.01}
+    return Experiment.of(**shared | RUNS[name])
+
+
+def task_of(experiment: Experiment, task: Task) -> Task:
+    if experiment.requests == 1:
+        return task
+    return Task.of(task.source, Scenario(requests=experiment.requests).splits(task.source, 0))
+
+
+def reports_of(experiment, task, original, snapshots=None, stop=math.inf):
+    """The reports and the outcome of a run; killed in the report after `stop` epochs."""
+    reports: list[dict[str, float]] = []
+
+    def report(epoch: dict[str, float]) -> None:
+        if epoch["epoch"] >= stop:
+            raise Killed
+        reports.append(epoch)
+
+    return reports, unlearn(experiment, task, original, report, snapshots)
+
+
+def measured(outcome: Outcome) -> dict[str, float]:
+    return {name: value for name, value in outcome.metrics.items() if "seconds" not in name}
+
+
+def alike(left: Any, right: Any) -> bool:
+    """Equal, where NaN equals NaN."""
+    return repr(left) == repr(right)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_it_goes_on_to_the_same_bits(name, task, original, tmp_path, bits, same):
+    experiment = settings_of(name)
+    asked = task_of(experiment, task)
+    place, drawn = FilePlace(tmp_path / "run"), random.Random(name)
+    whole, uncut = reports_of(experiment, asked, original)
+    before, last = bits(original), EPOCHS * experiment.requests - 1
+    for stop in sorted(drawn.sample(range(1, last + 1), min(2, experiment.requests))):
+        with pytest.raises(Killed):
+            reports_of(experiment, asked, original, Snapshots(place), stop)
+    snapshots = Snapshots(place)
+    assert snapshots.resumed
+    reports, outcome = reports_of(experiment, asked, original, snapshots)
+    assert same(bits(outcome.model), bits(uncut.model))
+    assert alike(measured(outcome), measured(uncut))
+    assert alike(reports, whole)
+    assert (outcome.unsolved, outcome.epoch_steps) == (uncut.unsolved, uncut.epoch_steps)
+    assert same(bits(original), before)
+
+
+def test_it_trains_no_epoch_twice(task, original, tmp_path, monkeypatch):
+    """Cut off in the report of epoch 2, so after the snapshots of 0 and 1."""
+    experiment, place = settings_of("finetune"), FilePlace(tmp_path / "run")
+    with pytest.raises(Killed):
+        reports_of(experiment, task, original, Snapshots(place), stop=2)
+    steps = []
+    step = torch.optim.SGD.step
+    monkeypatch.setattr(torch.optim.SGD, "step", lambda *a, **k: (steps.append(1), step(*a, **k)))
+    outcome = reports_of(experiment, task, original, Snapshots(place))[1]
+    assert len(steps) == outcome.epoch_steps
+
+
+def test_seconds_add_up(task, original, tmp_path):
+    experiment, place = settings_of("sg joint"), FilePlace(tmp_path / "run")
+    with pytest.raises(Killed):
+        reports_of(experiment, task, original, Snapshots(place), stop=2)
+    kept = Snapshots(place).found["clock"]["seconds"]
+    before = kept["all"] - kept["report"]
+    assert 0 < kept["solve"] < kept["game"] < before
+    outcome = reports_of(experiment, task, original, Snapshots(place))[1]
+    assert outcome.metrics["seconds"] > before
+    assert outcome.metrics["game_seconds"] > kept["game"]
+    assert outcome.metrics["solve_seconds"] > kept["solve"]
+
+
+def test_a_clock_goes_on_from_its_state():
+    clock, other = (Clock(torch.device("cpu")) for _ in range(2))
+    with clock.part("all"), clock.part("inner"):
+        clock.saw(7)
+        state = clock.state()
+    kept = state["seconds"]
+    assert 0 < kept["inner"] <= kept["all"] < 1
+    with other.part("all"):
+        other.saw(1)
+        other.restore({"examples": 7, "seconds": {"all": 100.0, "inner": 50.0}})
+    assert 100 < other.seconds("all") < 101
+    assert other.seconds("inner") == 50
+    assert other.examples == 7
+    assert clock.seconds("all") > kept["all"]
+
+
+def test_a_state_comes_back_as_it_was():
+    view = torch.arange(12.0).view(3, 4).t()
+    state = {
+        "numbers": [0.1 + 0.2, -7, math.inf, None, True, "text"],
+        "tensors": [view, torch.tensor(3), torch.empty(0, 2), view[0]],
+        "nested": {"bytes": torch.tensor([1, 255], dtype=torch.uint8), "none": {}},
+    }
+    back = unpacked(packed(state))
+    assert back["numbers"] == state["numbers"]
+    for was, now in zip(state["tensors"], back["tensors"], strict=True):
+        assert was.dtype == now.dtype
+        assert torch.equal(was, now)
+    assert back["nested"]["bytes"].tolist() == [1, 255]
+    assert back["nested"]["none"] == {}
+
+
+def test_a_snapshot_is_a_file_of_weights_and_plain_values(task, original, tmp_path):
+    """Another program reads it; its size is the weights', their momentum and little more."""
+    from safetensors.torch import load_file
+
+    place = FilePlace(tmp_path / "run")
+    reports_of(settings_of("finetune"), task, original, Snapshots(place))
+    tensors = load_file(place.path)
+    size = sum(value.nbytes for value in original.state_dict().values())
+    assert sum(value.nbytes for value in tensors.values()) < 2 * size + 20_000
+
+
+def test_snapshots_cost_a_twentieth_at_most(monkeypatch):
+    """By a clock of ours: an epoch takes 1 s, a snapshot .5 s."""
+    now, written = [0.0], []
+    monkeypatch.setattr("sgu.training.snapshots.SHARE", 0.05)
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+
+    class Slow:
+        def read(self) -> None:
+            return None
+
+        def write(self, content: bytes) -> None:
+            now[0] += 0.5
+            written.append(content)
+
+    snapshots = Snapshots(Slow())
+    for _ in range(100):
+        now[0] += 1
+        snapshots.save()
+    assert 8 <= len(written) <= 11
+    assert 0.5 * len(written) <= 0.06 * now[0]
+
+
+TORN = [b"", b"torn", packed({"a": 1})[:-3], save({"b": torch.ones(1)})]
+
+
+@pytest.mark.parametrize("content", TORN, ids=["empty", "none", "cut off", "of something else"])
+def test_a_snapshot_that_cannot_be_read_is_none(tmp_path, content):
+    place = FilePlace(tmp_path / "run")
+    place.path.write_bytes(content)
+    assert not Snapshots(place).resumed

@@ -1,0 +1,119 @@
+"""The default study on a simulated cluster of four nodes, one of which is lost; a real Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from ray.cluster_utils import Cluster
+
+from analysis import load_study
+
+pytestmark = pytest.mark.long
+
+ROOT = Path(__file__).parents[3]
+DEFAULT = str(ROOT / "studies" / "default.yaml")
+SMALL = {"object_store_memory": 150 * 2**20, "include_dashboard": False}
+FEWER = [
+    "experiment.subset=400",
+    "experiment.pretrain_epochs=1",
+    "experiment.epochs=2",
+    "oracles=0",
+]
+
+
+def driver(results: Path, *words: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tune", *words, "--results", str(results)]
+    changes = [word for each in FEWER for word in ("--set", each)] if words[0] == "run" else []
+    return subprocess.Popen(
+        command + changes,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for(holds: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    end = time.monotonic() + 600
+    while not holds():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def trials(results: Path) -> int:
+    return len(list((results / "default" / "trials").glob("embedded?sg-*.parquet")))
+
+
+@pytest.fixture
+def cluster() -> Iterator[tuple[Cluster, list]]:
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **SMALL})
+    try:
+        yield made, [made.add_node(num_cpus=1, **SMALL) for _ in range(4)]
+    finally:
+        made.shutdown()
+
+
+def test_four_nodes_run_the_default_study_and_one_may_be_lost(tmp_path, cluster):
+    made, nodes = cluster
+    process = driver(tmp_path, "run", DEFAULT, "--address", made.address, "--set", "slots=4")
+    try:
+        wait_for(lambda: trials(tmp_path) >= 2, process)
+        made.remove_node(nodes[0], allow_graceful=False)
+        said, _ = process.communicate(timeout=1200)
+    finally:
+        process.kill()
+    assert process.returncode == 0, said
+    assert "study default is complete" in said
+    frame = load_study(tmp_path / "default")
+    assert set(frame["status"]) == {"complete"}
+    assert frame["trial_id"].is_unique
+    assert (~frame["control"].astype(bool)).sum() == 12
+    assert set(frame.loc[frame["method"] == "sg", "workers"]) == {4}
+
+
+def test_ctrl_c_ends_a_study_well_and_it_goes_on(tmp_path):
+    process = driver(tmp_path, "run", DEFAULT)
+    try:
+        wait_for(lambda: trials(tmp_path) >= 2, process)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=240)
+    finally:
+        process.kill()
+    assert process.returncode == 2, said
+    assert "ending: what is under way will be gone on with" in said
+    assert said.splitlines()[-1].endswith("`sgu-study resume default` goes on")
+    before = load_study(tmp_path / "default")
+    status, _ = driver(tmp_path, "status", "default").communicate(timeout=240)
+    assert "nobody is at work on it" in status
+    resumed = driver(tmp_path, "resume", "default")
+    said, _ = resumed.communicate(timeout=1200)
+    assert resumed.returncode == 0, said
+    after = load_study(tmp_path / "default")
+    assert (~after["control"].astype(bool)).sum() == 12
+    assert after["trial_id"].is_unique
+    kept = after.set_index("trial_id").loc[before["trial_id"], "started"]
+    assert list(kept) == list(before["started"])  # none of them was run again
+
+
+def test_ctrl_c_twice_ends_it_at_once(tmp_path):
+    process = driver(tmp_path, "run", DEFAULT)
+    try:
+        wait_for(lambda: trials(tmp_path) >= 1, process)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=240)
+    finally:
+        process.kill()
+    assert process.returncode == 2, said
+    assert "goes on" in said

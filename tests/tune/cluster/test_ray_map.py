@@ -1,0 +1,118 @@
+"""Ensembles as tasks of a real Ray: the loop's bits, in order, worker deaths and errors and all."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import ray
+import torch
+
+from sgu.ensembles import ensemble, oracles, shadows
+from sgu.experiment import Experiment
+from sgu.task import Task
+from sgu.training.loop import Diverged
+from tune.cluster.ray_map import on_ray
+
+pytestmark = pytest.mark.slow
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cluster() -> Iterator[None]:
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+def test_it_trains_what_a_loop_trains(task: Task, tmp_path: Path):
+    """Shadow models, their unlearned successors from one training each, and an oracle: to the bit,
+    and all of them in the cache."""
+    experiment = Experiment.of(subset=400, pretrain_epochs=1, epochs=1, method="finetune")
+    design = shadows(experiment, task, 2)
+    members = [*design.members[:2], *design.unlearned(experiment, task)[:2]]
+    members += oracles(experiment, task, 1)
+    found = ensemble(members, task, tmp_path / "ray", run=on_ray())
+    expected = ensemble(members, task, tmp_path / "loop", CPU)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert torch.equal(ours.train, theirs.train)
+        assert torch.equal(ours.heldout, theirs.heldout)
+    names = {path.name for path in (tmp_path / "ray").iterdir()}
+    assert names == {member.filename for member in members}
+
+
+def test_results_keep_the_order_and_come_before_the_last_is_there():
+    def slower(seconds: float) -> float:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            time.sleep(0.1)  # what is stopped ends between two of them
+        return seconds
+
+    begin, results = time.perf_counter(), on_ray()(slower, [1.0, 0.0, 60.0])
+    assert [next(results), next(results)] == [1.0, 0.0]
+    results.close()
+    assert time.perf_counter() - begin < 50
+
+
+def test_the_function_is_stored_once(tmp_path: Path):
+    class Heavy:
+        def __reduce__(self):
+            (tmp_path / str(time.perf_counter_ns())).touch()
+            return (int, (7,))
+
+    heavy = Heavy()
+    assert list(on_ray()(lambda job: job + heavy, range(5))) == [7, 8, 9, 10, 11]
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_task_whose_worker_dies_runs_again(tmp_path: Path):
+    def dies_once(job: int) -> int:
+        mark = tmp_path / str(job)
+        if job == 1 and not mark.exists():
+            mark.touch()
+            os._exit(1)
+        return job
+
+    assert list(on_ray()(dies_once, range(3))) == [0, 1, 2]
+    assert (tmp_path / "1").exists()
+
+
+def test_what_the_function_raises_is_raised_as_it_is_and_the_rest_stops(tmp_path: Path):
+    def diverges(job: int) -> None:
+        if job == 0:
+            raise Diverged("loss is nan")
+        time.sleep(2)
+        (tmp_path / str(job)).touch()
+
+    with pytest.raises(Diverged) as caught:
+        list(on_ray()(diverges, range(8)))
+    assert str(caught.value) == "loss is nan"
+    time.sleep(8)
+    assert len(list(tmp_path.iterdir())) <= 2  # Ray stops what has not begun; the rest as it can
+
+
+@pytest.mark.parametrize("cpus", [1, 2])
+def test_a_task_has_as_many_threads_as_processors(cpus: int):
+    assert list(on_ray(cpus)(lambda _: torch.get_num_threads(), [0])) == [cpus]
+
+
+@pytest.mark.long
+def test_an_audit_on_ray_finds_what_one_in_a_loop_finds(tmp_path: Path):
+    """Its words go through: the same rows, but for where and when they were made."""
+    words = ["--subset", "400", "--pretrain-epochs", "1", "--set", "epochs=1", "--oracles", "2"]
+    words += ["--shadows", "0", "--threads", "1", "--json", "--jobs", "1"]
+    said = []
+    for name, command in (("ray", ["-m", "tune", "audit", "--"]), ("loop", ["-m", "sgu", "audit"])):
+        places = ["--cache", str(tmp_path / name), "--out", str(tmp_path / name / "out")]
+        done = subprocess.run(
+            [sys.executable, *command, *words, *places], capture_output=True, text=True, check=True
+        )
+        said.append(json.loads(done.stdout)["rows"])
+    assert said[0] == said[1]
+    assert {row["model"] for row in said[0]} == {"original", "finetune", "sg", "retrained"}

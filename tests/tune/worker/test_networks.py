@@ -1,0 +1,48 @@
+"""What a network's row says of it beside others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from sgu.ensembles import shadows
+from sgu.ensembles.evidence import shadow_metrics
+from sgu.evaluation import Logits
+from sgu.experiment import Experiment
+from sgu.metrics import against_retrained
+from tune.worker.networks import Measured, beside
+
+
+def answers(task: Any, seed: int) -> Logits:
+    generator = torch.Generator().manual_seed(seed)
+    parts = (task.source.train, task.source.heldout)
+    return Logits(*(torch.randn(len(part), 10, generator=generator) for part in parts))
+
+
+@pytest.fixture
+def found(task):
+    """Three networks of random answers, by the names of their rows."""
+    made = {}
+    for k, name in enumerate(("original", "retrain", "retrain-1")):
+        row = {"retain_acc": 0.9, "forget_acc": 0.5 + k / 10, "test_acc": 0.6, "mia_acc": 0.5}
+        made[name] = Measured(answers(task, k), answers(task, k), row)
+    return made
+
+
+def test_shadow_models_attack_references_as_they_attack_trials(task, found):
+    design = shadows(Experiment(subset=400), task, 2)
+    by = design, [answers(task, 10 + k) for k in range(4)]
+    for name, one in found.items():
+        row = beside(found["retrain"].row, name, one, task, by)
+        expected = shadow_metrics(one.logits, by[1], design, task)
+        assert {column: row[column] for column in ("rmia_auc", "lira_auc")} == expected
+
+
+def test_the_retrained_model_has_no_distance_from_itself(task, found):
+    """It would be 0, which makes the band of retrained models' distances too wide."""
+    retrained = found["retrain"].row
+    rows = {name: beside(retrained, name, one, task, None) for name, one in found.items()}
+    assert rows.pop("retrain") == {}
+    assert rows == {name: against_retrained(found[name].row, retrained) for name in rows}

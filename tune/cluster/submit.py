@@ -1,0 +1,114 @@
+"""A study on a cluster by Ray Jobs: the code goes along, the job's log comes back.
+
+Who may submit may run code there. Ray's token (made by `ray get-auth-token --generate`, and in
+~/.ray/auth_token, or RAY_AUTH_TOKEN_PATH, on both sides) is sent along where there is one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import shlex
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+import yaml
+from aiohttp import ClientError
+from ray.exceptions import AuthenticationError
+from ray.job_submission import JobStatus, JobSubmissionClient
+
+from sgu.host.provenance import VERSION_GIVEN, code_version
+from tune import Say
+from tune.spec.spec import Spec
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("sgu", "tune", "analysis")
+
+
+class SubmitError(RuntimeError):
+    """The cluster does not take the study; one line."""
+
+
+def submit(spec: Spec, address: str, results: str, say: Say, wait: bool = True) -> None:
+    """Run the study as a job of the cluster whose dashboard is at `address`, and follow its log.
+
+    results: the folder of results as the cluster sees it; wait: False only starts the job.
+    Raises SubmitError where it cannot be started, or did not succeed.
+    """
+    if not (PurePosixPath(results).is_absolute() or "://" in results):
+        raise SubmitError(
+            f"--results {results}: expected an address such as s3://bucket/folder, or a whole path "
+            "that all the cluster's machines share: a job's own folder goes when it ends"
+        )
+    client = _client(address)
+    with _in_one_line(address):
+        job = _start(client, spec, results)
+    say(f"job {job} runs study {spec.name}; its rows go to {results}/{spec.name}")
+    leave = f"`ray job logs --follow {job}` and `ray job stop {job}`, with --address {address}"
+    if not wait:
+        say(f"to follow and to stop it: {leave}")
+        return
+    try:
+        with _in_one_line(f"{address} tells no more of job {job} ({leave})"):
+            asyncio.run(_follow(client.tail_job_logs(job), say))
+            status = client.get_job_status(job)
+    except KeyboardInterrupt:
+        say(f"job {job} goes on; to follow and to stop it: {leave}")
+        return
+    if status != JobStatus.SUCCEEDED:
+        raise SubmitError(f"job {job}: {status}; submitted again, the study goes on where it was")
+    say(f"job {job}: {status}")
+
+
+def _client(address: str) -> JobSubmissionClient:
+    logging.getLogger("ray").setLevel(logging.WARNING)  # it tells of each package
+    logging.getLogger("ray.dashboard.modules.job.sdk").setLevel(logging.WARNING)
+    try:
+        return JobSubmissionClient(address)
+    except AuthenticationError as error:
+        raise SubmitError(
+            f"{address} wants the cluster's token: put it in ~/.ray/auth_token, or name its file "
+            f"in RAY_AUTH_TOKEN_PATH, and set RAY_AUTH_MODE=token ({error.message})"
+        ) from error
+    except (RuntimeError, ConnectionError, ValueError) as error:
+        raise SubmitError(
+            f"{address}: {error} (expected a dashboard such as http://127.0.0.1:8265)"
+        ) from error
+
+
+@contextmanager
+def _in_one_line(what: str) -> Iterator[None]:
+    """What the cluster answers, and what breaks on the way to it, is a SubmitError."""
+    try:
+        yield
+    except (RuntimeError, OSError, ClientError) as error:
+        lines = [line for line in str(error).splitlines() if line.strip(" .")]
+        raise SubmitError(f"{what}: {lines[-1] if lines else type(error).__name__}") from error
+
+
+def _start(client: JobSubmissionClient, spec: Spec, results: str) -> str:
+    """The job's id. Its folder is the specification alone; the code is on its path."""
+    words = ["python", "-m", "tune", "run", "spec.yaml", "--address", "auto", "--results", results]
+    version, dirty = code_version()
+    with tempfile.TemporaryDirectory(prefix="sgu-") as folder:
+        text = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False)
+        (Path(folder) / "spec.yaml").write_text(text, encoding="utf-8")
+        return client.submit_job(
+            entrypoint=shlex.join(words),
+            submission_id=f"{spec.name}-{secrets.token_hex(4)}",
+            metadata={"study": spec.name},
+            runtime_env={
+                "working_dir": folder,
+                "py_modules": [str(ROOT / package) for package in PACKAGES],
+                "env_vars": {VERSION_GIVEN: f"{version}+dirty" if dirty else version},
+            },
+        )
+
+
+async def _follow(log: AsyncIterator[str], say: Say) -> None:
+    async for lines in log:
+        for line in lines.splitlines():
+            say(line)

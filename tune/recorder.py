@@ -1,0 +1,164 @@
+"""From what Ray Tune reports to result rows: the driver's callback, which never raises."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from typing import Any
+
+from ray.tune import Callback
+
+from sgu.metrics import against_retrained
+from sgu.results.schema import METRICS
+from sgu.rows import ROW, Row, described
+from tune import Say
+from tune.prepare import Prepared
+from tune.search.recovery import abandoned
+from tune.storage.checkpoints import Checkpoint, Checkpoints
+from tune.storage.store import Store
+
+IDENTITY = ("cell", "trial_id", "seed", "control", "phase")
+AGAIN = 5.0  # seconds until a row that could not be written is tried again
+LAST = 60.0  # and so long, once no trial is left
+
+
+def _contained(hook: Callable[..., None]) -> Callable[..., None]:
+    """What a callback raises would end the study: it is said instead."""
+
+    @wraps(hook)
+    def run(recorder: Recorder, *args: Any, **info: Any) -> None:
+        try:
+            hook(recorder, *args, **info)
+        except Exception as error:
+            recorder.tell(f"{hook.__name__}: {type(error).__name__}: {error}")
+
+    return run
+
+
+class Recorder(Callback):
+    """Writes a trial's rows when it ends, removes its checkpoint, and says so in one line.
+
+    A row that cannot be written (a full disk, say) is kept, and tried again while others run.
+    ended: is given each whole row, too.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        prepared: Prepared,
+        checkpoints: Checkpoints,
+        searched: Mapping[str, Sequence[str]],
+        todo: int | None,
+        say: Say,
+        ended: Callable[[Row], object] | None = None,
+    ):
+        self.store, self.prepared, self.checkpoints = store, prepared, checkpoints
+        self.searched, self.todo, self.say, self.ended = searched, todo, say, ended
+        self.epochs: dict[str, list[Row]] = defaultdict(list)
+        self.unwritten: list[tuple[Row, list[Row], Checkpoint]] = []
+        self.done, self.begin, self.tried = 0, time.perf_counter(), -AGAIN
+
+    def tell(self, text: str) -> None:
+        try:
+            self.say(text)
+        except OSError:
+            return  # whoever listened is gone
+
+    @_contained
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: Row, **info: Any
+    ) -> None:
+        del iteration, trials, info
+        if self.unwritten and time.perf_counter() - self.tried > AGAIN:
+            self._write()
+        epochs = self.epochs[trial.trial_id]
+        if "epoch" in result and result["epoch"] not in epochs:
+            if result["epoch"]["epoch"] == 0:
+                epochs.clear()  # a worker died, and the trial has started again
+            epochs.append(result["epoch"])
+
+    @_contained
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        del iteration, trials, info
+        last = trial.last_result
+        if "row" in last:
+            self._ended(trial, dict(last["row"]))
+        else:  # the scheduler has stopped it
+            reached = {name: last["epoch"][name] for name in METRICS if name in last["epoch"]}
+            seconds = {"wall_seconds": last["time_total_s"], "host": last["hostname"]}
+            self._ended(trial, {"status": "pruned"} | seconds | reached)
+
+    @_contained
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        del iteration, trials, info
+        if not abandoned(trial):
+            self._ended(trial, {"failure": _reason(trial.get_error())})
+
+    @_contained
+    def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
+        del trials, info
+        end = time.perf_counter() + LAST
+        self._write()
+        while self.unwritten and time.perf_counter() < end:
+            time.sleep(1)
+            self._write()
+
+    def _ended(self, trial: Any, measured: Row) -> None:
+        settings, key = trial.config["settings"], (trial.config["data"], trial.config["seed"])
+        row = ROW | self.prepared.shared[key] | described(settings) | measured
+        row |= {name: trial.config[name] for name in IDENTITY}
+        row["workers"] = trial.config["workers"] or row["workers"]
+        if "failure" in measured:
+            row |= {"status": "failed", "reason": measured["failure"]}
+        elif row["status"] == "complete":
+            row |= against_retrained(row, self.prepared.references[key]["retrain"])
+        epochs = [
+            ROW | epoch | {name: row[name] for name in IDENTITY}
+            for epoch in self.epochs.pop(trial.trial_id, [])
+        ]
+        checkpoint = self.checkpoints.of(settings, row["data_fingerprint"])
+        self.unwritten.append((row, epochs, checkpoint))
+        self._write()
+        if self.ended:
+            self.ended(row)
+        self.done += 1
+        elapsed = time.perf_counter() - self.begin
+        self.tell(f"[{self.done}/{self.todo}] {elapsed:4.0f} s  {self._line(row)}")
+
+    def _write(self) -> None:
+        """All rows that wait, in order, as far as it goes."""
+        self.tried = time.perf_counter()
+        while self.unwritten:
+            row, epochs, checkpoint = self.unwritten[0]
+            try:
+                self.store.epochs(epochs)
+                self.store.trial(row)
+            except OSError as error:
+                self.tell(f"trial {row['trial_id']} is not written yet: {error}")
+                return
+            self.unwritten.pop(0)
+            checkpoint.remove()
+
+    def _line(self, row: Row) -> str:
+        """One trial in one line."""
+        values = [f"{name} {_short(row['config'][name])}" for name in self.searched[row["cell"]]]
+        what = f"{row['method']}, control" if row["control"] else ", ".join(values)
+        run = f"{row['cell']} trial {row['trial_id']}, seed {row['seed']} ({what})"
+        if row["status"] != "complete":
+            return f"{run} {row['status']}" + (f": {row['reason']}" if row["reason"] else "")
+        return (
+            f"{run}: val accuracy {row['val_acc']:.3f}, "
+            f"val MIA accuracy {row['val_mia_acc']:.3f}, {row['seconds']:.1f} s"
+        )
+
+
+def _reason(error: Exception | None) -> str:
+    """Why Ray gave a trial up, in one line."""
+    lines = [line.strip() for line in str(error or "").splitlines() if line.strip()]
+    return lines[-1] if lines else "the worker died"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,65 @@
+"""How cost and quality grow: a study whose data sets are sizes of one, a sweep of each kind.
+
+Each size has an original and a retrained model of its own, and each method is run on it as
+published: what unlearning saves against training anew is a column of the same rows. The sweep over
+workers repeats one size, so many runs at a time and nothing beside them: its throughput is that of
+the study.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sgu.cli.shared import value_of
+from tune.spec.errors import SpecError, one_line
+from tune.spec.spec import Spec, changed
+
+SWEEPS: dict[str, tuple[Any, ...]] = {
+    "subset": (500, 1000, 2000, 4000),
+    "classes": (2, 5, 10),
+    "audit": (100, 200, 400, 800),
+    "forget_fraction": (0.05, 0.1, 0.2, 0.4),
+    "workers": (1, 2),
+}
+"""Sizes that the embedded data has, for a few minutes on two cores."""
+
+BASE: dict[str, Any] = {
+    "name": "scaling",
+    "experiment": {"data": "embedded", "epochs": 5, "lr": 0.05},
+    "oracles": 0,
+    "slots": 2,
+}
+
+
+def scaled(sweeps: Mapping[str, Sequence[Any]], changes: Sequence[str] = ()) -> Spec:
+    """The study of all sizes of one data set. changes: to BASE, such as experiment.epochs=2.
+
+    Raises SpecError with one line.
+    """
+    try:
+        base = changed(BASE, changes)
+        shared = dict(base["experiment"])
+        data = shared.pop("data")
+        sizes = [
+            {"data": data, "name": f"{kind}-{value}", kind: value}
+            for kind, values in sweeps.items()
+            for value in values
+        ]
+        return Spec.model_validate(base | {"experiment": shared, "data": sizes, "phase": "scaling"})
+    except ValueError as error:
+        raise SpecError(one_line(error)) from error
+
+
+def sweeps_of(given: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+    """From words such as subset=500,1000; without any, those of SWEEPS."""
+    if not given:
+        return SWEEPS
+    found = {}
+    for word in given:
+        kind, equals, values = word.partition("=")
+        if not (equals and values and kind in SWEEPS):
+            kinds = ", ".join(SWEEPS)
+            raise SpecError(f"--sweep {word}: expected KIND=VALUE,VALUE,... with one of {kinds}")
+        found[kind] = tuple(value_of(value) for value in values.split(","))
+    return found

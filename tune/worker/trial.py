@@ -1,0 +1,96 @@
+"""What runs on a worker: one trial. Imports no analysis, no Optuna."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sgu.host.fast_imports import fast_imports
+
+with fast_imports():  # a worker's first imports, which its first trial waits for
+    import ray
+    import torch
+    from ray.tune import report
+    from torch import nn
+
+    from sgu.data.sources import Source
+    from sgu.ensembles.evidence import shadow_metrics
+    from sgu.experiment import Experiment
+    from sgu.models import build
+    from sgu.training.snapshots import Snapshots
+    from sgu.unlearning import unlearn
+    from tune.storage.checkpoints import Checkpoints
+    from tune.worker.setup import begin
+
+Weights = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What trials on one data set with one seed start from, in Ray's store: a task of that data,
+    the splits of that seed, the weights of the original (digest: of its recipe), and, where there
+    are any, the design of the shadow models with their logits."""
+
+    task: Any
+    splits: Any
+    original: Any
+    digest: str
+    shadows: Any = None
+
+
+Stages = Mapping[tuple[str, int], Stage]
+"""By data set and seed."""
+
+
+def run_trial(config: dict[str, Any], stages: Stages, checkpoints: Checkpoints) -> None:
+    """One trial of Ray Tune: a report after each epoch, and a last one with every metric.
+
+    config: as `StudySearch.suggest` says. Whatever breaks the run is reported as `failure`, so
+    that the study goes on. A trial that was cut off goes on from its checkpoint, and reports the
+    epochs before it again.
+    """
+    try:
+        device, started = begin()
+    except RuntimeError as error:  # no GPU, or one that does not work
+        report({"row": {"failure": f"{type(error).__name__}: {error}"}})
+        return
+    stage = stages[config["data"], config["settings"]["seed"]]
+    row: dict[str, Any] = {"original_digest": stage.digest}
+    try:
+        task, splits, original = ray.get([stage.task, stage.splits, stage.original])
+        task = replace(task, splits=splits)
+        experiment = Experiment.of(**config["settings"])
+        snapshots = Snapshots(checkpoints.of(config["settings"], task.source.fingerprint))
+        snapshots.add("started", started)
+        outcome = unlearn(
+            experiment,
+            task.to(device),
+            _load(experiment, task.source, original, device),
+            lambda epoch: report({"epoch": epoch}),
+            snapshots,
+        )
+        row |= outcome.metrics | {"unsolved": outcome.unsolved, "losses": outcome.losses}
+        if stage.shadows:
+            design, logits = ray.get(stage.shadows)
+            row |= shadow_metrics(outcome.logits, logits, design, task)
+        game = experiment.game()
+        if game and game.by_the_epoch:
+            row["solve_every"] = outcome.epoch_steps
+        broken = [name for name, value in outcome.metrics.items() if not math.isfinite(value)]
+        if broken:
+            row["failure"] = f"not finite: {', '.join(broken)}"
+        if device.type == "cuda":
+            row["device_seconds"] = outcome.metrics["seconds"]
+    except (RuntimeError, ValueError, OSError, MemoryError) as error:
+        row["failure"] = f"{type(error).__name__}: {error}"
+    report({"row": row | started.provenance(device)})
+
+
+def _load(
+    experiment: Experiment, source: Source, weights: Weights, device: torch.device
+) -> nn.Module:
+    model = build(experiment.model, source.shape, experiment.seed)
+    model.load_state_dict(weights)
+    return model.to(device)
