@@ -1,4 +1,4 @@
-"""One way to say that a setting is out of bounds."""
+"""The check of settings against their bounds."""
 
 from __future__ import annotations
 

@@ -1,11 +1,10 @@
 """The Stackelberg game: the auditor's best response inside the unlearner's step.
 
-The unlearner minimises  L(theta_u) = CE(retain; theta_u) + alpha U(theta_u).  In a round of the
-game
+The unlearner minimises  L(theta_u) = CE(retain; theta_u) + alpha U(theta_u).  In each round
 
     1. the network scores forget (members) and audit (non-members) examples, in equal numbers,
     2. one auditor a class and fold is fitted on a stratified part of them (its best response),
-    3. U = - mean hinge(m_j) over the part held out, m_j = y_j (w.x_j - b),
+    3. U = - mean hinge(m_j) over the part that is held out, m_j = y_j (w.x_j - b),
     4. dU/dscores (direct term and implicit term, see `auditor.linear`) goes through the network in
        one backward pass and lands, times alpha, in the parameters' gradients.
 
@@ -37,17 +36,17 @@ from sgu.training.snapshots import State
 
 @dataclass(frozen=True, kw_only=True)
 class Game:
-    """The rules. Alpha = 0 means that no game is played at all.
+    """The rules. With alpha = 0 no game is played.
 
     solve_every: optimiser steps between rounds, or "epoch"; update: "joint" adds alpha dU to the
-    gradient of the step at hand, "alternate" (the authors' way) takes one step of its own, with
-    learning rate `lr`, on the sum over all audit batches, after every epoch.
-    view: what the auditor sees, the logits and the loss (d = C + 1) or the loss alone (d = 1).
-    statistics: batch-norm while scoring, from the batch or the running ones (what an attacker
-    sees); neither writes a buffer. audit_batch: most examples of both sides in one round, which
-    bounds its memory; None takes all of forget, or as much as audit has examples to face it.
-    warm_start: from the round before; off, since each round draws other folds and the linear
-    auditor then took 17 iterations instead of 13 (embedded data, alpha 1, reg .1).
+    gradient of the current step, "alternate" (the authors' way) takes a separate step after every
+    epoch, with learning rate `lr`, on the sum over all audit batches.
+    view: the auditor sees the logits and the loss (d = C + 1) or the loss alone (d = 1).
+    statistics: batch-norm scores by those of the batch or by the running ones (what an attacker
+    sees); neither writes a buffer. audit_batch: the most examples of both sides in one round, which
+    bounds its memory; None takes all of forget, or as many as audit has counterparts for.
+    warm_start: start each auditor from the round before. It is off, since each round draws other
+    folds and the linear auditor took 17 iterations instead of 13 (embedded data, alpha 1, reg .1).
     """
 
     alpha: float = 1.0
@@ -82,11 +81,11 @@ class Game:
 
     @property
     def by_the_epoch(self) -> bool:
-        """Whether it is played once an epoch, or every so many steps."""
+        """Return True if the game is played once an epoch rather than every so many steps."""
         return self.update == "alternate" or self.solve_every == "epoch"
 
     def due(self, step: int, last: bool) -> bool:
-        """Whether a joint round belongs to a step, counted from 1, or the last of its epoch."""
+        """Return True if a joint round belongs to a step; `last`: it is its epoch's last."""
         if isinstance(self.solve_every, int):
             return self.update == "joint" and step % self.solve_every == 0
         return self.update == "joint" and last
@@ -94,18 +93,17 @@ class Game:
 
 @dataclass(frozen=True, eq=False)
 class Round:
-    """What a round found: the auditor's utility and how many of its problems went unsolved."""
+    """The auditor's utility in one round, and the number of its problems that went unsolved."""
 
     utility: Tensor
     unsolved: Tensor
 
 
 class Match:
-    """A game as it is played through one unlearning run.
+    """A game over one unlearning run.
 
-    There is one auditor for each class that forget has two or more examples of: one alone cannot
-    be both fitted and judged. Rounds go through forget in shuffled batches of `audit_batch`, beside
-    as many audit examples.
+    It has one auditor for each class with two or more examples in forget: one alone cannot be both
+    fitted and judged. Rounds go through forget in shuffled batches, with as many audit examples.
     """
 
     def __init__(
@@ -130,14 +128,14 @@ class Match:
         self.last: Any = None  # the fit of the round before: a warm start
 
     def play(self, model: nn.Module) -> Round:
-        """One round: adds alpha dU/dtheta_u to the gradients of the model's parameters."""
+        """Play one round: add alpha dU/dtheta_u to the gradients of the model's parameters."""
         with self.clock.part("game"):
             with self.clock.part("audit"):
                 scores = self._scores(model)
-            seen = scores.detach().requires_grad_()
+            leaves = scores.detach().requires_grad_()
             with self.clock.part("solve"):
-                utility, unsolved = self._answer(seen)
-                (gradient,) = torch.autograd.grad(utility, seen)
+                utility, unsolved = self._answer(leaves)
+                (gradient,) = torch.autograd.grad(utility, leaves)
             with self.clock.part("audit"):
                 scores.backward(self.game.alpha * gradient)
         self.clock.saw(len(scores))
@@ -158,11 +156,11 @@ class Match:
         self.last = SimpleNamespace(**state["last"]) if state["last"] else None
 
     def _draw(self) -> list[Tensor]:
-        """This turn's forget and audit rows, group by group, as many of one as of the other."""
+        """Return this round's indices into forget and into audit, equally many, group by group."""
         batch = self.turn % self.batches
         if batch == 0:
             self.shuffled = [
-                [rows[torch.randperm(len(rows), generator=self.generator)] for rows in group]
+                [side[torch.randperm(len(side), generator=self.generator)] for side in group]
                 for group in self.groups
             ]
         self.turn += 1
@@ -175,12 +173,12 @@ class Match:
         ]
 
     def _scores(self, model: nn.Module) -> Tensor:
-        """What the auditor sees of forget, then of audit examples: float32 (2 k, d), in a graph."""
+        """Return scores of forget, then of audit examples: float32 (2 k, d), with their graph."""
         device = device_of(model)
-        self.sides = [(examples.to(device), rows) for examples, rows in self.sides]  # moves once
+        self.sides = [(examples.to(device), split) for examples, split in self.sides]  # moves once
         parts = [
-            examples.at(rows[chosen], device)
-            for (examples, rows), chosen in zip(self.sides, self._draw(), strict=True)
+            examples.at(split[drawn], device)
+            for (examples, split), drawn in zip(self.sides, self._draw(), strict=True)
         ]
         inputs, targets = (torch.cat(both) for both in zip(*parts, strict=True))
         prepared = self.pipeline.prepare(inputs)
@@ -191,7 +189,7 @@ class Match:
         return loss if self.game.view == "loss" else torch.cat([logits, loss], 1)
 
     def _answer(self, scores: Tensor) -> tuple[Tensor, Tensor]:
-        """The auditor's best response: its utility, and how many problems went unsolved."""
+        """Return the utility of the best response, and how many problems went unsolved."""
         drawn = draw_folds(self.counts, self.game.folds, self.game.heldout_share, self.generator)
         folds = Folds(*(getattr(drawn, f.name).to(scores.device) for f in fields(drawn)))
         half = len(scores) // 2
@@ -210,9 +208,12 @@ class Match:
 
 
 def _groups(forget: Tensor, audit: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Rows of forget and of audit that face each other, one pair an auditor; from targets (n,)."""
-    groups = [(_rows(forget == kind), _rows(audit == kind)) for kind in forget.unique()]
-    if not all(len(rows) for _, rows in groups):
+    """Return the indices into forget and into audit of each auditor, from both targets (n,)."""
+    groups = [
+        ((forget == label).nonzero()[:, 0], (audit == label).nonzero()[:, 0])
+        for label in forget.unique()
+    ]
+    if not all(len(heldout) for _, heldout in groups):
         raise ValueError("a class of forget has no audit examples: give audit a larger share")
     groups = [group for group in groups if len(group[0]) > 1]
     if not groups:
@@ -221,7 +222,7 @@ def _groups(forget: Tensor, audit: Tensor) -> list[tuple[Tensor, Tensor]]:
 
 
 def _most(audit_batch: int | None, auditors: int) -> int | None:
-    """Most examples a side for each auditor; None: no bound."""
+    """Return the most examples a side for each auditor; None: no bound."""
     if audit_batch is None:
         return None
     if audit_batch < 4 * auditors:
@@ -232,19 +233,15 @@ def _most(audit_batch: int | None, auditors: int) -> int | None:
     return audit_batch // (2 * auditors)
 
 
-def _rows(mask: Tensor) -> Tensor:
-    return mask.nonzero().squeeze(1)
-
-
 EpochReport = Callable[[int, float, list[Round]], None]
 
 
 class Board:
-    """Plays the game at the right steps of a training run, and keeps what its rounds found.
+    """The part of a training run that plays the game at the right steps and keeps the rounds.
 
     match: None plays nothing; adjust: called in each step once all gradients are there; report:
-    called after each epoch with its number, its mean loss and its rounds; epoch_steps: the steps of
-    each epoch are appended to it.
+    called after each epoch with its number, its mean loss and its rounds; epoch_steps: gets the
+    number of steps of each epoch.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Auditors: the follower's best response and its derivative."""
+"""Auditors: the best response of the game's follower, and its derivative."""
 
 from sgu.auditor.base import Auditor, AuditorError, Fit, Hyperplanes, LinearFit
 from sgu.auditor.cvxpy import CvxpyAuditor, SolverFailed, Statement

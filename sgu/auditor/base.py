@@ -1,4 +1,4 @@
-"""What every auditor takes, gives back and refuses."""
+"""The problem that every auditor takes, the answers it gives, and the settings it refuses."""
 
 from __future__ import annotations
 
@@ -8,9 +8,27 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+LOSSES = "hinge", "squared_hinge", "logistic"
+PENALTIES = "l2", "l1"
+
 
 class AuditorError(ValueError):
     """The auditor's problem is badly posed; the message says what to do."""
+
+
+def check_linear(loss: str, penalty: str, reg: float) -> None:
+    """Raise AuditorError for an unknown loss or penalty, or a best response that is not unique."""
+    if loss not in LOSSES or penalty not in PENALTIES:
+        raise AuditorError(
+            f"loss {loss!r} with penalty {penalty!r}: "
+            f"losses are {', '.join(LOSSES)}; penalties are {', '.join(PENALTIES)}"
+        )
+    if not reg > 0:
+        raise AuditorError(
+            f"reg = {reg}: must be > 0. Without regularisation separable sets have no unique best "
+            "response, so no gradient; the authors' setting is penalty='l1' with a small reg such "
+            "as 1e-3"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +108,7 @@ class Hyperplanes:
     void: Tensor
 
     def decision(self, scores: Tensor) -> Tensor:
-        """Signed decisions (problems, k) for other scores (problems, k, d); differentiable."""
+        """Return signed decisions (problems, k) for other scores (problems, k, d)."""
         x = scores.to(self.w.dtype)
         return torch.einsum("pkd,pd->pk", x, self.w) - self.b[:, None]
 
@@ -124,9 +142,5 @@ class Auditor(Protocol):
     """Anything that answers a batch of scores with a differentiable best response."""
 
     def fit(
-        self,
-        scores: Tensor,
-        members: Tensor,
-        weight: Tensor | None = None,
-        start: Any = None,
+        self, scores: Tensor, members: Tensor, weight: Tensor | None = None, start: Any = None
     ) -> Fit: ...

@@ -1,7 +1,7 @@
-"""The auditor's problem stated in CVXPY and differentiated by cvxpylayers: the readable reference.
+"""The auditor's problem stated in CVXPY and differentiated by cvxpylayers, in readable form.
 
-It is the oracle of the linear engine's tests, and the place where a user states an auditor of
-their own: a function from a `Statement` to the expression to minimise.
+It is the oracle of the linear engine's tests. Users state auditors of their own with it, as a
+function from a `Statement` to the expression to minimise:
 
     def elastic_net(s: Statement):
         size = cp.sum_squares(s.w) / 2 + cp.norm1(s.w)
@@ -21,16 +21,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sgu.auditor.base import AuditorError, Hyperplanes, pose
+from sgu.auditor.base import AuditorError, Hyperplanes, check_linear, pose
 
 
 class SolverFailed(RuntimeError):
-    """The convex solver gave up on some problem of a batch; the message says what to try."""
+    """The convex solver gave up on a problem of a batch; the message says what to try."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
-    """What an objective is stated with, all of it CVXPY.
+    """The CVXPY variables and parameters that an objective is stated with.
 
     w: (d,) and b: () variables; margin: (n,) y_i (w.x_i - b), a variable tied to them, so that any
     product with c stays within CVXPY's rules for parameters; c: (n,) parameter, the weights of the
@@ -50,9 +50,9 @@ Objective = Callable[[Statement], Any]
 class CvxpyAuditor:
     """A linear auditor solved by cvxpylayers (SCS on the CPU, about 1e-8 of the optimum).
 
-    loss, penalty, reg: as in `LinearAuditor`; objective: one's own in their place, which must be
-    convex and have one minimiser, or the gradient means nothing; solver_args: of the solver.
-    A solver that gives up raises SolverFailed: no answer is returned unfinished.
+    loss, penalty, reg: as in `LinearAuditor`; objective: replaces all three, and must be convex and
+    have one minimiser, or the gradient means nothing; solver_args: options of the solver.
+    `fit` raises SolverFailed if the solver gives up; it returns no unfinished answer.
     """
 
     loss: str = "hinge"
@@ -63,13 +63,7 @@ class CvxpyAuditor:
     _layers: dict[tuple[int, int], Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.loss not in LOSSES or self.penalty not in PENALTIES:
-            raise AuditorError(
-                f"loss {self.loss!r} with penalty {self.penalty!r}: "
-                f"losses are {', '.join(LOSSES)}; penalties are {', '.join(PENALTIES)}"
-            )
-        if not self.reg > 0:
-            raise AuditorError(f"reg = {self.reg}: must be > 0, or the best response is not unique")
+        check_linear(self.loss, self.penalty, self.reg)
 
     def fit(
         self,
@@ -78,7 +72,7 @@ class CvxpyAuditor:
         weight: Tensor | None = None,
         start: object | None = None,
     ) -> Hyperplanes:
-        """As `LinearAuditor.fit`; `start` is not used: the solver has no batched warm start."""
+        """Return the best responses as `LinearAuditor.fit` does; `start` is not used."""
         del start
         problem = pose(scores, members, weight, torch.float64)
         used = (problem.y != 0)[..., None]
@@ -105,13 +99,13 @@ class CvxpyAuditor:
         return w.to(yx), b.to(yx)
 
     def _layer(self, n: int, d: int) -> Any:
-        """The differentiable layer of this shape; its parameters are y_i x_i, y_i and c_i."""
+        """Return the differentiable layer for a shape; its parameters are y_i x_i, y_i and c_i."""
         if (n, d) in self._layers:
             return self._layers[n, d]
         cp, CvxpyLayer = _cvxpy()
         yx, y, c = cp.Parameter((n, d)), cp.Parameter(n), cp.Parameter(n, nonneg=True)
         s = Statement(w=cp.Variable(d), b=cp.Variable(), margin=cp.Variable(n), c=c)
-        objective = self.objective or self._stated
+        objective = self.objective or self._objective
         tied = [s.margin == yx @ s.w - y * s.b]
         problem = cp.Problem(cp.Minimize(objective(s)), tied)
         if not problem.is_dcp(dpp=True):
@@ -122,7 +116,7 @@ class CvxpyAuditor:
         layer = CvxpyLayer(problem, parameters=[yx, y, c], variables=[s.w, s.b])
         return self._layers.setdefault((n, d), layer)
 
-    def _stated(self, s: Statement) -> Any:
+    def _objective(self, s: Statement) -> Any:
         cp, _ = _cvxpy()
         return self.reg * PENALTIES[self.penalty](cp, s.w) + s.c @ LOSSES[self.loss](cp, s.margin)
 
@@ -139,7 +133,7 @@ LOSSES: dict[str, Callable[[Any, Any], Any]] = {
 
 
 def _cvxpy() -> tuple[Any, Any]:
-    """The two packages, needed only where this auditor is used."""
+    """Return the two packages, which only this auditor needs."""
     try:
         import cvxpy
         from cvxpylayers.torch import CvxpyLayer

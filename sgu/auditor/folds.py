@@ -1,4 +1,4 @@
-"""Which examples each auditor problem is fitted on, and which it is judged on."""
+"""The examples that each auditor problem is fitted on, and those it is judged on."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Folds:
-    """Row numbers of a round's examples, members first, then as many non-members.
+    """Indices into a round's examples, members first, then as many non-members.
 
-    fitted: (problems, n) and judged: (problems, k), in which rows count where `fitted_used` and
-    `judged_used` say so; problems are ordered (fold, group).
+    fitted: (problems, n) and judged: (problems, k); the masks `fitted_used` and `judged_used` tell
+    indices from padding. Problems are ordered (fold, group).
     """
 
     fitted: Tensor
@@ -25,9 +25,9 @@ class Folds:
 def draw_folds(
     counts: Tensor, folds: int, heldout_share: float, generator: torch.Generator
 ) -> Folds:
-    """A stratified shuffle split of every group, `folds` times.
+    """Draw a stratified shuffle split of every group, `folds` times.
 
-    counts: (groups,) examples a side; each side's rows are numbered group by group.
+    counts: (groups,) examples a side; the indices of a side go through it group by group.
     Raises ValueError where a group is too small to be both fitted and judged.
     """
     if int(counts.min()) < 2:
@@ -40,15 +40,15 @@ def draw_folds(
     keys = torch.rand(2, folds, len(counts), len(slot), generator=generator)
     order = keys.masked_fill(slot >= counts[:, None], 2.0).argsort(-1)  # padding sorts last
     side = torch.arange(2).view(2, 1, 1, 1) * counts.sum()
-    rows = order + side + (counts.cumsum(0) - counts)[:, None]
+    indices = order + side + (counts.cumsum(0) - counts)[:, None]
 
     def cut(first: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
         place = torch.arange(int(count.max())).expand(len(counts), -1)
         used = (place < count[:, None]).expand(2, folds, -1, -1)
         at = (first[:, None] + place).clamp(max=len(slot) - 1).expand(2, folds, -1, -1)
-        found = torch.where(used, rows.gather(-1, at), 0)
+        drawn = torch.where(used, indices.gather(-1, at), 0)
         problems = len(counts) * folds
-        return tuple(t.movedim(0, 2).reshape(problems, -1) for t in (found, used))  # type: ignore
+        return tuple(t.movedim(0, 2).reshape(problems, -1) for t in (drawn, used))  # type: ignore
 
     judged, judged_used = cut(torch.zeros_like(held), held)
     fitted, fitted_used = cut(held, counts - held)

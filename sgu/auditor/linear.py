@@ -4,9 +4,9 @@ For every problem of the batch (one fold of one class, say) minimise over theta 
 
     reg R(w) + sum_i c_i loss(m_i),       m_i = y_i (w.x_i - b) = A_i . theta
 
-by a primal-dual interior-point method (predictor-corrector; `path` takes the steps, `rows` holds
-the losses, `systems` the Newton matrix) that runs all problems at once and follows the central
-path down to mu = `smoothing`. There the stationarity condition
+by a primal-dual interior-point method (predictor-corrector; `central_path` takes the steps,
+`losses` holds the pairs, `systems` the Newton matrix) that runs all problems at once and follows
+the central path down to mu = `smoothing`. There the stationarity condition
 
     F(theta, X) = reg R'(w) - sum_i dual_i A_i = 0
 
@@ -27,8 +27,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from sgu.auditor.base import AuditorError, LinearFit, Problem, pose
-from sgu.auditor.central_path import Path, follow
+from sgu.auditor.base import AuditorError, LinearFit, Problem, check_linear, pose
+from sgu.auditor.central_path import End, Path, follow
 from sgu.auditor.losses import LOSSES
 from sgu.auditor.systems import Coordinates, DualSystem, Features, Kernel, PrimalSystem, System
 
@@ -61,22 +61,12 @@ class LinearAuditor:
     dtype: torch.dtype = torch.float64
 
     def __post_init__(self) -> None:
-        if self.loss not in LOSSES or self.penalty not in ("l2", "l1"):
-            raise AuditorError(
-                f"loss {self.loss!r} with penalty {self.penalty!r}: "
-                f"losses are {', '.join(LOSSES)}; penalties are l2, l1"
-            )
-        if not self.reg > 0:
-            raise AuditorError(
-                f"reg = {self.reg}: must be > 0. Without regularisation separable sets have no "
-                "unique best response, so no gradient; the authors' setting is penalty='l1' with "
-                "a small reg such as 1e-3"
-            )
+        check_linear(self.loss, self.penalty, self.reg)
         if not self.smoothing > 0:
             raise AuditorError(f"smoothing = {self.smoothing}: must be > 0, such as 1e-12")
 
     def is_dual(self, z: Tensor) -> bool:
-        """Whether problems z (problems, n, d) are solved in n rather than d dimensions."""
+        """Return True if problems z (problems, n, d) are solved in n rather than d dimensions."""
         return self.route == "dual" or (self.route == "auto" and z.shape[1] < z.shape[2])
 
     def fit(
@@ -86,7 +76,7 @@ class LinearAuditor:
         weight: Tensor | None = None,
         start: LinearFit | None = None,
     ) -> LinearFit:
-        """Best responses to scores (problems, n, d) with members (problems, n) in {0, 1}.
+        """Return the best responses to scores (problems, n, d); members: (problems, n) in {0, 1}.
 
         weight: (problems, n) >= 0, 0 = padding, normalised to sum 1 a problem; start: an earlier
         fit of as many problems, to start from. Raises AuditorError on malformed input.
@@ -107,7 +97,7 @@ class LinearAuditor:
 
 
 class _Solution:
-    """What the solver finds, in the coordinates z = (x - mean)/scale; w = w_z/scale."""
+    """The solution in the coordinates z = (x - mean)/scale, where w = w_z/scale."""
 
     w: Tensor  # (problems, d), of z
     b: Tensor  # (problems,), of z
@@ -151,7 +141,7 @@ class _BestResponse(torch.autograd.Function):
 
 
 def _standardise(problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
-    """Centre and scale each problem: b absorbs the one, reg the other, so nothing is changed."""
+    """Centre and scale each problem, which changes nothing: b absorbs the one, reg the other."""
     x, c = problem.x, problem.c
     mean = Features(x).adjoint(c)
     z = x - mean[:, None]
@@ -171,7 +161,13 @@ def _solve(
     kernel = route is DualSystem and not l1
     at: Coordinates = Kernel.of(z) if kernel else out.features
     reg = auditor.reg / (out.scale if l1 else out.scale.square())
-    path = Path(auditor, route, at, problem.y, problem.c, reg)
+    end = End(
+        loss=LOSSES[auditor.loss],
+        l1=l1,
+        smoothing=auditor.smoothing,
+        tolerance=auditor.tolerance,
+    )
+    path = Path(end, route, at, problem.y, problem.c, reg)
     if start is None:
         path.enter(z.new_zeros(len(z), z.shape[1 if kernel else 2] + 1), 1.0)
     else:
@@ -186,7 +182,7 @@ def _solve(
 
 
 def _warm(path: Path, start: LinearFit, out: _Solution, kernel: bool) -> Tensor:
-    """The earlier fit in this path's coordinates; void problems start from 0."""
+    """Return the earlier fit in this path's coordinates; void problems start from 0."""
     w, dual = start.w.detach(), start.dual
     u = path.y * dual / path.reg if kernel else w * out.scale
     b = start.b.detach() - (w * out.mean).sum(1)

@@ -1,4 +1,4 @@
-"""Losses as rows of a primal-dual Newton system.
+"""Losses as the complementary pairs of a primal-dual Newton system.
 
 Each example adds  c_i loss(m_i)  with margin m_i; write  p_i = -loss'(m_i)  for its dual fraction
 (dual_i = c_i p_i). On the central path of parameter mu,
@@ -13,7 +13,7 @@ give dm/dp. Linearised around the current pairs, with sign +1 for p and -1 for q
     dp = D (rho - dm),   1/D = sum_k slack_k/multiplier_k + give,
     rho = sum_k sign_k (target_k/multiplier_k - slack_k)
 
-The l1 penalty is the hinge of d more rows, since |w| = 2 max(0, w) - w: margin 1 - 2 w.
+The l1 penalty is the hinge of d more margins, since |w| = 2 max(0, w) - w: margin 1 - 2 w.
 Source of the path-following scheme: Mehrotra 1992; Nocedal & Wright, section 16.6.
 """
 
@@ -29,10 +29,10 @@ Target = Tensor | float
 Change = tuple[Tensor, Tensor]  # of multiplier and slack
 
 
-class Rows:
-    """Complementary pairs of (problems, rows), stacked along a first axis of length k.
+class Loss:
+    """The pairs of (problems, n) margins under one loss, stacked along a first axis of length k.
 
-    Padded rows need no mask: with dp = 0 their products go to the target and never block a step.
+    Padding needs no mask: with dp = 0 its products go to the target and never block a step.
     """
 
     def __init__(self, multiplier: Tensor, slack: Tensor, sign: tuple[int, ...]):
@@ -41,15 +41,15 @@ class Rows:
 
     @property
     def p(self) -> Tensor:
-        """Dual fractions (problems, rows)."""
+        """Return the dual fractions (problems, n)."""
         return self.multiplier[0]
 
     def give(self) -> Tensor | float:
-        """The smooth part of -dm/dp."""
+        """Return the smooth part of -dm/dp."""
         return 0.0
 
     def curvature(self) -> Tensor:
-        """D = -dp/dm, which multiplies A A' in the Newton matrix."""
+        """Return D = -dp/dm, which multiplies A A' in the Newton matrix."""
         return 1 / ((self.slack / self.multiplier).sum(0) + self.give())
 
     def _excess(self, target: Target) -> Tensor:
@@ -59,27 +59,27 @@ class Rows:
         return (self.sign * self._excess(target)).sum(0)
 
     def direction(self, target: Target, dp: Tensor) -> Change:
-        """Newton changes of (multiplier, slack) that go with a change dp."""
+        """Return the Newton changes of (multiplier, slack) that go with a change dp."""
         change = self.sign * dp
         return change, (target - self.slack * change) / self.multiplier - self.slack
 
     def reach(self, change: Change) -> Tensor:
-        """Longest step (problems,) that keeps every multiplier and slack >= 0."""
+        """Return the longest step (problems,) that keeps every multiplier and slack >= 0."""
         d_multiplier, d_slack = change
         rate = torch.minimum(d_multiplier / self.multiplier, d_slack / self.slack).amin((0, 2))
         return -1 / rate.clamp_max(-1e-3)
 
-    def take(self, some: Tensor) -> Rows:
-        """The rows of the problems numbered `some`."""
+    def take(self, some: Tensor) -> Loss:
+        """Return the pairs of the problems at the indices `some`."""
         part = copy(self)
         part.multiplier, part.slack = self.multiplier[:, some], self.slack[:, some]
         return part
 
-    def put(self, some: Tensor, part: Rows) -> None:
+    def put(self, some: Tensor, part: Loss) -> None:
         self.multiplier[:, some], self.slack[:, some] = part.multiplier, part.slack
 
     def products(self) -> Tensor:
-        """multiplier * slack, (k, problems, rows): mu everywhere on the path."""
+        """Return multiplier * slack, (k, problems, n): mu everywhere on the path."""
         return self.multiplier * self.slack
 
     def products_after(self, change: Change, step: Tensor | float) -> Tensor:
@@ -91,7 +91,7 @@ class Rows:
         self.slack = self.slack + step[:, None] * change[1]
 
 
-class HingeRows(Rows):
+class Hinge(Loss):
     def __init__(self, margin: Tensor, mu: float):
         gap = margin - 1
         root = torch.hypot(gap, gap.new_tensor(2 * mu))
@@ -99,7 +99,7 @@ class HingeRows(Rows):
         super().__init__(mu / slack, slack, (1, -1))
 
 
-class SquaredHingeRows(Rows):
+class SquaredHinge(Loss):
     def __init__(self, margin: Tensor, mu: float):
         gap = margin - 1
         slack = (gap + torch.hypot(gap, gap.new_tensor((2 * mu) ** 0.5)))[None] / 2
@@ -109,7 +109,7 @@ class SquaredHingeRows(Rows):
         return 0.5
 
 
-class LogisticRows(Rows):
+class Logistic(Loss):
     """No pairs: p follows the margin, and steps are bounded instead.
 
     |loss'''| <= loss'' makes t = log(1 + r)/r with r = max |dm| a step that always descends
@@ -122,7 +122,7 @@ class LogisticRows(Rows):
 
     @property
     def margin(self) -> Tensor:
-        """Kept in the slack's place, so that both move and split alike."""
+        """Return the margin; it is kept in the slack's place, so that both move and split alike."""
         return self.slack[0]
 
     @property
@@ -141,8 +141,8 @@ class LogisticRows(Rows):
         return torch.where(radius > 1e-8, torch.log1p(radius) / radius, torch.inf)
 
 
-LOSSES: dict[str, Callable[[Tensor, float], Rows]] = {
-    "hinge": HingeRows,
-    "squared_hinge": SquaredHingeRows,
-    "logistic": LogisticRows,
+LOSSES: dict[str, Callable[[Tensor, float], Loss]] = {
+    "hinge": Hinge,
+    "squared_hinge": SquaredHinge,
+    "logistic": Logistic,
 }

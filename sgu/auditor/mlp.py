@@ -1,24 +1,23 @@
 """A small neural auditor: f(x) = a . tanh(W x + u) + t, one network for each problem.
 
-For every problem, train on the whole of its data to a stationary point of
+Each network is trained on all data of its problem to a stationary point of
 
     L(theta, x) = sum_i c_i log(1 + exp(-y_i f(x_i))) + reg |theta|^2 / 2,     theta = (W, u, a, t)
 
 by Levenberg-Marquardt steps  (H + damp I) step = -g,  solved by conjugate gradients with
-Hessian-vector products, all problems at once. At the end F = dL/dtheta = 0, so by the implicit
+Hessian-vector products for all problems at once. At the end F = dL/dtheta = 0, so by the implicit
 function theorem (with the same products)
 
     (H + damping I) v = dU/dtheta,     dU/dx = -d/dx (v . F(theta, x))
 
-The game is no longer convex: the stationary point depends on `seed`, and the derivative is that of
-this one. Source: the paper's open question 3 (arXiv 2406.07687); Lorraine et al. 2020.
+The game is no longer convex: the stationary point depends on `seed`, and the derivative belongs to
+this one alone. Source: the paper's open question 3 (arXiv 2406.07687); Lorraine et al. 2020.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,8 +26,7 @@ from torch.func import grad, jvp
 from torch.nn import functional as F
 
 from sgu.auditor.base import AuditorError, Problem, pose
-
-Product = Callable[[Tensor], Tensor]
+from sgu.conjugate_gradients import Product, conjugate_gradients
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +59,7 @@ class MLPAuditor:
         weight: Tensor | None = None,
         start: MLPFit | None = None,
     ) -> MLPFit:
-        """Stationary auditors of scores (problems, n, d); arguments as in `LinearAuditor.fit`."""
+        """Return stationary auditors of scores (problems, n, d); arguments as in LinearAuditor."""
         problem = pose(scores, members, weight, torch.float64)
         x = torch.where((problem.y != 0)[..., None], scores.to(problem.x), 0)
         mean = torch.einsum("pn,pnd->pd", problem.c, x)[:, None]
@@ -100,24 +98,24 @@ class MLPFit:
 
     @property
     def cg_residual(self) -> Tensor:
-        """|(H + damping I) v - dU/dtheta| / |dU/dtheta|, (problems,): NaN before a backward."""
+        """Return |(H + damping I) v - dU/dtheta| / |dU/dtheta|; NaN before a backward pass."""
         return self.training.cg_residual
 
     def decision(self, scores: Tensor) -> Tensor:
-        """Signed decisions (problems, k) for other scores (problems, k, d); > 0 says member."""
+        """Return signed decisions (problems, k) for other scores (problems, k, d)."""
         z = (scores.to(self.theta.dtype) - self.mean) / self.scale
         return network(self.theta, z, self.hidden)
 
 
 def network(theta: Tensor, z: Tensor, hidden: int) -> Tensor:
-    """f (problems, n) of z (problems, n, d)."""
+    """Return f, (problems, n), of z (problems, n, d)."""
     W, u, a, t = theta.split([hidden * z.shape[2], hidden, hidden, 1], 1)
     H = torch.tanh(z @ W.view(len(z), -1, hidden) + u[:, None])
     return (H @ a[..., None])[..., 0] + t
 
 
 class _Training:
-    """A batch's objective, and what training and the backward pass report of it."""
+    """The objective of a batch, and the residuals of training and of the backward pass."""
 
     def __init__(self, auditor: MLPAuditor, problem: Problem):
         self.auditor, self.problem = auditor, problem
@@ -125,30 +123,30 @@ class _Training:
         self.converged = ~problem.void
 
     def loss(self, theta: Tensor, z: Tensor) -> Tensor:
-        """L, (problems,)."""
+        """Return L, (problems,)."""
         margin = self.problem.y * network(theta, z, self.auditor.hidden)
         size = theta.square().sum(1) / 2
         return (self.problem.c * F.softplus(-margin)).sum(1) + self.auditor.reg * size
 
     def slope(self, theta: Tensor, z: Tensor) -> Tensor:
-        """F = dL/dtheta of every problem: they share nothing, so one gradient of the sum."""
+        """Return F = dL/dtheta: problems share nothing, so it is one gradient of their sum."""
         return grad(lambda t: self.loss(t, z).sum())(theta)
 
     def hessian(self, theta: Tensor, z: Tensor, damp: Tensor | float) -> Product:
         return lambda v: jvp(lambda t: self.slope(t, z), (theta,), (v,))[1] + damp * v
 
     def train(self, theta: Tensor, z: Tensor) -> Tensor:
-        """Levenberg-Marquardt: damp less after each descent, more after each rise."""
+        """Return trained weights: Levenberg-Marquardt, damped less after a descent, else more."""
         damp = torch.ones_like(theta[:, :1])
         loss = self.loss(theta, z)
         for _ in range(self.auditor.steps):
             g = self.slope(theta, z)
             if bool((g.abs().amax(1) <= self.auditor.tolerance).all()):
                 break
-            step = conjugate_gradients(self.hessian(theta, z, damp), -g, 30, 1e-3).x
-            tried = self.loss(theta + step, z)
-            better = (tried <= loss)[:, None]
-            theta, loss = torch.where(better, theta + step, theta), torch.minimum(tried, loss)
+            step = conjugate_gradients(self.hessian(theta, z, damp), -g, 30, 1e-3)
+            new_loss = self.loss(theta + step, z)
+            better = (new_loss <= loss)[:, None]
+            theta, loss = torch.where(better, theta + step, theta), torch.minimum(new_loss, loss)
             damp = torch.where(better, damp / 5, damp * 4).clamp(1e-9, 1e6)
         self.residual = self.slope(theta, z).abs().amax(1)
         self.converged = self.converged & (self.residual <= self.auditor.tolerance)
@@ -168,33 +166,7 @@ class _Stationary(torch.autograd.Function):
         training, theta, z = ctx.training, ctx.theta, ctx.z
         right = torch.where(training.converged[:, None], grad_theta, 0)
         H = training.hessian(theta, z, training.auditor.damping)
-        v, training.cg_residual = conjugate_gradients(H, right, training.auditor.cg_steps, 1e-10)
+        v = conjugate_gradients(H, right, training.auditor.cg_steps, 1e-10)
+        training.cg_residual = (H(v) - right).norm(dim=1) / right.norm(dim=1).clamp_min(1e-300)
         with torch.enable_grad():
             return -grad(lambda at: (v * training.slope(theta, at)).sum())(z), None, None
-
-
-class Solved(NamedTuple):
-    x: Tensor
-    residual: Tensor
-
-
-def conjugate_gradients(product: Product, right: Tensor, steps: int, tolerance: float) -> Solved:
-    """x (problems, size) with product(x) = right, and its relative residual (problems,).
-
-    A problem stops at `tolerance`, or where the curvature along its direction is not positive.
-    """
-    x, r, p = torch.zeros_like(right), right, right
-    rr = start = (r * r).sum(1, keepdim=True)
-    alive = rr > 0
-    for _ in range(steps):
-        Hp = product(p)
-        curvature = (p * Hp).sum(1, keepdim=True)
-        alive = alive & (curvature > 0) & (rr > tolerance**2 * start)
-        if not bool(alive.any()):
-            break
-        rate = torch.where(alive, rr / curvature, 0)
-        x, r = x + rate * p, r - rate * Hp
-        before, rr = rr, torch.where(alive, (r * r).sum(1, keepdim=True), rr)
-        p = r + torch.where(alive, rr / before, 0) * p
-    residual = (product(x) - right).norm(dim=1) / right.norm(dim=1).clamp_min(1e-300)
-    return Solved(x, residual)

@@ -18,8 +18,8 @@ from torch import Tensor
 
 
 class Coordinates(Protocol):
-    """Where the weights live: `forward` gives z.w of each example, `adjoint` its transpose,
-    `gram` is diag(r) (Z E^-1 Z' + stiff) diag(r), with stiff = max 1/E; `take` some problems."""
+    """Coordinates u of the weights. `forward` gives z.w of each example, `adjoint` the transpose;
+    `gram` is diag(r) (Z E^-1 Z' + stiff) diag(r) with stiff = max 1/E."""
 
     def forward(self, u: Tensor) -> Tensor: ...
 
@@ -41,12 +41,12 @@ class Features:
 
     @cached_property
     def whole(self) -> Features:
-        """[z, -1] (problems, n, d+1): A_i without its sign."""
+        """Return [z, -1] (problems, n, d+1): A_i without its sign."""
         return Features(torch.cat([self.z, -torch.ones_like(self.z[..., :1])], -1))
 
     @cached_property
     def across(self) -> Tensor:
-        """z' (problems, d, n), examples contiguous: with d << n, `forward` is 5 times as fast."""
+        """Return z' (problems, d, n), contiguous: with d << n, `forward` is 5 times as fast."""
         return self.z.mT.contiguous()
 
     def forward(self, u: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ class Features:
 
 
 class Kernel:
-    """u = a with w = z'a (representer theorem, l2 only): no operation is longer than n."""
+    """u = a with w = z'a (representer theorem, l2 only): all operations are n long at most."""
 
     def __init__(self, K: Tensor):
         self.K, self.stiff_K = K, K + 1
@@ -88,7 +88,7 @@ class Kernel:
 
 
 def _factor(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Cholesky factors and a flag (problems,) where the matrix was not positive definite."""
+    """Return Cholesky factors, and (problems,) True where a matrix is not positive definite."""
     factor, info = torch.linalg.cholesky_ex(matrix)
     return factor, info > 0
 
@@ -105,7 +105,7 @@ class PrimalSystem:
         self.factor, self.singular = _factor(H)
 
     def solve(self, g: Tensor, rho: Tensor, at: Features | None = None) -> tuple[Tensor, Tensor]:
-        """dtheta (problems, d+1) and ddual (problems, n), for g and rho of the same shapes."""
+        """Return dtheta (problems, d+1) and ddual (problems, n), for g and rho of these shapes."""
         del at
         right = g + self.A.adjoint(self.y * self.D * rho)
         dtheta = torch.cholesky_solve(right[..., None], self.factor)[..., 0]
@@ -136,7 +136,7 @@ class DualSystem:
         return torch.cholesky_solve(right[..., None], self.factor)[..., 0]
 
     def solve(self, g: Tensor, rho: Tensor, at: Coordinates | None = None) -> tuple[Tensor, Tensor]:
-        """As `PrimalSystem.solve`; `at` gives g in other coordinates of the same examples."""
+        """Solve as in `PrimalSystem`; `at` gives g in other coordinates of the same examples."""
         at = at or self.at
         g_w, g_b = g[:, :-1], g[:, -1]
         hold = (self.stiff * g_b)[:, None]

@@ -60,7 +60,7 @@ class BadTeacher(Method):
         forgotten[forget] = True
 
         def objective(model: nn.Module, batch: Batch) -> Tensor:
-            t = torch.where(forgotten[batch.rows], incompetent(batch), competent(batch))
+            t = torch.where(forgotten[batch.indices], incompetent(batch), competent(batch))
             return divergence(t, model(batch.inputs), self.temperature)
 
         rows = torch.cat([retain, forget])

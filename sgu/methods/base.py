@@ -1,4 +1,4 @@
-"""What a method is, and what it is given: settings on one side, a run on the other."""
+"""Methods and their settings, and the run that they work on."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Space = Mapping[str, Any]
 class Method(Optimisation):
     """An unlearning method: a frozen dataclass whose fields are its settings.
 
-    The settings of its optimisation and its own, each with its published default. Every method
-    can carry the game: what goes through `Run.train` gets the auditor's gradient where a game is
-    played. source: where it was published; space: what a search may vary, as in a study's
+    They are those of its optimisation and further ones, each with its published default. Every
+    method can carry the game: `Run.train` adds the auditor's gradient where a game is played.
+    source: the publication; space: the settings that a search may vary, as in a study's
     specification ({"low", "high", "log"} or a list).
     """
 
@@ -42,7 +42,7 @@ class Run:
 
     on_epoch is called after each epoch with its number from 0, its mean training loss and the
     rounds of the game played in it. epoch_steps: the steps of each epoch trained so far.
-    snapshots: what changes while it trains is added there; the rest is done again when it goes on.
+    snapshots: hold the parts that training changes; all else is done again when a run goes on.
     """
 
     model: nn.Module
@@ -61,16 +61,16 @@ class Run:
 
     @property
     def retain(self) -> Tensor:
-        """Rows of train to keep, int64 (n,)."""
+        """Return the indices into train of the examples to keep, int64 (n,)."""
         return self.task.splits.retain
 
     @property
     def forget(self) -> Tensor:
-        """Rows of train to forget, int64 (n,)."""
+        """Return the indices into train of the examples to forget, int64 (n,)."""
         return self.task.splits.forget
 
     def generator(self) -> torch.Generator:
-        """A generator of the method's own, on the CPU, apart from the training's."""
+        """Return a generator for the method, on the CPU, apart from the one of training."""
         return torch.Generator().manual_seed(self.seed + 2**32)
 
     def train(
@@ -82,7 +82,7 @@ class Run:
         """Go on training the model on train, with the game where one is played.
 
         plan: the passes of each epoch; without one, a pass over retain by cross-entropy.
-        adjust: called in each step when all gradients are there, those of the game too.
+        adjust: called in each step when all gradients are there, including those of the game.
         """
         game, task, match = self.game, self.task, None
         if game and game.alpha > 0:
@@ -105,7 +105,7 @@ class Run:
 
     def _counted(self, part: Pass) -> Pass:
         def objective(model: nn.Module, batch: Batch) -> Tensor:
-            self.clock.saw(len(batch.rows))
+            self.clock.saw(len(batch.indices))
             return part.objective(model, batch)
 
-        return Pass(part.rows, objective)
+        return Pass(part.indices, objective)

@@ -35,7 +35,7 @@ class RandomLabel(Method):
         labels = relabelled(run)
 
         def objective(model: nn.Module, batch: Batch) -> Tensor:
-            return F.cross_entropy(model(batch.inputs), labels[batch.rows])
+            return F.cross_entropy(model(batch.inputs), labels[batch.indices])
 
         rows = torch.cat([run.retain, run.forget])
         run.train(self, lambda _: [Pass(rows, objective)])

@@ -91,7 +91,7 @@ def taught_by(network: nn.Module, run: Run, rows: Tensor, augment: bool) -> Teac
     known = predict(network, run.task.source.train, run.task.pipeline, rows)
     logits = known.new_zeros(len(run.task.source.train), known.shape[1])
     logits[rows] = known
-    return lambda batch: logits[batch.rows]
+    return lambda batch: logits[batch.indices]
 
 
 @torch.no_grad()

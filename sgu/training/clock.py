@@ -1,4 +1,4 @@
-"""What a run costs: seconds by named part, without stopping the device to look, and examples."""
+"""The cost of a run: seconds by named part, measured without stopping the device, and examples."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from sgu.training.snapshots import State
 
 
 class Clock:
-    """Adds up seconds by part; parts may nest, each but once. On CUDA by device
-    events, read when asked for.
+    """A sum of seconds by part; a part may nest in others. On CUDA they come from device events,
+    which `seconds` reads.
 
-    examples: how many went through the network, forward and backward; `saw` adds some.
+    examples: how many went forward and backward through the network; `saw` adds some.
     """
 
     def __init__(self, device: torch.device):
@@ -35,7 +35,7 @@ class Clock:
             self._record(name, self._open.pop(name), self._mark())
 
     def seconds(self, name: str) -> float:
-        """Seconds spent in a part so far; 0 if it never ran."""
+        """Return the seconds spent in a part so far; 0 if it never ran."""
         if self._events:
             torch.cuda.synchronize()
         for part, begin, end in self._events:
@@ -47,7 +47,7 @@ class Clock:
         self.examples += examples
 
     def state(self) -> State:
-        """What was counted so far, the seconds of parts that are not over included."""
+        """Return the counts so far, including the seconds of parts that are still open."""
         now = self._mark()
         for name, begin in self._open.items():
             self._record(name, begin, now)
@@ -57,7 +57,7 @@ class Clock:
         return {"examples": self.examples, "seconds": seconds}
 
     def restore(self, state: State) -> None:
-        """Go on from there; what was counted so far was done before, and is not counted twice."""
+        """Go on from a state; the counts so far are dropped, as the state includes that work."""
         self.examples = state["examples"]
         self._seconds, self._events = defaultdict(float, state["seconds"]), []
         self._open = dict.fromkeys(self._open, self._mark())

@@ -1,4 +1,4 @@
-"""Using a network: its modes, its device and precision, and its answers on a split."""
+"""A network in use: its modes, its device and precision, and its logits."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from sgu.data.pipeline import Pipeline
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[nn.Module]:
-    """Evaluation mode inside; each submodule's own mode restored after."""
+    """Switch to evaluation mode inside, and restore each submodule's own mode after."""
     with restoring_modes(model):
         yield model.eval()
 
 
 @contextmanager
 def batch_statistics(model: nn.Module) -> Iterator[nn.Module]:
-    """Batch-norm normalises by the batch inside, all else evaluates; no buffer is written."""
+    """Evaluate inside, but let batch-norm normalise by the batch; no buffer is written."""
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     tracked = [norm.track_running_stats for norm in norms]
     with restoring_modes(model):
@@ -41,22 +41,22 @@ def predict(
     model: nn.Module,
     examples: Examples,
     pipeline: Pipeline,
-    rows: Tensor | None = None,
+    indices: Tensor | None = None,
     batch_size: int = 1000,
 ) -> Tensor:
-    """Logits, float32 (n, classes), of rows (n,) of the examples (None: all), on the model's
-    device, in evaluation mode."""
+    """Return logits, float32 (n, classes), of the examples at `indices` (n,) (None: of all), on the
+    model's device, in evaluation mode."""
     device, logits = device_of(model), []
-    rows = torch.arange(len(examples)) if rows is None else rows
+    indices = torch.arange(len(examples)) if indices is None else indices
     with evaluating(model), torch.inference_mode(), precision(device):
-        for batch in rows.split(batch_size):
+        for batch in indices.split(batch_size):
             inputs, _ = examples.at(batch, device)
             logits.append(model(pipeline.prepare(inputs)))
     return torch.cat(logits).float()  # outside inference mode: a tensor that autograd accepts
 
 
 def default_device() -> torch.device:
-    """The GPU where there is one."""
+    """Return the GPU where there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -65,13 +65,13 @@ def device_of(model: nn.Module) -> torch.device:
 
 
 def precision(device: torch.device) -> torch.autocast:
-    """The precision of forward passes: bfloat16 on CUDA, float32 elsewhere."""
+    """Return the context of forward passes: bfloat16 on CUDA, float32 elsewhere."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
 
 
 @contextmanager
 def restoring_modes(model: nn.Module) -> Iterator[None]:
-    """Each submodule's mode restored after."""
+    """Restore each submodule's mode after."""
     modes = [(module, module.training) for module in model.modules()]
     try:
         yield

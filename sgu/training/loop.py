@@ -1,4 +1,4 @@
-"""Training and prediction, with the whole data set on the model's device as uint8.
+"""Training, with the whole data set on the model's device as uint8.
 
 On CUDA the forward pass runs in bfloat16; on the CPU all is float32, so that one seed and one
 thread count give the same bits.
@@ -27,9 +27,9 @@ class Diverged(RuntimeError):
 
 @dataclass(frozen=True, kw_only=True)
 class Optimisation:
-    """How weights are updated. lr: the schedule's highest; momentum: Nesterov's, of sgd alone.
+    """Settings of an optimisation. lr: the schedule's highest; momentum: Nesterov's, for sgd alone.
 
-    epochs = 0 trains nothing. compile: by torch.compile, which needs a C++ compiler on the CPU.
+    epochs = 0 trains nothing. compile: use torch.compile, which needs a C++ compiler on the CPU.
     """
 
     epochs: int
@@ -67,27 +67,27 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 }
 
 
-def batches(rows: Tensor, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Parts (<= batch_size,) of rows (n,), in random order.
+def batches(indices: Tensor, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Yield parts (<= batch_size,) of the indices (n,), in random order.
 
     A last batch of one is left out: batch-norm cannot normalise it.
     """
-    order = torch.randperm(len(rows), generator=generator).to(rows.device)
-    for batch in rows[order].split(batch_size):
+    order = torch.randperm(len(indices), generator=generator).to(indices.device)
+    for batch in indices[order].split(batch_size):
         if len(batch) > 1:
             yield batch
 
 
-def steps_of(rows: int, batch_size: int) -> int:
-    """How many `batches` of so many rows there are."""
-    return rows // batch_size + (rows % batch_size > 1)
+def steps_of(size: int, batch_size: int) -> int:
+    """Return how many `batches` so many indices make."""
+    return size // batch_size + (size % batch_size > 1)
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """A step's rows (n,) into the examples, their prepared inputs (n, ...) and targets (n,)."""
+    """Indices (n,) into the examples, their prepared inputs (n, ...) and their targets (n,)."""
 
-    rows: Tensor
+    indices: Tensor
     inputs: Tensor
     targets: Tensor
 
@@ -96,25 +96,26 @@ Objective = Callable[[nn.Module, Batch], Tensor]  # a scalar to be minimised
 
 
 def classification(model: nn.Module, batch: Batch) -> Tensor:
-    """Mean cross-entropy."""
+    """Return the mean cross-entropy."""
     return F.cross_entropy(model(batch.inputs), batch.targets)
 
 
 @dataclass(frozen=True, eq=False)
 class Pass:
-    """One pass, in random order, over rows (n,) of the examples, minimising an objective."""
+    """One pass, in random order, over the examples at indices (n,), to minimise an objective."""
 
-    rows: Tensor
+    indices: Tensor
     objective: Objective = classification
 
 
 Plan = Callable[[int], Sequence[Pass]]  # the passes of an epoch, counted from 0
+Adjust = Callable[[int, bool], None]  # of the gradients of a step; True: the last of its epoch
 
 
 def make_optimiser(
     model: nn.Module, optimisation: Optimisation, steps: int
 ) -> tuple[torch.optim.Optimizer, LambdaLR]:
-    """The optimiser and its schedule over `steps` updates; step the schedule after each."""
+    """Return the optimiser and its schedule over `steps` updates; step the schedule after each."""
     shared: dict[str, Any] = {
         "lr": optimisation.lr,
         "weight_decay": optimisation.weight_decay,
@@ -138,72 +139,91 @@ def train(
     optimisation: Optimisation,
     seed: int,
     on_epoch: Callable[[int, float], None] | None = None,
-    adjust: Callable[[int, bool], None] | None = None,
+    adjust: Adjust | None = None,
     snapshots: Snapshots | None = None,
 ) -> None:
     """Train `model` in place.
 
-    plan: rows (n,) of the examples to classify, or the passes of each epoch.
+    plan: indices (n,) of the examples to classify, or the passes of each epoch.
     seed: of the order and the augmentation; on the CPU the same seed gives the same bits.
     on_epoch: called with the epoch, from 0, and its mean loss over the batches.
-    adjust: called with the step, from 1, and whether it is its epoch's last, once the gradients
-        are there and before they are used.
-    snapshots: kept after each epoch; training goes on from the one that was found.
+    adjust: called before each update with the step, from 1, and True if it is its epoch's last.
+    snapshots: saved after each epoch; training goes on from the one they hold.
     Raises Diverged where an epoch's loss is not finite.
     """
     passes = (lambda _: [Pass(plan)]) if isinstance(plan, Tensor) else plan
-    epochs, size = [passes(epoch) for epoch in range(optimisation.epochs)], optimisation.batch_size
-    lengths = [sum(steps_of(len(part.rows), size) for part in parts) for parts in epochs]
-    if 0 in lengths:
-        raise ValueError("an epoch of training has < 2 examples: choose more of them")
-    device = device_of(model)
-    examples = examples.to(device)
-    generator = torch.Generator().manual_seed(seed)
-    augmentation = generator if optimisation.augment else None
-    optimiser, schedule = make_optimiser(model, optimisation, max(sum(lengths), 1))
-    snapshots, progress = snapshots or Snapshots(), _Progress(model, optimiser, schedule, generator)
-    snapshots.add("training", progress)
-    network: Any = torch.compile(model) if optimisation.compile else model
-
-    def loss_of(rows: Tensor, objective: Objective) -> Tensor:
-        inputs, targets = examples.at(rows, device)
-        with precision(device):
-            return objective(network, Batch(rows, pipeline.prepare(inputs, augmentation), targets))
-
+    epochs = [passes(epoch) for epoch in range(optimisation.epochs)]
+    lengths = _lengths(epochs, optimisation.batch_size)
+    trainer = _Trainer(model, examples, pipeline, optimisation, seed, sum(lengths))
+    snapshots = snapshots or Snapshots()
+    snapshots.add("training", trainer)
     with restoring_modes(model):
         model.train()
-        for epoch in range(progress.epochs, len(epochs)):
-            parts, length = epochs[epoch], lengths[epoch]
-            total, first = torch.zeros((), device=device), sum(lengths[:epoch])
-            for step, (rows, objective) in enumerate(_batches_of(parts, size, generator), 1):
-                loss = loss_of(rows, objective)
-                optimiser.zero_grad()
-                loss.backward()
-                if adjust:
-                    adjust(first + step, step == length)
-                optimiser.step()
-                schedule.step()
-                total += loss.detach()
-            mean_loss = float(total) / length
-            if not math.isfinite(mean_loss):
-                raise Diverged(
-                    f"loss is {mean_loss} in epoch {epoch}: lower lr (now {optimisation.lr})"
-                )
+        for epoch in range(trainer.epochs, len(epochs)):
+            first = sum(lengths[:epoch]) + 1
+            steps = range(first, first + lengths[epoch])
+            loss = trainer.descend(epochs[epoch], steps, adjust)
+            if not math.isfinite(loss):
+                raise Diverged(f"loss is {loss} in epoch {epoch}: lower lr (now {optimisation.lr})")
             if on_epoch:
-                on_epoch(epoch, mean_loss)
-            progress.epochs += 1
+                on_epoch(epoch, loss)
+            trainer.epochs += 1
             snapshots.save()
 
 
-@dataclass(eq=False)
-class _Progress:
-    """All that training changes, and the epochs that are over."""
+def _lengths(epochs: Sequence[Sequence[Pass]], batch_size: int) -> list[int]:
+    """Return the steps of each epoch."""
+    lengths = [sum(steps_of(len(part.indices), batch_size) for part in parts) for parts in epochs]
+    if 0 in lengths:
+        raise ValueError("an epoch of training has < 2 examples: choose more of them")
+    return lengths
 
-    model: nn.Module
-    optimiser: torch.optim.Optimizer
-    schedule: LambdaLR
-    generator: torch.Generator
-    epochs: int = 0
+
+class _Trainer:
+    """All that training changes: the model, its optimiser and generator, and the epochs done."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        examples: Examples,
+        pipeline: Pipeline,
+        optimisation: Optimisation,
+        seed: int,
+        steps: int,
+    ):
+        self.model, self.pipeline, self.optimisation = model, pipeline, optimisation
+        self.device, self.epochs = device_of(model), 0
+        self.examples = examples.to(self.device)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.optimiser, self.schedule = make_optimiser(model, optimisation, max(steps, 1))
+        self.network: Any = torch.compile(model) if optimisation.compile else model
+
+    def descend(self, passes: Sequence[Pass], steps: range, adjust: Adjust | None) -> float:
+        """Take the steps of an epoch, one a batch, and return the mean loss."""
+        total = torch.zeros((), device=self.device)
+        for step, (indices, objective) in zip(steps, self._batches(passes), strict=True):
+            total += self._differentiate(indices, objective)
+            if adjust:
+                adjust(step, step == steps[-1])
+            self.optimiser.step()
+            self.schedule.step()
+        return float(total) / len(steps)
+
+    def _batches(self, passes: Sequence[Pass]) -> Iterator[tuple[Tensor, Objective]]:
+        for part in passes:
+            for indices in batches(part.indices, self.optimisation.batch_size, self.generator):
+                yield indices, part.objective
+
+    def _differentiate(self, indices: Tensor, objective: Objective) -> Tensor:
+        """Return the loss of a batch; its gradients replace those of the batch before."""
+        inputs, targets = self.examples.at(indices, self.device)
+        augmentation = self.generator if self.optimisation.augment else None
+        with precision(self.device):
+            prepared = self.pipeline.prepare(inputs, augmentation)
+            loss = objective(self.network, Batch(indices, prepared, targets))
+        self.optimiser.zero_grad()
+        loss.backward()
+        return loss.detach()
 
     def state(self) -> State:
         return {
@@ -217,24 +237,16 @@ class _Progress:
     def restore(self, state: State) -> None:
         self.epochs = state["epochs"]
         self.model.load_state_dict(state["model"])
-        weights, kept = list(self.model.parameters()), state["optimiser"]
-        kept["state"] = {
+        weights, saved = list(self.model.parameters()), state["optimiser"]
+        saved["state"] = {
             int(k): {name: _laid_out(value, weights[int(k)]) for name, value in values.items()}
-            for k, values in kept["state"].items()
+            for k, values in saved["state"].items()
         }
-        self.optimiser.load_state_dict(kept)
+        self.optimiser.load_state_dict(saved)
         self.schedule.load_state_dict(state["schedule"])
         self.generator.set_state(state["generator"])
 
 
 def _laid_out(value: Tensor, weights: Tensor) -> Tensor:
-    """In memory as its weights are: fused optimisers go through both as they lie."""
+    """Return the value in the memory layout of its weights, which fused optimisers rely on."""
     return torch.empty_like(weights).copy_(value) if value.shape == weights.shape else value
-
-
-def _batches_of(
-    passes: Sequence[Pass], batch_size: int, generator: torch.Generator
-) -> Iterator[tuple[Tensor, Objective]]:
-    for part in passes:
-        for rows in batches(part.rows, batch_size, generator):
-            yield rows, part.objective

@@ -1,7 +1,7 @@
-"""What lets a run that was cut off go on: the state of all that changes in it, epoch by epoch.
+"""Snapshots of a run, epoch by epoch, from which a run that was cut off goes on.
 
 A snapshot is one safetensors file, its plain values as JSON inside: nothing is unpickled. On the
-CPU, a run that goes on from one ends with the bits of a run that was never cut off.
+CPU, a run that goes on from one ends with the bits of an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from torch import Tensor
 from sgu.files.atomic import atomic_write
 
 State = Any  # numbers, texts, None and tensors, in lists and in dicts with texts as keys
-SHARE = 0.05  # of a run's time that may go into its snapshots
+SHARE = 0.05  # the share of a run's time that its snapshots may take
 
 
 class Part(Protocol):
-    """Something that changes in a run: it says how it is, and takes that back."""
+    """Something that changes in a run: it gives its state and restores it."""
 
     def state(self) -> State: ...
 
@@ -54,34 +54,33 @@ class FilePlace:
 
 
 class Snapshots:
-    """The parts of a run by name, and the snapshot that it goes on from where there is one.
+    """The parts of a run by name, and the states in the snapshot that it goes on from.
 
-    place: None keeps nothing.
+    place: None keeps nothing; saved: the states that no part has taken yet.
     """
 
     def __init__(self, place: Place | None = None):
         self.place, self.parts = place, dict[str, Part]()
-        self.found = _found(place) if place else {}
-        self.resumed = bool(self.found)
-        self.rest = 0.0  # no snapshot before then
+        self.saved = _read(place) if place else {}
+        self.next_save = 0.0
 
     def add(self, name: str, part: Part) -> None:
-        """Keep a part from now on; the first of a name that the snapshot knows is restored."""
+        """Keep a part from now on; the first one of a saved name is restored."""
         self.parts[name] = part
-        if name in self.found:
-            part.restore(self.found.pop(name))
+        if name in self.saved:
+            part.restore(self.saved.pop(name))
 
     def save(self) -> None:
-        """Called where all parts are between two epochs; now and then it does nothing."""
+        """Write all parts, which are between two epochs, unless that would take more than SHARE."""
         begin = time.monotonic()
-        if self.place and begin >= self.rest:
+        if self.place and begin >= self.next_save:
             self.place.write(packed({name: part.state() for name, part in self.parts.items()}))
             end = time.monotonic()
-            self.rest = end + (end - begin) / SHARE
+            self.next_save = end + (end - begin) / SHARE
 
 
-def _found(place: Place) -> dict[str, State]:
-    """The snapshot there; one that cannot be read (a disk that failed, say) is none."""
+def _read(place: Place) -> dict[str, State]:
+    """Return the states in a snapshot; one that cannot be read (a failed disk, say) has none."""
     content = place.read()
     try:
         return unpacked(content) if content else {}
@@ -90,7 +89,7 @@ def _found(place: Place) -> dict[str, State]:
 
 
 def packed(state: State) -> bytes:
-    """A state as a safetensors file."""
+    """Return a state as the bytes of a safetensors file."""
     tensors: dict[str, Tensor] = {}
 
     def named(tensor: Tensor) -> dict[str, str]:
@@ -104,7 +103,7 @@ def packed(state: State) -> bytes:
 
 
 def unpacked(content: bytes) -> State:
-    """The state in such a file."""
+    """Return the state in the bytes of such a file."""
     tensors = load(content)
     text = tensors["state"].numpy().tobytes()
     return json.loads(

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from sgu.auditor import AuditorError, MLPAuditor
-from sgu.auditor.mlp import conjugate_gradients
 
 
 def rings(problems: int, n: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -100,13 +99,3 @@ def test_missing_the_tolerance_is_flagged():
 def test_settings_are_checked():
     with pytest.raises(AuditorError, match="hidden >= 1"):
         MLPAuditor(reg=0)
-
-
-def test_conjugate_gradients_solve():
-    generator = torch.Generator().manual_seed(0)
-    root = torch.randn(3, 6, 6, generator=generator, dtype=torch.float64)
-    matrix = root @ root.mT + torch.eye(6, dtype=torch.float64)
-    right = torch.randn(3, 6, generator=generator, dtype=torch.float64)
-    x, residual = conjugate_gradients(lambda v: (matrix @ v[..., None])[..., 0], right, 50, 1e-12)
-    torch.testing.assert_close(x, torch.linalg.solve(matrix, right))
-    assert residual.max() < 1e-10

@@ -248,7 +248,7 @@ def test_neggrad_plus_without_forget_is_finetuning(small, learnt):
 def test_forget_comes_round_in_another_order(small, learnt):
     run, _ = prepare(small, learnt)
     forget = Forget(NegGradPlus(batch_size=12), run)  # 30 of them
-    found = [next(forget).rows for _ in range(6)]
+    found = [next(forget).indices for _ in range(6)]
     assert [len(batch) for batch in found] == [12, 12, 6, 12, 12, 6]
     turns = [torch.cat(found[:3]), torch.cat(found[3:])]
     assert all(torch.equal(turn.sort().values, run.forget) for turn in turns)
@@ -339,7 +339,9 @@ def plan_of(method, task, original) -> list:
 def test_scrub_ascends_first_and_in_the_first_epochs_alone(small, learnt):
     parts = {"forget": small.splits.forget, "retain": small.splits.retain}
     seen = plan_of(Scrub(epochs=4, max_epochs=2), small, learnt)
-    names = [[n for p in epoch for n in parts if torch.equal(p.rows, parts[n])] for epoch in seen]
+    names = [
+        [n for p in epoch for n in parts if torch.equal(p.indices, parts[n])] for epoch in seen
+    ]
     assert names == [["forget", "retain"]] * 2 + [["retain"]] * 2
 
 
@@ -374,7 +376,7 @@ def test_the_objectives_of_scrub(small, learnt):
         (ascent, lambda kl, _: -kl),
         (descent, lambda kl, ce: 0.3 * kl + 0.6 * ce),
     ):
-        batch = batch_of(small, part.rows[:20])
+        batch = batch_of(small, part.indices[:20])
         with evaluating(copy.deepcopy(learnt)) as teacher:
             t, s = (model(batch.inputs) for model in (teacher, student))
         kl = 4 * kl_divergence(Categorical(logits=t / 2), Categorical(logits=s / 2)).mean()
@@ -412,8 +414,8 @@ def test_forget_comes_to_look_untaught_and_retain_does_not(small, learnt):
 
 def test_bad_teaching_uses_a_share_of_retain(small, learnt):
     [[only]] = plan_of(BadTeacher(retain_share=0.3), small, learnt)
-    assert len(only.rows) == len(only.rows.unique()) == 36 + 30
-    assert torch.isin(small.splits.forget, only.rows).all()
+    assert len(only.indices) == len(only.indices.unique()) == 36 + 30
+    assert torch.isin(small.splits.forget, only.indices).all()
 
 
 def test_the_untrained_teacher_knows_nothing_of_the_original(bits, same):

@@ -22,7 +22,7 @@ from sgu.experiment import Experiment
 from sgu.methods import METHODS, Run, search_space
 from sgu.methods.curvature import Curvature, residual, set_weights, weights_of
 from sgu.methods.fisher import Fisher, roots
-from sgu.methods.influence import Influence, conjugate_gradients
+from sgu.methods.influence import Influence
 from sgu.methods.ssd import SSD
 from sgu.models import build
 from sgu.task import Task
@@ -253,20 +253,6 @@ def test_influence_is_no_training_step_away_from_the_optimum(convex):
     wanted = torch.linalg.solve(hessian(retained)(theta), v)
     found = weights_of(after(EXACT, task, model)) - theta
     assert (found - wanted).norm() < 1e-6 * wanted.norm()
-
-
-def test_conjugate_gradients_solve_and_stop():
-    generator = torch.Generator().manual_seed(0)
-    root = torch.randn(20, 20, generator=generator, dtype=torch.float64)
-    A, b = root @ root.T + torch.eye(20), torch.randn(20, generator=generator, dtype=torch.float64)
-    products: list[Tensor] = []
-    x = conjugate_gradients(lambda v: products.append(v) or A @ v, b, 500)
-    torch.testing.assert_close(x, torch.linalg.solve(A, b), rtol=1e-6, atol=1e-8)
-    assert 20 <= len(products) < 60
-    values = [x @ A @ x / 2 - b @ x for x in (conjugate_gradients(A.mv, b, k) for k in range(1, 6))]
-    assert values == sorted(values, reverse=True)
-    assert values[0] < 0
-    assert torch.equal(conjugate_gradients(A.mv, 0 * b, 5), 0 * b)
 
 
 # --- fisher

@@ -92,7 +92,7 @@ def test_it_goes_on_to_the_same_bits(name, task, original, tmp_path, bits, same)
         with pytest.raises(Killed):
             reports_of(experiment, asked, original, Snapshots(place), stop)
     snapshots = Snapshots(place)
-    assert snapshots.resumed
+    assert snapshots.saved
     reports, outcome = reports_of(experiment, asked, original, snapshots)
     assert same(bits(outcome.model), bits(uncut.model))
     assert alike(measured(outcome), measured(uncut))
@@ -117,7 +117,7 @@ def test_seconds_add_up(task, original, tmp_path):
     experiment, place = settings_of("sg joint"), FilePlace(tmp_path / "run")
     with pytest.raises(Killed):
         reports_of(experiment, task, original, Snapshots(place), stop=2)
-    kept = Snapshots(place).found["clock"]["seconds"]
+    kept = Snapshots(place).saved["clock"]["seconds"]
     before = kept["all"] - kept["report"]
     assert 0 < kept["solve"] < kept["game"] < before
     outcome = reports_of(experiment, task, original, Snapshots(place))[1]
@@ -198,4 +198,4 @@ TORN = [b"", b"torn", packed({"a": 1})[:-3], save({"b": torch.ones(1)})]
 def test_a_snapshot_that_cannot_be_read_is_none(tmp_path, content):
     place = FilePlace(tmp_path / "run")
     place.path.write_bytes(content)
-    assert not Snapshots(place).resumed
+    assert not Snapshots(place).saved
