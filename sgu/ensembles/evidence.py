@@ -11,8 +11,8 @@ from scipy.special import expit
 from sgu.ensembles import Shadows
 from sgu.evaluation import Logits
 from sgu.metrics.rates import auc
-from sgu.metrics.shadow import SHADOW_ATTACKS, Evidence, Klom, Spread, margins
-from sgu.metrics.shadow.klom import DRAWN, SPLITS, divergence
+from sgu.metrics.shadow import SHADOW_ATTACKS, Evidence, Klom, margins
+from sgu.metrics.shadow.klom import SPLITS, klom_of
 from sgu.task import Task
 
 
@@ -71,13 +71,14 @@ def shadow_metrics(
 
 
 def klom(unlearned: Sequence[Logits], retrained: Sequence[Logits], task: Task) -> Klom:
-    """Of ensembles of two models or more each, of any seeds."""
-    sizes = len(retrained), len(unlearned)
-    sides = [[each.scored(task, SPLITS) for each in side] for side in (retrained, unlearned)]
-    found = {}
-    for split in SPLITS:
-        ours = [[margins(m[split].logits, m[split].targets) for m in side] for side in sides]
-        found[split] = Spread.of(divergence(*map(np.stack, ours)))
-    drawn = np.random.default_rng(0).standard_normal((sum(sizes), DRAWN))
-    nothing = Spread.of(divergence(drawn[: sizes[0]], drawn[sizes[0] :]))
-    return Klom(**found, nothing=nothing, retrained=sizes[0], unlearned=sizes[1])
+    """Return KLoM of two ensembles, of two models or more each, of any seeds."""
+    return klom_of(_margins(unlearned, task), _margins(retrained, task))
+
+
+def _margins(networks: Sequence[Logits], task: Task) -> dict[str, np.ndarray]:
+    """Return the margins (networks, n) of each split."""
+    scored = [logits.scored(task, SPLITS) for logits in networks]
+    return {
+        split: np.stack([margins(one[split].logits, one[split].targets) for one in scored])
+        for split in SPLITS
+    }

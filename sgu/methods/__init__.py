@@ -36,18 +36,18 @@ __all__ = ["METHODS", "Method", "Run", "Space", "known", "method_class", "plays"
 
 
 def plays(name: str) -> bool:
-    """Whether a method's name asks for the game: `sg`, or `sg+` and the method that carries it."""
+    """Return True if a method's name asks for the game: `sg`, or `sg+` and the method under it."""
     return name == GAME or name.startswith(OVER)
 
 
 def known(name: str) -> bool:
-    """Whether it is a method's name, that of the game over one included."""
+    """Return True for the name of a method, or of the game over one."""
     base = name.removeprefix(OVER)
     return base in METHODS and (base != GAME or name == GAME)
 
 
 def method_class(name: str) -> type[Method]:
-    """The class of a method by its name, also of `sg+NAME`. Raises ValueError."""
+    """Return the class of a method by its name, also of `sg+NAME`. Raises ValueError."""
     if not known(name):
         names = f"{', '.join(METHODS)}; or {OVER}NAME, the game over it"
         raise ValueError(f"method = {name!r}: must be one of {names}")
@@ -55,5 +55,5 @@ def method_class(name: str) -> type[Method]:
 
 
 def search_space(name: str) -> Space:
-    """What a search may vary for a method: its own space, and the game's where one is played."""
+    """Return the settings that a search may vary: the method's, and the game's if it is played."""
     return {**method_class(name).space, **(GAME_SPACE if plays(name) else {})}

@@ -1,9 +1,9 @@
-"""Bad teaching: learn forget from a teacher that knows nothing, and retain from the original.
+"""Bad teaching: learn forget from an untrained teacher, and retain from the original.
 
     min over theta of mean KL(softmax(t / T) || softmax(s / T)) over forget and a share of retain
 
-where t are the logits of a randomly initialised network on forget, and of the original on retain,
-both in evaluation mode, and s the student's. Published: T 1, 30 % of retain, Adam, lr 1e-4,
+where s are the student's logits, and t those of a randomly initialised network on forget and of the
+original on retain, both in evaluation mode. Published: T 1, 30 % of retain, Adam, lr 1e-4,
 1 epoch, batches of 256.
 """
 
@@ -26,7 +26,7 @@ from sgu.training.loop import Batch, Pass
 
 @dataclass(frozen=True, kw_only=True)
 class BadTeacher(Method):
-    """Distillation from two teachers. retain_share: how much of retain is taught again."""
+    """Distillation from two teachers. retain_share: the share of retain that is taught again."""
 
     source: ClassVar[str] = "Chundawat 2023, arXiv 2205.08096"
     space: ClassVar[Space] = {
@@ -63,28 +63,28 @@ class BadTeacher(Method):
             t = torch.where(forgotten[batch.indices], incompetent(batch), competent(batch))
             return divergence(t, model(batch.inputs), self.temperature)
 
-        rows = torch.cat([retain, forget])
-        run.train(self, lambda _: [Pass(rows, objective)])
+        both = torch.cat([retain, forget])
+        run.train(self, lambda _: [Pass(both, objective)])
 
     def _retain(self, run: Run) -> Tensor:
-        """The rows of retain that are taught again, drawn once."""
+        """Return the indices of retain's examples that are taught again, drawn once."""
         order = torch.randperm(len(run.retain), generator=run.generator())
         return run.retain[order[: math.ceil(self.retain_share * len(order))]]
 
 
 def untrained(network: nn.Module, seed: int) -> nn.Module:
-    """A network of the same kind, on its device, its weights drawn from `seed`.
+    """Return a network of the same architecture, on its device, with weights drawn from `seed`.
 
-    They are drawn on the CPU, so that they are the same everywhere; the global generator is left
-    as it is. Parameters of a module that cannot draw its own are normal with deviation .02.
+    They are drawn on the CPU, so that they are the same everywhere, and the global generator stays
+    as it is. Modules without `reset_parameters` get normal weights of deviation .02.
     """
-    made = copy.deepcopy(network).cpu()
+    fresh = copy.deepcopy(network).cpu()
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed + 2**32)
-        for module in made.modules():
+        for module in fresh.modules():
             if callable(reset := getattr(module, "reset_parameters", None)):
                 reset()
             else:
                 for weights in module.parameters(recurse=False):
                     nn.init.normal_(weights, std=0.02)
-    return made.to(device_of(network))
+    return fresh.to(device_of(network))

@@ -1,11 +1,11 @@
-"""What the one-step methods know of the loss around a network's weights.
+"""Derivatives of the loss around a network's weights, for the one-step methods.
 
 For an example with logits f(θ), p = softmax(f), J = df/dθ and S = diag(p) - p p^T:
     g = J^T (p - e_y)    the gradient of its cross-entropy
     G = J^T S J          its Fisher information, which is its Gauss-Newton matrix
 G is the Hessian where f is linear in θ. Vectors over the weights are flat (d,), in the order of
-`parameters`. All is in evaluation mode, without augmentation, and in the weights' own precision:
-in bfloat16 the differences that conjugate gradients live on would be lost.
+`parameters`. All is in evaluation mode, without augmentation, and in the precision of the weights:
+bfloat16 would lose the differences that conjugate gradients need.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ Pull = Callable[[Tensor, Tensor], Tensor]
 
 
 def residual(logits: Tensor, targets: Tensor) -> Tensor:
-    """p - e_y, (1, n, classes): what J^T takes to the gradient of the cross-entropy."""
+    """Return p - e_y, (1, n, classes), which J^T maps to the gradient of the cross-entropy."""
     classes = logits.shape[1]
     return (logits.softmax(1) - nn.functional.one_hot(targets, classes))[None]
 
 
 @dataclass(frozen=True, eq=False)
 class Curvature:
-    """Means over rows (n,) of the examples, at the weights that the model has when asked.
+    """Means over the examples at indices (n,), at the current weights of the model.
 
-    saw: told how many examples went forward and backward.
+    saw: called with the number of examples that went forward and backward.
     """
 
     model: nn.Module
@@ -54,22 +54,22 @@ class Curvature:
     def of(
         cls, model: nn.Module, task: Task, saw: Callable[[int], None] = lambda _: None
     ) -> Curvature:
-        """Over the examples of train."""
+        """Return the curvature over the examples of train."""
         return cls(model, task.source.train, task.pipeline, saw)
 
-    def gradient(self, rows: Tensor) -> Tensor:
-        """Mean of g."""
+    def gradient(self, indices: Tensor) -> Tensor:
+        """Return the mean of g."""
 
         def summed(inputs: Tensor, targets: Tensor) -> Weights:
-            taken: tuple[Any, ...] = vjp(self._logits(inputs), self._weights())
-            logits, pull = taken
+            answer: tuple[Any, ...] = vjp(self._logits(inputs), self._weights())
+            logits, pull = answer
             self.saw(len(inputs))
             return pull(residual(logits, targets)[0])[0]
 
-        return self._mean(rows, self._at_once(), summed)
+        return self._mean(indices, self._at_once(), summed)
 
-    def gauss_newton(self, rows: Tensor, v: Tensor) -> Tensor:
-        """(Mean of G) v, for v (d,)."""
+    def gauss_newton(self, indices: Tensor, v: Tensor) -> Tensor:
+        """Return (mean of G) v, for v (d,)."""
         weights, tangents = self._weights(), self._named(v)
 
         def summed(inputs: Tensor, _: Tensor) -> Weights:
@@ -78,18 +78,18 @@ class Curvature:
                     warnings.simplefilter("ignore", FutureWarning)  # torch's own, at its first jvp
                     return jvp(self._logits(inputs), (weights,), (tangents,))
 
-            taken: tuple[Any, ...] = vjp(both, weights, has_aux=True)
-            logits, pull, u = taken  # f, J^T and Jv, of one forward pass
+            answer: tuple[Any, ...] = vjp(both, weights, has_aux=True)
+            logits, pull, u = answer  # f, J^T and Jv, of one forward pass
             p = logits.softmax(1)
             self.saw(len(inputs))
             return pull(p * u - p * (p * u).sum(1, keepdim=True))[0]
 
-        return self._mean(rows, self._at_once(), summed)
+        return self._mean(indices, self._at_once(), summed)
 
-    def squares(self, rows: Tensor, pull: Pull) -> Tensor:
-        """Mean of the sum of (J^T c)^2 over the vectors c that `pull` gives each example.
+    def squares(self, indices: Tensor, pull: Pull) -> Tensor:
+        """Return the mean of the sum of (J^T c)^2 over the vectors c of `pull` for each example.
 
-        Squared example by example: with c = p - e_y this is not the square of a mean gradient.
+        With c = p - e_y it is the mean of squared gradients, not the square of their mean.
         """
 
         def score(weights: Weights, one: Tensor, c: Tensor) -> Tensor:
@@ -98,36 +98,36 @@ class Curvature:
         def summed(inputs: Tensor, targets: Tensor) -> Weights:
             weights, total = self._weights(), dict[str, Tensor]()
             for c in pull(self._logits(inputs)(weights), targets):
-                each = vmap(grad(score), (None, 0, 0))(weights, inputs, c)
+                gradients = vmap(grad(score), (None, 0, 0))(weights, inputs, c)
                 self.saw(len(inputs))
-                for name, value in each.items():
+                for name, value in gradients.items():
                     total[name] = total.get(name, 0) + value.square().sum(0)
             return total
 
         size = sum(weight.numel() for weight in self.model.parameters())
-        return self._mean(rows, min(max(VALUES_AT_ONCE // size, 1), self._at_once()), summed)
+        return self._mean(indices, min(max(VALUES_AT_ONCE // size, 1), self._at_once()), summed)
 
     def _at_once(self) -> int:
-        """Examples: on a CPU 64, since with small_cnn 128 were measured to take up to a fifth
-        longer each; elsewhere as many as of 512 images of 32x32, which keep a GPU busy."""
+        """Return how many examples to take at once: 64 on a CPU, as 128 took up to a fifth longer
+        each (small_cnn); else as many as fit in 512 images of 32x32, which keep a GPU busy."""
         if device_of(self.model).type == "cpu":
             return 64
         image = 3 * 32 * 32
         return max(512 * image // max(self.examples.inputs[0].numel(), image), 1)
 
-    def _mean(self, rows: Tensor, at_once: int, summed: Summed) -> Tensor:
-        """summed over the rows, so many at once, divided by n, as a flat vector."""
-        if len(rows) == 0:
+    def _mean(self, indices: Tensor, at_once: int, summed: Summed) -> Tensor:
+        """Return the sum over all parts of the examples, divided by n, as a flat vector."""
+        if len(indices) == 0:
             raise ValueError("no examples to take a mean over: choose one or more")
         device = device_of(self.model)
         total = torch.zeros((), device=device)
         # the fused kernels of attention have no forward derivative
         with evaluating(self.model), sdpa_kernel(SDPBackend.MATH):
-            for batch in rows.split(at_once):
+            for batch in indices.split(at_once):
                 inputs, targets = self.examples.at(batch, device)
                 prepared = self._cast(self.pipeline.prepare(inputs))
                 total = total + _flat(summed(prepared, targets))
-        return total / len(rows)
+        return total / len(indices)
 
     def _logits(self, inputs: Tensor) -> Callable[[Weights], Tensor]:
         return lambda weights: functional_call(self.model, weights, (inputs,))
@@ -141,7 +141,7 @@ class Curvature:
         return {n: part.view_as(w) for (n, w), part in zip(weights.items(), parts, strict=True)}
 
     def _cast(self, inputs: Tensor) -> Tensor:
-        """In the weights' precision; tokens stay tokens."""
+        """Return inputs in the precision of the weights; tokens stay tokens."""
         dtype = next(self.model.parameters()).dtype
         return inputs.to(dtype) if inputs.is_floating_point() else inputs
 
@@ -151,12 +151,12 @@ Summed = Callable[[Tensor, Tensor], Weights]  # inputs, targets -> a sum over th
 
 
 def weights_of(model: nn.Module) -> Tensor:
-    """A copy of its weights, flat (d,)."""
+    """Return a copy of the weights, flat (d,)."""
     return _flat({name: weight.detach() for name, weight in model.named_parameters()})
 
 
 def set_weights(model: nn.Module, vector: Tensor) -> None:
-    """Write a flat vector (d,) into its weights. Raises Diverged where it is not finite."""
+    """Write a flat vector (d,) into the weights. Raises Diverged where it is not finite."""
     if not vector.isfinite().all():
         raise Diverged("the updated weights are not finite: choose a smaller update")
     weights = list(model.parameters())

@@ -1,4 +1,4 @@
-"""Fine-tuning: go on training on retain alone, and let forgetting happen.
+"""Fine-tuning: go on training on retain alone, which lets the network forget the rest.
 
 Published for CIFAR-10, ResNet-18, 10 % random: lr .01 of 1e-4..1e-1, 10 epochs of 5, 10, 15.
 """
@@ -13,7 +13,7 @@ from sgu.methods.base import Method, Run, Space
 
 @dataclass(frozen=True, kw_only=True)
 class Finetune(Method):
-    """Catastrophic forgetting as a method; what every other method is compared with."""
+    """Catastrophic forgetting as a method; all other methods are compared with it."""
 
     source: ClassVar[str] = "arXiv 2304.04934, 2406.07687 (SG with alpha = 0)"
     space: ClassVar[Space] = {

@@ -1,10 +1,10 @@
-"""Fisher forgetting: noise on the weights, most where retain does not need them.
+"""Fisher forgetting: noise on the weights, largest on those that retain does not need.
 
 θ_u = θ + (λ / F)^(1/4) n,  n normal (0, 1)
-with F the diagonal of retain's Fisher information: the covariance that minimises the expected
-loss on retain plus λ times the information that is left on forget (Golatkar, Achille and Soatto,
-arXiv 1911.04933, where λ is their λ σ_h^2). Their program draws with deviation (α / F)^(1/2), and
-1/F at most 1000, in place of this; α 1e-6 and λ 1e-9 are one and the same deviation at that limit.
+with F the diagonal of retain's Fisher information. This covariance minimises the expected loss on
+retain plus λ times the information left on forget (Golatkar, Achille and Soatto, arXiv 1911.04933,
+where λ is their λ σ_h^2). Their program draws with deviation (α / F)^(1/2) instead, and 1/F at most
+1000; at that limit α 1e-6 and λ 1e-9 give the same deviation.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from sgu.methods.curvature import Curvature, Pull, set_weights, weights_of
 
 @dataclass(frozen=True, kw_only=True)
 class Fisher(Method):
-    """The noise. strength: λ; limit: 1/F at most; draws: random vectors an example for an unbiased
-    F (`roots`), None for the exact one, which costs a pass over retain for each class.
+    """The noise. strength: λ; limit: the largest 1/F; draws: random vectors an example for an
+    unbiased F (`roots`), or None for the exact F, which costs a pass over retain for each class.
 
     Measured on the embedded set: one draw leaves 98 weights of 100 within 9 % of the exact
     deviation. strength 1e-10..1e-8 moves the attack, and costs accuracy on retain.
@@ -56,18 +56,18 @@ class Fisher(Method):
         run.train(self)
 
     def deviation(self, run: Run, generator: torch.Generator) -> Tensor:
-        """The standard deviation of each weight's noise, flat (d,)."""
+        """Return the standard deviation of each weight's noise, flat (d,)."""
         curvature = Curvature.of(run.model, run.task, run.clock.saw)
         F = curvature.squares(run.retain, roots(self.draws, generator))
         return (self.strength / F.clamp(min=1 / self.limit)) ** 0.25
 
 
 def roots(draws: int | None, generator: torch.Generator) -> Pull:
-    """Vectors c over an example's logits with E[sum of c c^T] = S = diag(p) - p p^T.
+    """Return vectors c over an example's logits with E[sum of c c^T] = S = diag(p) - p p^T.
 
-    S = R R^T with R = (I - p 1^T) diag(√p), so that c = R z is right for z the unit vectors, and
+    S = R R^T with R = (I - p 1^T) diag(√p), so c = R z is exact for z the unit vectors, and right
     on average for z random signs by √draws. Labels drawn from p would be right on average, too,
-    but where p is near 0 they hardly ever come up, and then count for much.
+    but those with p near 0 are rarely drawn, and then have a large weight.
     """
 
     def pull(logits: Tensor, _: Tensor) -> Tensor:

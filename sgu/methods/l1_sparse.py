@@ -1,8 +1,8 @@
-"""l1-sparse unlearning: fine-tuning on retain, with the weights drawn towards zero.
+"""l1-sparse unlearning: fine-tuning on retain while the weights are pulled towards zero.
 
     min over theta of CE(retain; theta) + gamma_t |theta|_1,   gamma_t = gamma (1 - t / epochs)
 
-in epoch t from 0: a penalty that falls leaves the last epochs for the accuracy. Published for
+in epoch t, counted from 0: a falling penalty leaves the last epochs for the accuracy. Published for
 CIFAR-10, ResNet-18, 10 % random: lr .01, 10 epochs, gamma 1e-4.
 """
 
@@ -22,7 +22,7 @@ from sgu.training.loop import Batch, Pass, classification
 
 @dataclass(frozen=True, kw_only=True)
 class L1Sparse(Method):
-    """Few weights remember less. gamma: the penalty's weight; decay: how it falls by epochs."""
+    """Sparse weights. gamma: weight of the penalty; decay: its fall over the epochs."""
 
     source: ClassVar[str] = "Jia 2023, arXiv 2304.04934"
     space: ClassVar[Space] = {
@@ -48,7 +48,7 @@ class L1Sparse(Method):
         run.train(self, lambda epoch: [Pass(run.retain, _Sparse(self.gamma_at(epoch)))])
 
     def gamma_at(self, epoch: int) -> float:
-        """The penalty's weight in an epoch, counted from 0."""
+        """Return the weight of the penalty in an epoch, counted from 0."""
         return self.gamma * (1 - epoch / self.epochs if self.decay == "linear" else 1)
 
 

@@ -2,8 +2,8 @@
 
     min over theta of beta CE(retain batch; theta) - (1 - beta) CE(forget batch; theta)
 
-Forget is smaller: its batches come round again, in a new order each time. Both go through the
-network one after the other, so each is normalised by its own batch statistics.
+Forget is smaller, so its batches are repeated, in a new order each time. The two batches go through
+the network one after the other, so each is normalised by its own statistics.
 Published: beta .95 to .999.
 """
 
@@ -22,7 +22,7 @@ from sgu.training.snapshots import State
 
 @dataclass(frozen=True, kw_only=True)
 class NegGradPlus(Method):
-    """Fine-tuning with forget's gradient, negative, beside it. beta: the weight of retain."""
+    """Fine-tuning minus the gradient on forget. beta: the weight of retain."""
 
     source: ClassVar[str] = "Kurmanji 2023, arXiv 2302.09880"
     space: ClassVar[Space] = {
@@ -51,7 +51,7 @@ class NegGradPlus(Method):
 
 
 class Forget:
-    """Prepared batches of forget, each time round in another order, without end."""
+    """An endless iterator over prepared batches of forget, in another order each time."""
 
     def __init__(self, method: NegGradPlus, run: Run):
         if len(run.forget) < 2:
@@ -60,15 +60,15 @@ class Forget:
             )
         self.method, self.run, self.generator = method, run, run.generator()
         self.examples = run.task.source.train.to(run.device)
-        self.left: list[Tensor] = []  # batches of this time round
+        self.left: list[Tensor] = []  # batches of the current order
 
     def __next__(self) -> Batch:
         if not self.left:
             self.left = list(batches(self.run.forget, self.method.batch_size, self.generator))
-        rows = self.left.pop(0)
-        inputs, targets = self.examples.at(rows, self.run.device)
+        indices = self.left.pop(0)
+        inputs, targets = self.examples.at(indices, self.run.device)
         augmentation = self.generator if self.method.augment else None
-        return Batch(rows, self.run.task.pipeline.prepare(inputs, augmentation), targets)
+        return Batch(indices, self.run.task.pipeline.prepare(inputs, augmentation), targets)
 
     def state(self) -> State:
         return {"left": self.left, "generator": self.generator.get_state()}

@@ -20,7 +20,7 @@ from sgu.training.loop import Batch, Pass
 
 @dataclass(frozen=True, kw_only=True)
 class RandomLabel(Method):
-    """Amnesiac unlearning by relabelling: what was learnt of forget is overwritten."""
+    """Amnesiac unlearning: wrong labels overwrite what was learnt of forget."""
 
     source: ClassVar[str] = "Graves 2021, arXiv 2010.10981"
     space: ClassVar[Space] = {
@@ -37,12 +37,12 @@ class RandomLabel(Method):
         def objective(model: nn.Module, batch: Batch) -> Tensor:
             return F.cross_entropy(model(batch.inputs), labels[batch.indices])
 
-        rows = torch.cat([run.retain, run.forget])
-        run.train(self, lambda _: [Pass(rows, objective)])
+        both = torch.cat([run.retain, run.forget])
+        run.train(self, lambda _: [Pass(both, objective)])
 
 
 def relabelled(run: Run) -> Tensor:
-    """Train's targets (N,), on the device: those of forget wrong, each other class as likely."""
+    """Return train's targets (N,), on the device, with uniformly drawn wrong ones for forget."""
     source, forget = run.task.source, run.forget
     classes, labels = source.num_classes, source.train.targets.cpu().clone()
     shift = torch.randint(1, classes, (len(forget),), generator=run.generator())

@@ -1,4 +1,4 @@
-"""SalUn: random labels, learnt by the weights that matter most to forget alone.
+"""SalUn: random labels, learnt only by the weights that matter most to forget.
 
     m = 1 where |d CE(forget; theta_o) / d theta| is among the largest, else 0
     theta_u = m (theta_o + step) + (1 - m) theta_o
@@ -26,7 +26,7 @@ from sgu.methods.random_label import RandomLabel
 
 @dataclass(frozen=True, kw_only=True)
 class SalUn(RandomLabel):
-    """Random labels on salient weights. salient: the share of the weights that may move."""
+    """Random labels on salient weights. salient: the share of the weights that may change."""
 
     source: ClassVar[str] = "Fan 2024, arXiv 2310.12508"
     space: ClassVar[Space] = {
@@ -49,7 +49,7 @@ class SalUn(RandomLabel):
 
 
 def largest(values: Tensor, share: float) -> Tensor:
-    """True for exactly that share of the values (d,), the largest of them."""
+    """Return a mask of the largest values (d,), exactly `share` of them."""
     chosen = torch.zeros_like(values, dtype=torch.bool)
     chosen[values.topk(round(share * len(values)), sorted=False).indices] = True
     return chosen
@@ -57,19 +57,19 @@ def largest(values: Tensor, share: float) -> Tensor:
 
 @contextmanager
 def only_moving(model: nn.Module, chosen: Tensor) -> Iterator[None]:
-    """Weights that are not chosen, (d,) in the order of `parameters`, keep their value inside.
+    """Keep the weights that are not chosen, (d,) in the order of `parameters`, to the bit inside.
 
-    To the bit, though momentum and weight decay move them too: they are put back before each
-    forward pass and at the end. Optimisers work weight by weight: the chosen ones do not notice.
+    Momentum and weight decay move them too, so they are put back before each forward pass and at
+    the end. Optimisers work weight by weight, so this does not affect the chosen ones.
     """
     weights = list(model.parameters())
     parts = chosen.split([weight.numel() for weight in weights])
     moving = [part.view_as(weight) for part, weight in zip(parts, weights, strict=True)]
-    kept = [weight.detach().clone() for weight in weights]
+    before = [weight.detach().clone() for weight in weights]
 
     @torch.no_grad()
     def put_back(*_: Any) -> None:
-        for weight, m, old in zip(weights, moving, kept, strict=True):
+        for weight, m, old in zip(weights, moving, before, strict=True):
             weight.copy_(torch.where(m, weight, old))
 
     handle = model.register_forward_pre_hook(put_back)

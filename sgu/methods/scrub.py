@@ -1,11 +1,11 @@
-"""SCRUB: a student that disobeys its teacher on forget, and follows it on retain.
+"""SCRUB: a student moves away from its teacher on forget, and follows it on retain.
 
     max over theta of KL(forget)    and then    min over theta of distill KL(retain) +
                                                 classify CE(retain)
 
-where KL(rows) = T^2 mean KL(softmax(t / T) || softmax(s / T)) of the logits t of the original, in
-evaluation mode, and s of the student. Both passes are made in the first max_epochs epochs, the
-second alone in the others. Published for CIFAR-10, ResNet-18: T 4, distill .001, classify .99,
+where KL(split) = T^2 mean KL(softmax(t / T) || softmax(s / T)) with logits t of the original, in
+evaluation mode, and s of the student. The first max_epochs epochs have both passes, the others only
+the second. Published for CIFAR-10, ResNet-18: T 4, distill .001, classify .99,
 max_epochs 2, weight decay 5e-4, lr 5e-4 in arXiv 2302.09880, 5e-3 for 5 epochs in later studies.
 """
 
@@ -25,14 +25,14 @@ from sgu.methods.base import Method, Run, Space
 from sgu.training.inference import evaluating, predict
 from sgu.training.loop import Batch, Pass
 
-Teacher = Callable[[Batch], Tensor]  # its logits for a batch, float32 (n, classes)
+Teacher = Callable[[Batch], Tensor]  # a batch -> the teacher's logits, float32 (n, classes)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scrub(Method):
-    """Distillation from the original, with a bad lesson first.
+    """Distillation from the original, after ascent on forget.
 
-    max_epochs: in how many epochs KL is driven up on forget; temperature: T.
+    max_epochs: the number of epochs in which KL is driven up on forget; temperature: T.
     """
 
     source: ClassVar[str] = "Kurmanji 2023, arXiv 2302.09880"
@@ -60,8 +60,8 @@ class Scrub(Method):
         )
 
     def unlearn(self, run: Run) -> None:
-        rows = torch.cat([run.retain, run.forget])
-        teacher, T = taught_by(run.original, run, rows, self.augment), self.temperature
+        both = torch.cat([run.retain, run.forget])
+        teacher, T = taught_by(run.original, run, both, self.augment), self.temperature
 
         def ascent(model: nn.Module, batch: Batch) -> Tensor:
             return -divergence(teacher(batch), model(batch.inputs), T)
@@ -76,21 +76,21 @@ class Scrub(Method):
 
 
 def divergence(t: Tensor, s: Tensor, T: float) -> Tensor:
-    """T^2 mean KL(softmax(t / T) || softmax(s / T)) of logits (n, classes), in nats."""
+    """Return T^2 mean KL(softmax(t / T) || softmax(s / T)) of logits (n, classes), in nats."""
     log_p, log_q = (F.log_softmax(logits.float() / T, 1) for logits in (t, s))
     return T**2 * F.kl_div(log_q, log_p, reduction="batchmean", log_target=True)
 
 
-def taught_by(network: nn.Module, run: Run, rows: Tensor, augment: bool) -> Teacher:
-    """A network's answers, in evaluation mode, to batches from rows (n,) of train.
+def taught_by(network: nn.Module, run: Run, indices: Tensor, augment: bool) -> Teacher:
+    """Return a teacher for batches of train's examples at `indices` (n,), in evaluation mode.
 
-    What no augmentation changes is answered once for all epochs.
+    Without augmentation its logits are computed once for all epochs.
     """
     if augment:
         return lambda batch: _answer(network, batch.inputs)
-    known = predict(network, run.task.source.train, run.task.pipeline, rows)
-    logits = known.new_zeros(len(run.task.source.train), known.shape[1])
-    logits[rows] = known
+    predicted = predict(network, run.task.source.train, run.task.pipeline, indices)
+    logits = predicted.new_zeros(len(run.task.source.train), predicted.shape[1])
+    logits[indices] = predicted
     return lambda batch: logits[batch.indices]
 
 

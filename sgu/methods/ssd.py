@@ -1,14 +1,14 @@
-"""Selective synaptic dampening: shrink the weights that matter to forget above all.
+"""Selective synaptic dampening: shrink the weights that matter to forget most of all.
 
-With I_D and I_f the importance of a weight to train and to forget, the mean over their examples
-of its squared gradient, each weight with I_f > select I_D becomes
+I_D and I_f are the importance of a weight to train and to forget: the mean over their examples of
+its squared gradient. Each weight with I_f > select I_D becomes
     θ_u = min(dampen I_D / I_f, 1) θ
 Source: Foster, Schoepf and Brintrup, arXiv 2308.07707: select (their α) 10 and dampen (their λ) 1
 for ResNet-18, searched in .1..100 and .1..5. Gradients are squared example by example, as in
 their equations; their program squares the mean over a batch.
 
-Made for forgetting a class, whose importance stands out. Measured on the embedded set with a random
-tenth to forget: I_f / I_D is below 5 for all but one weight in a thousand, so that the published
+It was made for forgetting a class, whose importance stands out. Measured on the embedded set with a
+random tenth to forget: I_f / I_D is below 5 for all but one weight in a thousand, so the published
 select leaves the network as it was, and select 1..2 forgets.
 """
 
@@ -51,13 +51,13 @@ class SSD(Method):
 
     def unlearn(self, run: Run) -> None:
         curvature = Curvature.of(run.model, run.task, run.clock.saw)
-        I_f, I_r = (curvature.squares(rows, residual) for rows in (run.forget, run.retain))
+        I_f, I_r = (curvature.squares(split, residual) for split in (run.forget, run.retain))
         share = len(run.forget) / (len(run.forget) + len(run.retain))
         I_D = share * I_f + (1 - share) * I_r
         set_weights(run.model, self.factor(I_D, I_f) * weights_of(run.model))
         run.train(self)
 
     def factor(self, I_D: Tensor, I_f: Tensor) -> Tensor:
-        """What each weight is multiplied by, (d,)."""
+        """Return the factor of each weight, (d,)."""
         shrunk = (self.dampen * I_D / I_f).clamp(max=1)
         return torch.where(I_f > self.select * I_D, shrunk, 1.0)

@@ -1,4 +1,4 @@
-"""Metrics of a model, outside the game."""
+"""Metrics of a model and attacks on it, outside the game: functions of arrays."""
 
 from sgu.metrics.attacks import ATTACKS, Attack, Record, attack_table, report
 from sgu.metrics.evaluate import Bin, against_retrained, loss_histograms, metrics_of, selection_of

@@ -6,6 +6,6 @@ import numpy as np
 
 
 def equal_sizes(members: int, heldout: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of either side, shuffled; the larger one is thinned to the size of the smaller."""
+    """Return shuffled indices into either side, the larger thinned to the size of the smaller."""
     rng, size = np.random.default_rng(seed), min(members, heldout)
     return rng.permutation(members)[:size], rng.permutation(heldout)[:size]

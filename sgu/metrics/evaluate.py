@@ -1,4 +1,4 @@
-"""Every metric of one model, from one scoring pass over its splits (`sgu.results.schema`)."""
+"""All metrics of one model, from one scoring pass over its splits (`sgu.results.schema`)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sgu.metrics.scored import Scored
 
 Metrics = dict[str, float]
 Bin = dict[str, Any]
-"""split, low and high in nats, count."""
+"""One bin of a histogram: split, low and high in nats, count."""
 
 EDGES = [float(10**exponent) for exponent in np.arange(-5, 1.75, 0.25)]
 """Quarters of a decade, 1e-5 to 32 nats: losses of members pile up near 0 on any linear scale."""
@@ -24,11 +24,11 @@ SELECTING = ("forget", "val")
 
 
 def selection_of(scored: Mapping[str, Scored], kept: np.ndarray) -> Metrics:
-    """`selection_metrics` of splits scored before. kept: targets (n,) of retain.
+    """Return the metrics that a search may look at. kept: targets (n,) of retain.
 
-    Accuracy counts the classes of retain, and forget is compared with held-out examples of its own
-    classes: a network that never saw a class misses its held-out examples, too, and an attack
-    against all classes would tell the class, not who was trained on.
+    Accuracy counts the classes of retain, and forget is compared with held-out examples of the same
+    classes: a network that never saw a class misses its held-out examples, too, so an attack
+    against all classes would detect the class rather than membership.
     """
     forget, val = (scored[split] for split in SELECTING)
     acc = val.of_classes(kept).acc
@@ -41,35 +41,35 @@ def selection_of(scored: Mapping[str, Scored], kept: np.ndarray) -> Metrics:
 
 
 def metrics_of(scored: Mapping[str, Scored]) -> Metrics:
-    """`all_metrics` of splits scored before. A `tpr_at_*` is left out, and so null in a row, where
-    test is too small for it: `unmeasured` says so."""
+    """Return all metrics, from scored splits. A `tpr_at_*` is left out, and so null in a row, where
+    test is too small for it; `unmeasured` gives the reason."""
     forget, retain, test = scored["forget"], scored["retain"], scored["test"]
     peers = test.of_classes(forget.targets)
-    found = selection_of(scored, retain.targets)
-    found |= _attacked("mia", forget, peers) | _apart(forget, peers)
-    return found | {
+    metrics = selection_of(scored, retain.targets)
+    metrics |= _attacked("mia", forget, peers) | _apart(forget, peers)
+    return metrics | {
         "retain_acc": retain.acc,
         "test_acc": test.of_classes(retain.targets).acc,
         "forget_test_gap": abs(forget.acc - peers.acc),
-        "utility_paper": found["val_acc"] - found["mia_acc"],
+        "utility_paper": metrics["val_acc"] - metrics["mia_acc"],
     }
 
 
 def loss_histograms(scored: Mapping[str, Scored]) -> list[Bin]:
-    """What an attack on the loss sees: forget's losses and those of the held-out splits, counted
-    in the bins of `EDGES`; what lies beyond them counts in the outermost."""
-    found = []
+    """Return histograms of the losses of forget and the held-out splits, in the bins of `EDGES`;
+    losses beyond them count in the outermost."""
+    bins = []
     for split in ("forget", "val", "test"):
         counts, _ = np.histogram(scored[split].losses.clip(EDGES[0], EDGES[-1]), EDGES)
         for low, high, count in zip(EDGES, EDGES[1:], counts, strict=False):
-            found.append({"split": split, "low": low, "high": high, "count": int(count)})
-    return found
+            bins.append({"split": split, "low": low, "high": high, "count": int(count)})
+    return bins
 
 
 def against_retrained(metrics: Mapping[str, float], retrained: Mapping[str, float]) -> Metrics:
-    """How far from the retrained model, by the metrics of both: avg_gap, the mean of |difference|
-    over RA, FA, TA and MIA accuracy (0 is best); tow = (1 - |dFA|) (1 - |dRA|) (1 - |dTA|), the
-    tug of war (1 is best; Zhao et al. 2024, arXiv 2406.01257)."""
+    """Return the distances from the retrained model: avg_gap, the mean of |difference| over RA, FA,
+    TA and MIA accuracy (0 is best); tow = (1 - |dFA|) (1 - |dRA|) (1 - |dTA|), the tug of war
+    (1 is best; Zhao et al. 2024, arXiv 2406.01257)."""
     accuracies = ("forget_acc", "retain_acc", "test_acc")
     gap = {name: abs(metrics[name] - retrained[name]) for name in (*accuracies, "mia_acc")}
     return {
@@ -79,38 +79,39 @@ def against_retrained(metrics: Mapping[str, float], retrained: Mapping[str, floa
 
 
 def against_others(retrained: Sequence[Metrics]) -> list[Metrics]:
-    """Retrained models' metrics, each with its distance from the mean of the others: what a model's
-    distance from the mean of all is beside. Of two the distances are one, and are left out.
+    """Return the metrics of retrained models, each with its distance from the mean of the others,
+    as a scale for another model's distance from the mean of all. Two models have only one distance,
+    which is left out.
 
-    Simulated (four normal accuracies): one more retrained model's distance is inside the band of 3
-    of these in .935 of cases, of 5 in .942, of 10 in .950.
+    Simulated (four normal accuracies): the distance of one more retrained model is inside the band
+    of 3 models in .935 of cases, of 5 in .942, of 10 in .950.
     """
     if len(retrained) < 3:
         return list(retrained)
     others = [[*retrained[:k], *retrained[k + 1 :]] for k in range(len(retrained))]
     return [
-        own | against_retrained(own, mean_of(rest))
-        for own, rest in zip(retrained, others, strict=True)
+        one | against_retrained(one, mean_of(rest))
+        for one, rest in zip(retrained, others, strict=True)
     ]
 
 
 def mean_of(metrics: Sequence[Metrics]) -> Metrics:
-    """Of the metrics that all have."""
+    """Return the means of the metrics that all of them have."""
     return {
-        name: float(np.mean([each[name] for each in metrics]))
+        name: float(np.mean([one[name] for one in metrics]))
         for name in metrics[0]
-        if all(name in each for each in metrics)
+        if all(name in one for one in metrics)
     }
 
 
 def _attacked(prefix: str, forget: Scored, heldout: Scored) -> Metrics:
-    found = loss_attack(forget.losses, heldout.losses)
-    values = {"acc": found.acc, "auc": found.auc, "f1": found.f1, "advantage": found.advantage}
-    return {f"{prefix}_{name}": value for name, value in values.items()}
+    attack = loss_attack(forget.losses, heldout.losses)
+    names = ("acc", "auc", "f1", "advantage")
+    return {f"{prefix}_{name}": getattr(attack, name) for name in names}
 
 
 def _apart(forget: Scored, test: Scored) -> Metrics:
-    """Distances of the two distributions of losses, and the rates of a threshold on the loss."""
+    """Return distances of the two distributions of losses, and rates of a threshold on the loss."""
     ks = stats.ks_2samp(forget.losses, test.losses)
     scores = -np.concatenate([forget.losses, test.losses])
     members = np.repeat([True, False], [len(forget), len(test)])

@@ -31,7 +31,7 @@ class Estimate:
 def bootstrap(
     statistic: Statistic, strata: np.ndarray, *, widen: float = 1.0, seed: int = 0
 ) -> Estimate:
-    """The statistic of all examples, and between which values it varies, within [0, 1].
+    """Return the statistic of all examples and its interval, within [0, 1].
 
     strata: (n,) int, the group that each example is resampled in. widen: multiplies the
     interval's distance from the value on either side.
@@ -50,21 +50,21 @@ def bootstrap(
 
 
 def resampled(strata: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """How often each example is drawn, (resamples, n) float64, as many in a stratum as it has."""
+    """Return how often each example is drawn, (resamples, n) float64; strata keep their sizes."""
     counts = np.empty((resamples, len(strata)))
     for stratum in np.unique(strata):
-        (rows,) = np.nonzero(strata == stratum)
-        drawn = rng.integers(len(rows), size=(resamples, len(rows)))
-        drawn += len(rows) * np.arange(resamples)[:, None]
+        (indices,) = np.nonzero(strata == stratum)
+        drawn = rng.integers(len(indices), size=(resamples, len(indices)))
+        drawn += len(indices) * np.arange(resamples)[:, None]
         tally = np.bincount(drawn.ravel(), minlength=drawn.size)
-        counts[:, rows] = tally.reshape(resamples, len(rows))
+        counts[:, indices] = tally.reshape(resamples, len(indices))
     return counts
 
 
-def at_least_binomial(found: Estimate, trials: int) -> Estimate:
-    """Widened to the exact (Clopper-Pearson) interval of a share of `trials`: resampling a share
-    of 0 gives 0 each time, which is no certainty."""
-    exact = binomtest(round(found.value * trials), trials).proportion_ci()
+def at_least_binomial(share: Estimate, trials: int) -> Estimate:
+    """Return a share of `trials` with its interval widened to the exact (Clopper-Pearson) one:
+    resampling a share of 0 gives 0 each time, though it is not certain."""
+    exact = binomtest(round(share.value * trials), trials).proportion_ci()
     return Estimate(
-        found.value, min(found.low, float(exact.low)), max(found.high, float(exact.high))
+        share.value, min(share.low, float(exact.low)), max(share.high, float(exact.high))
     )

@@ -1,7 +1,7 @@
-"""The membership attack of the challenge's starting kit, as the paper evaluates with it.
+"""The membership attack of the challenge's starting kit, which the paper uses for evaluation.
 
-A logistic regression on the loss tells forgotten from held-out examples; 10 stratified shuffle
-splits, equal numbers of both. 0.5 is a guess; the target is the retrained model's own value.
+A logistic regression on the loss tells forgotten from held-out examples, over 10 stratified shuffle
+splits of equally many of both. 0.5 is a guess; the target is the value of the retrained model.
 """
 
 from __future__ import annotations
@@ -30,35 +30,35 @@ class LossAttack:
 
     @property
     def advantage(self) -> float:
-        """|2 acc - 1|: 0 for a guess, on either side."""
+        """Return |2 acc - 1|, which is 0 for a guess."""
         return abs(2 * self.acc - 1)
 
 
 def loss_attack(forget: np.ndarray, heldout: np.ndarray, seed: int = 0) -> LossAttack:
-    """Attack losses of forget (n,) against those of held-out examples (k,).
+    """Attack the losses of forget (n,) against those of held-out examples (k,).
 
     The larger side is thinned at random to the size of the smaller one. Measured: a quarter of the
     time of scikit-learn's cross_validate, which gives the same numbers to 1e-15.
     """
-    rows = equal_sizes(len(forget), len(heldout), seed)
-    losses = np.concatenate([forget[rows[0]], heldout[rows[1]]])
+    ours, theirs = equal_sizes(len(forget), len(heldout), seed)
+    losses = np.concatenate([forget[ours], heldout[theirs]])
     if not np.isfinite(losses).all():
         raise ValueError(
             f"losses must be finite, {(~np.isfinite(losses)).sum()} of {len(losses)} are NaN or "
             "infinite: the model has diverged, lower its learning rate"
         )
     members = np.repeat([True, False], len(losses) // 2)
-    judged = max(2, math.ceil(0.1 * len(members)))  # a tenth, and one of either side or more
+    judged = max(2, math.ceil(0.1 * len(members)))  # a tenth, but at least one of either side
     folds = StratifiedShuffleSplit(SPLITS, test_size=judged, random_state=seed)
     with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
-        found = [_judged(losses, members, *fold) for fold in folds.split(members, members)]
-    return LossAttack(*np.mean(found, 0).tolist())
+        results = [_judged(losses, members, *fold) for fold in folds.split(members, members)]
+    return LossAttack(*np.mean(results, 0).tolist())
 
 
 def _judged(
     losses: np.ndarray, members: np.ndarray, fit: np.ndarray, judge: np.ndarray
 ) -> tuple[float, float, float]:
-    """Accuracy, AUC and F1 on the rows `judge` of the attack fitted on the rows `fit`."""
+    """Return accuracy, AUC and F1 at the indices `judge` of an attack fitted at those of `fit`."""
     attack = LogisticRegression().fit(losses[fit, None], members[fit])
     scores, truth = attack.decision_function(losses[judge, None]), members[judge]
     return float(((scores > 0) == truth).mean()), auc(scores, truth), f1(scores > 0, truth)

@@ -1,6 +1,6 @@
-"""How well scores tell members from non-members: areas and rates, weighted, and too-small samples.
+"""Areas and rates of scores that tell members from non-members, and the samples too small for them.
 
-`auc` and `tpr_at` are of the examples as they are; `aucs` and `tprs_at` of b resamples at once, by
+`auc` and `tpr_at` take the examples as they are; `aucs` and `tprs_at` take b resamples at once, as
 counts (b, n) of how often each example was drawn, O(n log n + b n).
 """
 
@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 LOW_FPR = {"tpr_at_1": 0.01, "tpr_at_01": 0.001}
-"""False-positive rate of each `tpr_at_*`."""
+"""The false-positive rate of each `tpr_at_*`."""
 
 MIN_FALSE_POSITIVES = 4
 """A rate below f false positives needs 4 of them, so 4 / f non-members: 400 at 1 %, 4,000 at .1 %.
@@ -22,16 +22,16 @@ Measured (unit normals 1.5 and 3 apart, 400 members): bootstrapped 95 % interval
 
 
 def auc(scores: np.ndarray, members: np.ndarray) -> float:
-    """Share of pairs of a member and a non-member where the member scores higher; ties count half.
-    scores (n,), members (n,) bool."""
+    """Return the share of member and non-member pairs where the member scores higher; ties count
+    half. scores (n,), members (n,) bool."""
     return float(aucs(np.ones((1, len(scores))), scores, members, np.zeros(len(scores), int))[0])
 
 
 def aucs(
     counts: np.ndarray, scores: np.ndarray, members: np.ndarray, folds: np.ndarray
 ) -> np.ndarray:
-    """`auc` of each resample, (b,), over pairs within a fold (n,) alone: scores of different folds,
-    which are of different models, are not compared."""
+    """Return the `auc` of each resample, (b,), over pairs within a fold (n,) alone: scores of
+    different folds come from different attacks and are not compared."""
     order = np.lexsort((scores, folds))
     scores, folds, drawn = scores[order], folds[order], counts[:, order]
     inside = drawn * members[order]
@@ -46,13 +46,13 @@ def aucs(
 
 
 def tpr_at(fpr: float, scores: np.ndarray, members: np.ndarray) -> float:
-    """Largest share of members above a threshold that at most a share `fpr` of the non-members is
-    above; nothing is interpolated."""
+    """Return the largest share of members above a threshold that at most a share `fpr` of the
+    non-members exceed, without interpolation."""
     return float(tprs_at(np.ones((1, len(scores))), fpr, scores, members)[0])
 
 
 def tprs_at(counts: np.ndarray, fpr: float, scores: np.ndarray, members: np.ndarray) -> np.ndarray:
-    """`tpr_at` of each resample, (b,)."""
+    """Return the `tpr_at` of each resample, (b,)."""
     order = np.argsort(-scores, kind="stable")
     drawn = counts[:, order]
     inside = drawn * members[order]
@@ -64,13 +64,13 @@ def tprs_at(counts: np.ndarray, fpr: float, scores: np.ndarray, members: np.ndar
 
 
 def f1(called: np.ndarray, members: np.ndarray) -> float:
-    """2 TP / (2 TP + FP + FN) of the examples `called` members, (n,) bool; 0 where none is."""
+    """Return 2 TP / (2 TP + FP + FN) of the examples `called` members, (n,) bool; 0 if none is."""
     hits, wrong = int((called & members).sum()), int((called != members).sum())
     return 2 * hits / (2 * hits + wrong) if hits + wrong else 0.0
 
 
 def too_few(fpr: float, heldout: int) -> str | None:
-    """Why a rate at `fpr` false positives is not measured on so many non-members, if it is not."""
+    """Return why a rate at `fpr` false positives needs more non-members, or None if it does not."""
     need = math.ceil(MIN_FALSE_POSITIVES / fpr - 1e-9)
     if heldout >= need:
         return None
@@ -78,11 +78,11 @@ def too_few(fpr: float, heldout: int) -> str | None:
 
 
 def suppressed(heldout: int) -> dict[str, str]:
-    """By the name of each rate that so many non-members are too few for: why."""
+    """Return the reason for each rate, by name, that has too few non-members."""
     reasons = {name: too_few(fpr, heldout) for name, fpr in LOW_FPR.items()}
     return {name: reason for name, reason in reasons.items() if reason}
 
 
 def _starts(changes: np.ndarray) -> np.ndarray:
-    """Where runs of equal values begin, from where neighbours (n - 1,) differ."""
+    """Return where runs of equal values begin; changes (n - 1,): True where neighbours differ."""
     return np.flatnonzero(np.append(True, changes))

@@ -1,4 +1,4 @@
-"""Whom an attack reaches: its AUC by class, by correctness, by how memorised an example is."""
+"""The AUC of an attack on parts of forget: by class, by correctness, by memorisation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sgu.metrics.intervals import Estimate
 from sgu.metrics.scored import Scored
 
 MIN_SIDE = 20
-"""Members and non-members of a slice; with fewer, the interval of an AUC of .5 is about +-.3."""
+"""The fewest members or non-members of a slice: below, the interval of an AUC of .5 is +-.3."""
 
 By = Literal["class", "correct"] | np.ndarray
 Masks = tuple[np.ndarray, np.ndarray]
@@ -21,7 +21,7 @@ Masks = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True, kw_only=True)
 class Slice:
-    """The attack on a part of forget: auc is None where `suppressed` says why."""
+    """The attack on a part of forget; auc is None where `suppressed` gives a reason."""
 
     by: str
     name: str
@@ -40,24 +40,27 @@ def slices(
     bins: int = 4,
     seed: int = 0,
 ) -> list[Slice]:
-    """One attack, cross-fitted over all of forget against `against`, looked at part by part.
+    """Return the AUC of one attack, cross-fitted over all of forget against `against`, by part.
 
-    by: "class" or "correct", members and non-members of which are compared with each other; or
-    scores (forget,), say of memorisation, whose quantiles split forget in `bins` parts of one size,
-    each compared with all non-members.
+    by: "class" or "correct", within which members and non-members are compared; or scores
+    (forget,), of memorisation say, whose quantiles split forget into `bins` equal parts, each
+    compared with all non-members. Raises ValueError for anything else.
     """
     members = scored["forget"]
     heldout = scored[against].of_classes(members.targets)
     parts = list(_parts(by, members, heldout, bins))
     judged = cross_fit(attack_of(attack), members, heldout, seed)
-    kind = by if isinstance(by, str) else "percentile"
-    return [_slice(kind, name, judged, masks, seed) for name, masks in parts]
+    criterion = by if isinstance(by, str) else "percentile"
+    return [_slice(criterion, name, judged, masks, seed) for name, masks in parts]
 
 
 def _slice(by: str, name: str, judged: Judged, masks: Masks, seed: int) -> Slice:
-    """The part of forget and of the held-out examples that the masks name, of those judged."""
+    """Return the judged examples that are in the masks of forget and of the held-out ones."""
     truth, chosen = judged.members, np.empty(len(judged.members), bool)
-    chosen[truth], chosen[~truth] = masks[0][judged.rows[truth]], masks[1][judged.rows[~truth]]
+    chosen[truth], chosen[~truth] = (
+        masks[0][judged.indices[truth]],
+        masks[1][judged.indices[~truth]],
+    )
     members, heldout = int((chosen & truth).sum()), int((chosen & ~truth).sum())
     few = min(members, heldout) < MIN_SIDE
     reason = f"{members} members and {heldout} non-members; need {MIN_SIDE} of both"
@@ -72,7 +75,7 @@ def _slice(by: str, name: str, judged: Judged, masks: Masks, seed: int) -> Slice
 
 
 def _parts(by: By, members: Scored, heldout: Scored, bins: int) -> Iterator[tuple[str, Masks]]:
-    """Name and masks of each part."""
+    """Yield the name and the masks of each part."""
     if isinstance(by, np.ndarray):
         everyone = np.ones(len(heldout), bool)
         for name, mask in _quantiles(by, len(members), bins):

@@ -1,4 +1,4 @@
-"""Attacks on one model, by name, and what all of them find; `attack_table` is their report."""
+"""Attacks on one model, by name; `attack_table` reports the results of all of them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ from dataclasses import replace
 from typing import Literal
 
 from sgu.metrics.attacks.base import Attack
-from sgu.metrics.attacks.boosted import Boosted
+from sgu.metrics.attacks.classifiers import Boosted, linear_svc, loss, rbf_svc
 from sgu.metrics.attacks.judging import Judged, Record, cross_fit, record_of, report
-from sgu.metrics.attacks.linear_svc import LinearSvc
-from sgu.metrics.attacks.loss import Loss
-from sgu.metrics.attacks.rbf_svc import RbfSvc
 from sgu.metrics.attacks.threshold import Threshold
 from sgu.metrics.scored import Scored
 
@@ -27,9 +24,9 @@ __all__ = [
 ]
 
 ATTACKS: dict[str, Callable[[], Attack]] = {
-    "loss": Loss,
-    "linear_svc": LinearSvc,
-    "rbf_svc": RbfSvc,
+    "loss": loss,
+    "linear_svc": linear_svc,
+    "rbf_svc": rbf_svc,
     "boosted": Boosted,
     "threshold": Threshold,
 }
@@ -41,12 +38,13 @@ def attack_table(
     names: Sequence[str] | None = None,
     seed: int = 0,
 ) -> list[Record]:
-    """What each attack (None: all) finds, forget against `against`, of a model as `score_task`
-    scored it; where retain was scored, also whether unlearning exposes those who stay."""
+    """Return the results of each attack (None: of all), forget against `against`, from a model's
+    scored splits; if retain is among them, also the attack's AUC on retain."""
     return [_record(scored, against, name, seed) for name in (ATTACKS if names is None else names)]
 
 
 def attack_of(name: str) -> Callable[[], Attack]:
+    """Return what makes a new attack of a name. Raises ValueError for an unknown one."""
     if name not in ATTACKS:
         raise ValueError(f"attack is {name!r}: must be one of {', '.join(ATTACKS)}")
     return ATTACKS[name]
@@ -55,9 +53,9 @@ def attack_of(name: str) -> Callable[[], Attack]:
 def _record(scored: Mapping[str, Scored], against: str, name: str, seed: int) -> Record:
     make, forget = attack_of(name), scored["forget"]
     peers = scored[against].of_classes(forget.targets)
-    found = report(make, forget, peers, attack=name, against=against, seed=seed)
+    record = report(make, forget, peers, attack=name, against=against, seed=seed)
     if "retain" not in scored:
-        return found
+        return record
     retain = scored["retain"]
-    stay = cross_fit(make, retain, scored[against].of_classes(retain.targets), seed)
-    return replace(found, retain_mia_auc=stay.auc(seed=seed))
+    judged = cross_fit(make, retain, scored[against].of_classes(retain.targets), seed)
+    return replace(record, retain_mia_auc=judged.auc(seed=seed))

@@ -1,8 +1,8 @@
-"""What every attack is: fitted on members and held-out examples, it scores others."""
+"""The protocol of attacks: fitted on members and held-out examples, they score others."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -12,36 +12,13 @@ from sgu.metrics.scored import Scored
 class Attack(Protocol):
     """A membership attack that sees one model's answers.
 
-    directed: it knows beforehand which way members differ, and learns no more than thresholds.
+    directed: it knows beforehand in which direction members differ, and learns only thresholds.
     """
 
     directed: ClassVar[bool]
 
     def fit(self, members: Scored, heldout: Scored) -> None:
-        """Learn from examples whose membership is known, as many of one side as of the other."""
+        """Learn from examples whose membership is known, equally many of both sides."""
 
     def score(self, scored: Scored) -> np.ndarray:
-        """(n,), higher = more member-like; above 0 = called a member."""
-
-
-class ClassifierAttack:
-    """An attack by a scikit-learn classifier with a `decision_function`, on `features`."""
-
-    directed: ClassVar[bool] = False
-
-    def __init__(self) -> None:
-        self.classifier = self.build()
-
-    def build(self) -> Any:
-        raise NotImplementedError
-
-    def features(self, scored: Scored) -> np.ndarray:
-        """(n, d)."""
-        raise NotImplementedError
-
-    def fit(self, members: Scored, heldout: Scored) -> None:
-        seen = np.concatenate([self.features(side) for side in (members, heldout)])
-        self.classifier.fit(seen, np.repeat([1, 0], [len(members), len(heldout)]))
-
-    def score(self, scored: Scored) -> np.ndarray:
-        return self.classifier.decision_function(self.features(scored))
+        """Return (n,), higher = more member-like; above 0 = called a member."""

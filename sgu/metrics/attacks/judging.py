@@ -1,14 +1,14 @@
-"""What an attack finds: cross-fitted, with intervals.
+"""Results of an attack: cross-fitted, with intervals.
 
-Each example is scored by an attack fitted on the other folds. Two sources of chance: which examples
-are judged, which the bootstrap resamples, and which ones the attacks were fitted on. The second is
-shared, as any two of K attacks have most of their examples in common, and no resampling of the
-judged ones shows it. Measured where there is nothing to find (K = 5, 40 and 200 a side; logistic,
-linear, RBF): the AUC of an attack that learns which way members differ spreads 1.3 to 1.45 times as
-far as the bootstrap says, and 95 % intervals hold .5 in 76 to 86 of 100. Theirs are therefore
-sqrt(1 + K / (K - 1)) = 1.5 times as wide (Nadeau & Bengio, "Inference for the generalization
-error", Machine Learning 52, 2003): 92 to 99 of 100. An attack whose direction is given needs none
-of that (94 of 100). Far from .5 the wide intervals are wider than need be.
+Each example is scored by an attack fitted on the other folds. There are two sources of chance: the
+examples that are judged, which the bootstrap resamples, and those that the attacks were fitted on.
+The second is shared, as any two of K attacks have most of their examples in common, and resampling
+the judged ones does not show it. Measured where members do not differ (K = 5, 40 and 200 a side;
+logistic, linear, RBF): the AUC of an attack that learns in which direction members differ spreads
+1.3 to 1.45 times as far as the bootstrap says, and 95 % intervals hold .5 in 76 to 86 of 100. Its
+intervals are therefore sqrt(1 + K / (K - 1)) = 1.5 times as wide (Nadeau & Bengio, "Inference for
+the generalization error", Machine Learning 52, 2003): 92 to 99 of 100. An attack whose direction is
+given needs no widening (94 of 100). Far from .5 the wide intervals are wider than necessary.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ WIDEN = math.sqrt(1 + FOLDS / (FOLDS - 1))
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What one attack found, forget against `against`; .5 is a guess for acc and auc.
+    """The result of one attack, forget against `against`; .5 is a guess for acc and auc.
 
-    tpr_at_1, tpr_at_01: true positives at 1 % and .1 % false ones, None where `suppressed` says
-    why. retain_mia_auc: the same attack on those who stay. members, heldout: examples judged.
+    tpr_at_1, tpr_at_01: true positives at 1 % and .1 % false ones, None where `suppressed` gives a
+    reason. retain_mia_auc: the same attack on retain. members, heldout: examples judged.
     """
 
     attack: str
@@ -54,22 +54,22 @@ class Record:
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """Examples and what an attack that had not seen them said.
+    """Examples and their scores by an attack that was not fitted on them.
 
-    scores (n,), in units of the fit part's spread so that folds compare; called (n,) bool, as
-    members; members (n,) bool, the truth; folds (n,) int; rows (n,) int, into either side;
-    widen: what intervals are multiplied by.
+    scores (n,), in units of the fitted part's spread so that folds compare; called (n,) bool, as
+    members; members (n,) bool, the truth; folds (n,) int; indices (n,) int, into either side;
+    widen: factor of the intervals.
     """
 
     scores: np.ndarray
     called: np.ndarray
     members: np.ndarray
     folds: np.ndarray
-    rows: np.ndarray
+    indices: np.ndarray
     widen: float
 
     def auc(self, chosen: np.ndarray | slice = slice(None), seed: int = 0) -> Estimate:
-        """Area under the ROC curve of the examples `chosen`, a mask."""
+        """Return the area under the ROC curve of the examples `chosen`, a mask."""
         scores, members, folds = (a[chosen] for a in (self.scores, self.members, self.folds))
         return bootstrap(
             lambda counts: aucs(counts, scores, members, folds),
@@ -79,20 +79,20 @@ class Judged:
         )
 
     def tpr_at(self, fpr: float, seed: int = 0) -> Estimate:
-        found = bootstrap(
+        rate = bootstrap(
             lambda counts: tprs_at(counts, fpr, self.scores, self.members),
             2 * self.folds + self.members,
             widen=self.widen,
             seed=seed,
         )
-        return at_least_binomial(found, int(self.members.sum()))
+        return at_least_binomial(rate, int(self.members.sum()))
 
 
 def cross_fit(make: Callable[[], Attack], members: Scored, heldout: Scored, seed: int) -> Judged:
-    """As many of one side as of the other, each judged by a new attack fitted on other folds."""
+    """Judge equally many of both sides, each by a new attack fitted on the other folds."""
     check_sides(members, heldout)
-    rows = equal_sizes(len(members), len(heldout), seed)
-    ours, theirs = members.take(rows[0]), heldout.take(rows[1])
+    indices = equal_sizes(len(members), len(heldout), seed)
+    ours, theirs = members.take(indices[0]), heldout.take(indices[1])
     size = len(ours)
     truth = np.repeat([True, False], size)
     scores, folds = np.empty(2 * size), np.empty(2 * size, int)
@@ -101,15 +101,15 @@ def cross_fit(make: Callable[[], Attack], members: Scored, heldout: Scored, seed
     for fold, (fit, judge) in enumerate(splits):
         attack = make()
         attack.fit(ours.take(fit[fit < size]), theirs.take(fit[fit >= size] - size))
-        said = np.concatenate([attack.score(side) for side in (ours, theirs)])
-        scores[judge] = (said[judge] - said[fit].mean()) / (said[fit].std() or 1)
-        called[judge], folds[judge] = said[judge] > 0, fold
+        raw = np.concatenate([attack.score(side) for side in (ours, theirs)])
+        scores[judge] = (raw[judge] - raw[fit].mean()) / (raw[fit].std() or 1)
+        called[judge], folds[judge] = raw[judge] > 0, fold
     widen = 1.0 if attack.directed else WIDEN
-    return Judged(scores, called, truth, folds, np.concatenate(rows), widen)
+    return Judged(scores, called, truth, folds, np.concatenate(indices), widen)
 
 
 def check_sides(members: Scored, heldout: Scored) -> None:
-    """ValueError where an attack has too little to go on, or no numbers."""
+    """Raise ValueError where an attack has too few examples, or scores that are not finite."""
     for name, side in (("members", members), ("held-out examples", heldout)):
         if len(side) < 2 * FOLDS:
             raise ValueError(
@@ -137,7 +137,7 @@ def report(
 
 
 def record_of(judged: Judged, attack: str, against: str, seed: int = 0) -> Record:
-    """What the scores of as many members as non-members come to."""
+    """Return the results of scores of equally many members and non-members."""
     acc = float((judged.called == judged.members).mean())
     size = int(judged.members.sum())
     reasons = suppressed(size)

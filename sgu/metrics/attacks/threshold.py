@@ -1,7 +1,7 @@
-"""One threshold a class on one quantity; no classifier (Song & Mittal 2021, arXiv 2003.10595).
+"""One threshold for each class on one quantity (Song & Mittal 2021, arXiv 2003.10595).
 
-Their four quantities each point one way, towards members being right, confident and sure; here
-the one whose thresholds are right most often on the examples it is fitted on is used.
+Members are right, confident and sure, so each of the four quantities has a given direction. The
+attack uses the one whose thresholds are right most often on the examples it is fitted on.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ QUANTITIES = {
 """Higher = more member-like."""
 
 MIN_SIDE = 5
-"""Members and non-members a class needs for a threshold of its own; else it takes that of all."""
+"""Members and non-members a class needs for its own threshold; else it takes the overall one."""
 
 
 class Threshold:
-    """Calls members what reaches its class's threshold; `of`: the quantities to choose from."""
+    """An attack that calls members all above their class's threshold; `of`: quantities to use."""
 
     directed: ClassVar[bool] = True
 
@@ -55,7 +55,7 @@ class Threshold:
 
 
 def best_threshold(members: np.ndarray, heldout: np.ndarray) -> float:
-    """t with the largest P(member > t) + P(heldout <= t), halfway between two values."""
+    """Return t with the largest P(member > t) + P(heldout <= t), halfway between two values."""
     values = np.unique(np.concatenate([members, heldout]))
     between = np.concatenate([[values[0] - 1], (values[:-1] + values[1:]) / 2])
     below = [np.searchsorted(np.sort(side), between, side="right") for side in (members, heldout)]

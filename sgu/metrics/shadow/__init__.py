@@ -1,7 +1,7 @@
-"""Per-example attacks with shadow models, by name, and what they find of a model.
+"""Per-example attacks with shadow models, by name, and their results for a model.
 
 They learn nothing from the model they attack: given the shadow models, an example's score is a
-formula, and intervals are those of the bootstrap as they are (see `attacks.judging`).
+formula, so intervals are those of the bootstrap without widening (see `attacks.judging`).
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ SHADOW_ATTACKS: dict[str, Callable[[Evidence], np.ndarray]] = {
 }
 
 
-def shadow_report(name: str, seen: Evidence, seed: int = 0) -> Record:
-    """What an attack finds, forget against test, with intervals."""
+def shadow_report(name: str, evidence: Evidence, seed: int = 0) -> Record:
+    """Return the results of an attack, forget against test, with intervals."""
     if name not in SHADOW_ATTACKS:
         raise ValueError(f"attack is {name!r}: must be one of {', '.join(SHADOW_ATTACKS)}")
-    return record_of(judged(SHADOW_ATTACKS[name](seen), seen.members), name, "test", seed)
+    return record_of(judged(SHADOW_ATTACKS[name](evidence), evidence.members), name, "test", seed)
 
 
 def judged(scores: np.ndarray, members: np.ndarray) -> Judged:
-    """Scores (n,) that nothing was fitted for, of members and as many others. Half of the pool are
-    members, so the half that scores higher is called members: no label is used for that."""
-    called, everyone = scores > np.median(scores), np.zeros(len(scores), int)
-    rows = np.concatenate([np.arange(members.sum())] * 2)
-    return Judged(scores, called, members, everyone, rows, widen=1.0)
+    """Return scores (n,) of equally many members and others, none of which was fitted. Half of the
+    pool are members, so the higher-scoring half is called members, without any label."""
+    called, one_fold = scores > np.median(scores), np.zeros(len(scores), int)
+    indices = np.concatenate([np.arange(members.sum())] * 2)
+    return Judged(scores, called, members, one_fold, indices, widen=1.0)

@@ -1,4 +1,4 @@
-"""What an attack with shadow models goes by: margins under the model and under its shadows.
+"""The evidence of attacks with shadow models: margins under the model and under its shadows.
 
     margin(x, y) = z_y - log sum_{j != y} exp z_j = log(p_y / (1 - p_y)),
 
@@ -15,10 +15,10 @@ from scipy.special import logsumexp
 
 
 def margins(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """(n,), in nats and float64, of logits (n, C) and targets (n,)."""
-    others, own = np.array(logits, dtype=np.float64), np.arange(len(targets))
-    z = others[own, targets]
-    others[own, targets] = -np.inf
+    """Return margins (n,), in nats and float64, from logits (n, C) and targets (n,)."""
+    others, target = np.array(logits, dtype=np.float64), (np.arange(len(targets)), targets)
+    z = others[target]
+    others[target] = -np.inf
     return z - logsumexp(others, axis=1)
 
 
@@ -26,8 +26,8 @@ def margins(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
 class Evidence:
     """Margins of a pool of n examples, half of them members, and of z others that no network saw.
 
-    target (n,), population (z,): under the model attacked; shadows (K, n), shadow_population
-    (K, z): under each shadow model; inside (K, n) bool: whether that was trained on the example;
+    target (n,), population (z,): under the attacked model; shadows (K, n), shadow_population
+    (K, z): under each shadow model; inside (K, n) bool: the model was trained on the example;
     members (n,) bool: the truth.
     """
 

@@ -1,4 +1,4 @@
-"""Normal distributions of an example's margin under some of the shadow models."""
+"""Normal distributions of each example's margin under some of the shadow models."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ First Principles", Carlini et al. 2022, section on the number of shadow models."
 
 
 def fitted(shadows: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation (n,) of margins (K, n), of those of each example that are `chosen`,
-    (K, n) bool. With fewer than FEW of them the variance is the mean of all examples'."""
+    """Return mean and deviation (n,) of the margins (K, n) of each example that are `chosen`,
+    (K, n) bool. With fewer than FEW of them all examples have the mean variance."""
     count = chosen.sum(0)
     mean = np.where(chosen, shadows, 0).sum(0) / count
     squares = np.where(chosen, (shadows - mean) ** 2, 0).sum(0)
@@ -22,6 +22,6 @@ def fitted(shadows: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def log_density(values: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
-    """log N(values; mean, deviation^2)."""
+    """Return log N(values; mean, deviation^2)."""
     z = (values - mean) / deviation
     return -(z**2) / 2 - np.log(deviation) - np.log(2 * np.pi) / 2

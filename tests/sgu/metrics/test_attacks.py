@@ -111,7 +111,7 @@ class TestCrossFit:
 
     def test_each_example_is_judged_once_and_sides_and_folds_are_even(self):
         judged = cross_fit(ATTACKS["loss"], scored(50, 0), scored(70, 1), seed=0)
-        rows = judged.rows[judged.members], judged.rows[~judged.members]
+        rows = judged.indices[judged.members], judged.rows[~judged.members]
         assert sorted(rows[0]) == list(range(50))
         assert len(set(rows[1])) == 50
         assert max(rows[1]) < 70
