@@ -23,7 +23,7 @@ PATIENCE = 30  # iterations after which a problem (one of 1,000 to 10,000) start
 CAREFUL = 0.2, 0.9  # then: share of the products to aim at, and of the way to the boundary
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class End:
     """What is minimised, and where a path ends: products within `tolerance` of mu = `smoothing`."""
 
@@ -68,15 +68,16 @@ class Path:
         for loss, new in zip(self.losses, part.losses, strict=True):
             loss.put(some, new)
 
-    def margin(self, theta: Tensor) -> Tensor:
-        return self.y * (self.at.forward(theta[:, :-1]) - theta[:, -1:])
-
     def enter(self, theta: Tensor, mu: float) -> None:
         """Start at theta with the exact pairs of the central path at mu."""
         w, mu = theta[:, :-1], max(mu, self.end.smoothing)
-        loss = self.end.loss(self.margin(theta), mu)
+        margin = self.y * (self.at.forward(w) - theta[:, -1:])
         kinks = [Hinge(1 - 2 * w, mu)] if self.end.l1 else []
-        self.resume(theta, [loss, *kinks], torch.zeros_like(theta[:, 0], dtype=torch.bool))
+        self.resume(
+            theta,
+            [self.end.loss(margin, mu), *kinks],
+            torch.zeros_like(theta[:, 0], dtype=torch.bool),
+        )
 
     def resume(self, theta: Tensor, losses: list[Loss], stuck: Tensor) -> None:
         self.theta, self.losses, self.loss, self.stuck = theta, losses, losses[0], stuck

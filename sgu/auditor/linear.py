@@ -161,12 +161,7 @@ def _solve(
     kernel = route is DualSystem and not l1
     at: Coordinates = Kernel.of(z) if kernel else out.features
     reg = auditor.reg / (out.scale if l1 else out.scale.square())
-    end = End(
-        loss=LOSSES[auditor.loss],
-        l1=l1,
-        smoothing=auditor.smoothing,
-        tolerance=auditor.tolerance,
-    )
+    end = End(LOSSES[auditor.loss], l1, auditor.smoothing, auditor.tolerance)
     path = Path(end, route, at, problem.y, problem.c, reg)
     if start is None:
         path.enter(z.new_zeros(len(z), z.shape[1 if kernel else 2] + 1), 1.0)

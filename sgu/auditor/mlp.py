@@ -70,7 +70,7 @@ class MLPAuditor:
         theta = _Stationary.apply((x - mean) / scale, theta, training)
         return MLPFit(
             theta=theta, mean=mean, scale=scale, hidden=self.hidden, void=problem.void,
-            residual=training.residual, converged=training.converged, training=training,
+            residual=training.residual, converged=training.converged,
         )  # fmt: skip
 
     def _initial(self, x: Tensor) -> Tensor:
@@ -94,12 +94,6 @@ class MLPFit:
     residual: Tensor
     converged: Tensor
     void: Tensor
-    training: _Training
-
-    @property
-    def cg_residual(self) -> Tensor:
-        """Return |(H + damping I) v - dU/dtheta| / |dU/dtheta|; NaN before a backward pass."""
-        return self.training.cg_residual
 
     def decision(self, scores: Tensor) -> Tensor:
         """Return signed decisions (problems, k) for other scores (problems, k, d)."""
@@ -115,11 +109,11 @@ def network(theta: Tensor, z: Tensor, hidden: int) -> Tensor:
 
 
 class _Training:
-    """The objective of a batch, and the residuals of training and of the backward pass."""
+    """The objective of a batch, and the residuals of its training."""
 
     def __init__(self, auditor: MLPAuditor, problem: Problem):
         self.auditor, self.problem = auditor, problem
-        self.residual = self.cg_residual = torch.full_like(problem.c[:, 0], torch.nan)
+        self.residual = torch.full_like(problem.c[:, 0], torch.nan)
         self.converged = ~problem.void
 
     def loss(self, theta: Tensor, z: Tensor) -> Tensor:
@@ -167,6 +161,5 @@ class _Stationary(torch.autograd.Function):
         right = torch.where(training.converged[:, None], grad_theta, 0)
         H = training.hessian(theta, z, training.auditor.damping)
         v = conjugate_gradients(H, right, training.auditor.cg_steps, 1e-10)
-        training.cg_residual = (H(v) - right).norm(dim=1) / right.norm(dim=1).clamp_min(1e-300)
         with torch.enable_grad():
             return -grad(lambda at: (v * training.slope(theta, at)).sum())(z), None, None

@@ -11,23 +11,9 @@ ddual,
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Protocol
 
 import torch
 from torch import Tensor
-
-
-class Coordinates(Protocol):
-    """Coordinates u of the weights. `forward` gives z.w of each example, `adjoint` the transpose;
-    `gram` is diag(r) (Z E^-1 Z' + stiff) diag(r) with stiff = max 1/E."""
-
-    def forward(self, u: Tensor) -> Tensor: ...
-
-    def adjoint(self, r: Tensor) -> Tensor: ...
-
-    def gram(self, r: Tensor, E: Tensor) -> Tensor: ...
-
-    def take(self, some: Tensor) -> Coordinates: ...
 
 
 class Features:
@@ -85,6 +71,11 @@ class Kernel:
     def gram(self, r: Tensor, E: Tensor) -> Tensor:
         half = r / E.sqrt()
         return half[..., None] * self.stiff_K * half[:, None]
+
+
+# `forward` gives z.w of each example, `adjoint` is its transpose,
+# `gram` is diag(r) (Z E^-1 Z' + stiff) diag(r) with stiff = max 1/E
+Coordinates = Features | Kernel
 
 
 def _factor(matrix: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch
@@ -45,19 +46,16 @@ class L1Sparse(Method):
         )
 
     def unlearn(self, run: Run) -> None:
-        run.train(self, lambda epoch: [Pass(run.retain, _Sparse(self.gamma_at(epoch)))])
+        def passes(epoch: int) -> list[Pass]:
+            return [Pass(run.retain, partial(_penalised, gamma=self.gamma_at(epoch)))]
+
+        run.train(self, passes)
 
     def gamma_at(self, epoch: int) -> float:
         """Return the weight of the penalty in an epoch, counted from 0."""
         return self.gamma * (1 - epoch / self.epochs if self.decay == "linear" else 1)
 
 
-@dataclass(frozen=True)
-class _Sparse:
-    """The objective of one epoch."""
-
-    gamma: float
-
-    def __call__(self, model: nn.Module, batch: Batch) -> Tensor:
-        norm = torch.stack([weights.abs().sum() for weights in model.parameters()]).sum()
-        return classification(model, batch) + self.gamma * norm
+def _penalised(model: nn.Module, batch: Batch, gamma: float) -> Tensor:
+    norm = torch.stack([weights.abs().sum() for weights in model.parameters()]).sum()
+    return classification(model, batch) + gamma * norm

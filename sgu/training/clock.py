@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -14,7 +15,7 @@ from sgu.training.snapshots import State
 
 class Clock:
     """A sum of seconds by part; a part may nest in others. On CUDA they come from device events,
-    which `seconds` reads.
+    which `seconds` and `state` read.
 
     examples: how many went forward and backward through the network; `saw` adds some.
     """
@@ -23,24 +24,20 @@ class Clock:
         self.on_device = device.type == "cuda"
         self.examples = 0
         self._seconds: dict[str, float] = defaultdict(float)
-        self._events: list[tuple[str, torch.cuda.Event, torch.cuda.Event]] = []
-        self._open: dict[str, float | torch.cuda.Event] = {}
+        self._spans: list[tuple[str, Any, Any]] = []
+        self._open: dict[str, Any] = {}
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        self._open[name] = self._mark()
+        self._open[name] = self._now()
         try:
             yield
         finally:
-            self._record(name, self._open.pop(name), self._mark())
+            self._spans.append((name, self._open.pop(name), self._now()))
 
     def seconds(self, name: str) -> float:
         """Return the seconds spent in a part so far; 0 if it never ran."""
-        if self._events:
-            torch.cuda.synchronize()
-        for part, begin, end in self._events:
-            self._seconds[part] += begin.elapsed_time(end) / 1e3
-        self._events.clear()
+        self._add_up()
         return self._seconds[name]
 
     def saw(self, examples: int) -> None:
@@ -48,29 +45,29 @@ class Clock:
 
     def state(self) -> State:
         """Return the counts so far, including the seconds of parts that are still open."""
-        now = self._mark()
-        for name, begin in self._open.items():
-            self._record(name, begin, now)
+        now = self._now()
+        self._spans += [(name, begin, now) for name, begin in self._open.items()]
         self._open = dict.fromkeys(self._open, now)
-        names = {*self._seconds, *(name for name, _, _ in self._events)}
-        seconds = {name: self.seconds(name) for name in sorted(names)}
-        return {"examples": self.examples, "seconds": seconds}
+        self._add_up()
+        return {"examples": self.examples, "seconds": dict(sorted(self._seconds.items()))}
 
     def restore(self, state: State) -> None:
         """Go on from a state; the counts so far are dropped, as the state includes that work."""
         self.examples = state["examples"]
-        self._seconds, self._events = defaultdict(float, state["seconds"]), []
-        self._open = dict.fromkeys(self._open, self._mark())
+        self._seconds, self._spans = defaultdict(float, state["seconds"]), []
+        self._open = dict.fromkeys(self._open, self._now())
 
-    def _mark(self) -> float | torch.cuda.Event:
+    def _now(self) -> Any:
+        """Return the time in seconds, or an event on the device."""
         if not self.on_device:
             return time.perf_counter()
         event = torch.cuda.Event(enable_timing=True)
         event.record()
         return event
 
-    def _record(self, name: str, begin: float | torch.cuda.Event, end: object) -> None:
-        if isinstance(begin, torch.cuda.Event) and isinstance(end, torch.cuda.Event):
-            self._events.append((name, begin, end))
-        elif isinstance(begin, float) and isinstance(end, float):
-            self._seconds[name] += end - begin
+    def _add_up(self) -> None:
+        if self.on_device and self._spans:
+            torch.cuda.synchronize()
+        for name, begin, end in self._spans:
+            self._seconds[name] += begin.elapsed_time(end) / 1e3 if self.on_device else end - begin
+        self._spans.clear()

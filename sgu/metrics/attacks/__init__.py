@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from sgu.metrics.attacks.base import Attack
 from sgu.metrics.attacks.classifiers import Boosted, linear_svc, loss, rbf_svc
-from sgu.metrics.attacks.judging import Judged, Record, cross_fit, record_of, report
+from sgu.metrics.attacks.judging import Attack, Judged, Record, cross_fit, record_of, report
 from sgu.metrics.attacks.threshold import Threshold
 from sgu.metrics.scored import Scored
 

@@ -1,4 +1,4 @@
-"""Results of an attack: cross-fitted, with intervals.
+"""Attacks and their results: cross-fitted, with intervals.
 
 Each example is scored by an attack fitted on the other folds. There are two sources of chance: the
 examples that are judged, which the bootstrap resamples, and those that the attacks were fitted on.
@@ -16,11 +16,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar, Protocol
 
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
-from sgu.metrics.attacks.base import Attack
 from sgu.metrics.equal_sizes import equal_sizes
 from sgu.metrics.intervals import Estimate, at_least_binomial, bootstrap
 from sgu.metrics.rates import LOW_FPR, aucs, f1, suppressed, tprs_at
@@ -28,6 +28,21 @@ from sgu.metrics.scored import Scored
 
 FOLDS = 5
 WIDEN = math.sqrt(1 + FOLDS / (FOLDS - 1))
+
+
+class Attack(Protocol):
+    """A membership attack that sees one model's answers.
+
+    directed: it knows beforehand in which direction members differ, and learns only thresholds.
+    """
+
+    directed: ClassVar[bool]
+
+    def fit(self, members: Scored, heldout: Scored) -> None:
+        """Learn from examples whose membership is known, equally many of both sides."""
+
+    def score(self, scored: Scored) -> np.ndarray:
+        """Return (n,), higher = more member-like; above 0 = called a member."""
 
 
 @dataclass(frozen=True, kw_only=True)

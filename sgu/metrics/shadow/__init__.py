@@ -13,9 +13,8 @@ import numpy as np
 from sgu.metrics.attacks import Judged, Record, record_of
 from sgu.metrics.shadow.evidence import Evidence, margins
 from sgu.metrics.shadow.klom import Klom, Spread
-from sgu.metrics.shadow.lira import lira
+from sgu.metrics.shadow.lira import lira, u_lira
 from sgu.metrics.shadow.rmia import rmia
-from sgu.metrics.shadow.u_lira import u_lira
 
 __all__ = [
     "SHADOW_ATTACKS",

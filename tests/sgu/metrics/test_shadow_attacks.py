@@ -20,8 +20,8 @@ from sgu.metrics.shadow import (
     shadow_report,
     u_lira,
 )
-from sgu.metrics.shadow.gaussian import FEW
 from sgu.metrics.shadow.klom import PRIOR, divergence
+from sgu.metrics.shadow.lira import FEW
 from sgu.metrics.shadow.rmia import correction
 
 
