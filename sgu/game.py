@@ -117,8 +117,7 @@ class Match:
     ):
         self.game, self.pipeline, self.clock = game, pipeline, clock
         self.sides = [(source.train, splits.forget), (source.heldout, splits.audit)]
-        targets = [examples.targets.cpu() for examples in (source.train, source.heldout)]
-        self.groups = _groups(targets[0][splits.forget], targets[1][splits.audit])
+        self.groups = _groups(*(examples.targets.cpu()[split] for examples, split in self.sides))
         smaller = torch.tensor([min(map(len, group)) for group in self.groups])
         most = _most(game.audit_batch, len(smaller))
         self.counts = smaller if most is None else smaller.clamp(max=most)

@@ -132,9 +132,6 @@ class Fit(Protocol):
     @property
     def converged(self) -> Tensor: ...
 
-    @property
-    def void(self) -> Tensor: ...
-
     def decision(self, scores: Tensor) -> Tensor: ...
 
 

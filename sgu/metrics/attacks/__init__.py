@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Literal
 
 from sgu.metrics.attacks.classifiers import Boosted, linear_svc, loss, rbf_svc
-from sgu.metrics.attacks.judging import Attack, Judged, Record, cross_fit, record_of, report
+from sgu.metrics.attacks.judging import Attack, Judged, Record, cross_fit
 from sgu.metrics.attacks.threshold import Threshold
 from sgu.metrics.scored import Scored
 
@@ -18,8 +18,6 @@ __all__ = [
     "Record",
     "attack_table",
     "cross_fit",
-    "record_of",
-    "report",
 ]
 
 ATTACKS: dict[str, Callable[[], Attack]] = {
@@ -52,7 +50,7 @@ def attack_of(name: str) -> Callable[[], Attack]:
 def _record(scored: Mapping[str, Scored], against: str, name: str, seed: int) -> Record:
     make, forget = attack_of(name), scored["forget"]
     peers = scored[against].of_classes(forget.targets)
-    record = report(make, forget, peers, attack=name, against=against, seed=seed)
+    record = cross_fit(make, forget, peers, seed).record(name, against, seed)
     if "retain" not in scored:
         return record
     retain = scored["retain"]

@@ -102,9 +102,33 @@ class Judged:
         )
         return at_least_binomial(rate, int(self.members.sum()))
 
+    def record(self, attack: str, against: str, seed: int = 0) -> Record:
+        """Return the attack's results on these examples, half of which are members."""
+        acc, size = float((self.called == self.members).mean()), int(self.members.sum())
+        reasons = suppressed(size)
+        rates = {
+            name: None if name in reasons else self.tpr_at(fpr, seed)
+            for name, fpr in LOW_FPR.items()
+        }
+        return Record(
+            attack=attack,
+            against=against,
+            acc=acc,
+            auc=self.auc(seed=seed),
+            f1=f1(self.called, self.members),
+            advantage=abs(2 * acc - 1),
+            **rates,
+            suppressed=reasons,
+            members=size,
+            heldout=size,
+        )
+
 
 def cross_fit(make: Callable[[], Attack], members: Scored, heldout: Scored, seed: int) -> Judged:
-    """Judge equally many of both sides, each by a new attack fitted on the other folds."""
+    """Judge equally many of both sides, each by a new attack fitted on the other folds.
+
+    The larger side is thinned at random.
+    """
     check_sides(members, heldout)
     indices = equal_sizes(len(members), len(heldout), seed)
     ours, theirs = members.take(indices[0]), heldout.take(indices[1])
@@ -136,38 +160,3 @@ def check_sides(members: Scored, heldout: Scored) -> None:
                 f"answers on {name} are NaN or infinite: the model has diverged, lower its "
                 "learning rate"
             )
-
-
-def report(
-    make: Callable[[], Attack],
-    members: Scored,
-    heldout: Scored,
-    *,
-    attack: str = "",
-    against: str = "",
-    seed: int = 0,
-) -> Record:
-    """Judge an attack, made anew for each fold; the larger side is thinned at random."""
-    return record_of(cross_fit(make, members, heldout, seed), attack, against, seed)
-
-
-def record_of(judged: Judged, attack: str, against: str, seed: int = 0) -> Record:
-    """Return the results of scores of equally many members and non-members."""
-    acc = float((judged.called == judged.members).mean())
-    size = int(judged.members.sum())
-    reasons = suppressed(size)
-    rates = {
-        name: None if name in reasons else judged.tpr_at(fpr, seed) for name, fpr in LOW_FPR.items()
-    }
-    return Record(
-        attack=attack,
-        against=against,
-        acc=acc,
-        auc=judged.auc(seed=seed),
-        f1=f1(judged.called, judged.members),
-        advantage=abs(2 * acc - 1),
-        **rates,
-        suppressed=reasons,
-        members=size,
-        heldout=size,
-    )

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sgu.metrics.attacks import Judged, Record, record_of
+from sgu.metrics.attacks import Judged, Record
 from sgu.metrics.shadow.evidence import Evidence, margins
 from sgu.metrics.shadow.klom import Klom, Spread
 from sgu.metrics.shadow.lira import lira, u_lira
@@ -40,7 +40,7 @@ def shadow_report(name: str, evidence: Evidence, seed: int = 0) -> Record:
     """Return the results of an attack, forget against test, with intervals."""
     if name not in SHADOW_ATTACKS:
         raise ValueError(f"attack is {name!r}: must be one of {', '.join(SHADOW_ATTACKS)}")
-    return record_of(judged(SHADOW_ATTACKS[name](evidence), evidence.members), name, "test", seed)
+    return judged(SHADOW_ATTACKS[name](evidence), evidence.members).record(name, "test", seed)
 
 
 def judged(scores: np.ndarray, members: np.ndarray) -> Judged:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from sgu.evaluation import score_task
-from sgu.metrics import ATTACKS, Scored, attack_table, report
+from sgu.metrics import ATTACKS, Record, Scored, attack_table
 from sgu.metrics.attacks import cross_fit
 from sgu.metrics.attacks.threshold import Threshold, best_threshold
 from sgu.metrics.loss_attack import loss_attack
@@ -27,6 +29,10 @@ def scored(size: int, seed: int, sure: float = 1.5, classes: int = 5) -> Scored:
     logits = torch.randn(size, classes, generator=generator)
     logits[torch.arange(size), targets] += sure
     return Scored.of(logits, targets)
+
+
+def report(make: Callable[[], Any], members: Scored, heldout: Scored, attack: str = "") -> Record:
+    return cross_fit(make, members, heldout, seed=0).record(attack, "test")
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,8 @@ from sgu.ensembles.evidence import evidence, klom
 from sgu.ensembles.processes import processes
 from sgu.evaluation import Logits
 from sgu.experiment import Experiment
-from sgu.metrics import ATTACKS, Estimate, Scored, attack_table, report
+from sgu.metrics import ATTACKS, Estimate, Scored, attack_table
+from sgu.metrics.attacks import cross_fit
 from sgu.metrics.shadow import SHADOW_ATTACKS, Evidence, judged, shadow_report
 from sgu.networks.references import recipe, reference
 from sgu.task import Task
@@ -101,8 +102,10 @@ def test_members_by_lot_are_not_told_apart(name, answers, default):
     arrays = [np.concatenate([getattr(s, f) for s in both]) for f in ("logits", "targets")]
     everyone = Scored.of(*map(torch.from_numpy, arrays))
     order = np.random.default_rng(0).permutation(len(everyone))
-    record = report(ATTACKS[name], everyone.take(order[:400]), everyone.take(order[400:]))
-    assert 0.5 in record.auc
+    judged = cross_fit(
+        ATTACKS[name], *(everyone.take(side) for side in (order[:400], order[400:])), 0
+    )
+    assert 0.5 in judged.auc()
 
 
 @pytest.mark.parametrize("name", SHADOW_ATTACKS)
