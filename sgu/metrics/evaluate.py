@@ -23,15 +23,15 @@ SELECTING = ("forget", "val")
 """Splits that a search may look at."""
 
 
-def selection_of(scored: Mapping[str, Scored], kept: np.ndarray) -> Metrics:
-    """Return the metrics that a search may look at. kept: targets (n,) of retain.
+def selection_of(scored: Mapping[str, Scored], retained: np.ndarray) -> Metrics:
+    """Return the metrics that a search may look at. retained: targets (n,) of retain.
 
     Accuracy counts the classes of retain, and forget is compared with held-out examples of the same
     classes: a network that never saw a class misses its held-out examples, too, so an attack
     against all classes would detect the class rather than membership.
     """
     forget, val = (scored[split] for split in SELECTING)
-    acc = val.of_classes(kept).acc
+    acc = val.of_classes(retained).acc
     return {
         "forget_acc": forget.acc,
         "val_acc": acc,

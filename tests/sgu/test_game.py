@@ -27,12 +27,12 @@ SMOOTH = LinearAuditor(loss="logistic", reg=0.1)
 
 @dataclass(frozen=True)
 class Watched:
-    """The linear auditor, and all that it was given to fit."""
+    """The linear auditor, and all that it was asked to fit."""
 
-    seen: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
+    fitted: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
 
     def fit(self, scores, members, weight=None, start=None):
-        self.seen.append((scores.detach(), members, weight))
+        self.fitted.append((scores.detach(), members, weight))
         return SMOOTH.fit(scores, members, weight, start)
 
 
@@ -77,18 +77,18 @@ class TestFolds:
         assert len(drawn.fitted) == len(drawn.judged) == 3 * len(counts)
         for problem in range(3 * len(counts)):
             group = problem % len(counts)
-            own = list(range(starts[group], starts[group] + counts[group]))
+            examples = list(range(starts[group], starts[group] + counts[group]))
             held = []
             for side in (0, 1):
                 halves = [
-                    rows[problem].view(2, -1)[side][used[problem].view(2, -1)[side]].tolist()
-                    for rows, used in (
+                    indices[problem].view(2, -1)[side][used[problem].view(2, -1)[side]].tolist()
+                    for indices, used in (
                         (drawn.fitted, drawn.fitted_used),
                         (drawn.judged, drawn.judged_used),
                     )
                 ]
                 fitted, judged = halves
-                assert sorted(fitted + judged) == [row + side * total for row in own]
+                assert sorted(fitted + judged) == [index + side * total for index in examples]
                 assert len(fitted) >= 1
                 held.append(len(judged))
             assert held[0] == held[1]  # stratified
@@ -128,7 +128,7 @@ class TestGradient:
         }
         task, model = toy(), normed()
         model(task.pipeline.prepare(task.examples("retain").inputs))  # running statistics of use
-        found = first_round(task, model, **rules)
+        gradient = first_round(task, model, **rules)
         generator, eps = torch.Generator().manual_seed(1), 1e-2
         for _ in range(3):
             along = [torch.randn(p.shape, generator=generator) for p in model.parameters()]
@@ -142,8 +142,8 @@ class TestGradient:
                         parameter += sign * eps * a
                 ends.append(float(match_of(task, **rules).play(moved).utility))
             quotient = 3.0 * (ends[0] - ends[1]) / (2 * eps)
-            slope = sum(float((g * a).sum()) for g, a in zip(found, along, strict=True))
-            scale = math.sqrt(sum(float(g.square().sum()) for g in found) / 16)
+            slope = sum(float((g * a).sum()) for g, a in zip(gradient, along, strict=True))
+            scale = math.sqrt(sum(float(g.square().sum()) for g in gradient) / 16)
             assert slope == pytest.approx(quotient, abs=0.02 * scale)
 
     def test_it_is_added_to_what_is_there_and_scaled_by_alpha(self, toy):
@@ -198,14 +198,14 @@ def test_each_auditor_sees_one_class_and_true_members(toy, view):
     """With a net without batch-norm, a score says which image it comes from."""
     task, model, auditor = toy(), linear(), Watched()
     match_of(task, auditor=auditor, view=view).play(model)
-    ((scores, members, weight),) = auditor.seen
+    ((scores, members, weight),) = auditor.fitted
     assert scores.shape[::2] == (3 * 3, 4 if view == "logits+loss" else 1)
     losses = {
         split: [
             F.cross_entropy(logits, task.examples(split).targets, reduction="none")[
-                task.examples(split).targets == kind
+                task.examples(split).targets == label
             ]
-            for kind in range(3)
+            for label in range(3)
         ]
         for split in ("forget", "audit")
         for logits in [predict(model, task.examples(split), task.pipeline)]
@@ -213,9 +213,9 @@ def test_each_auditor_sees_one_class_and_true_members(toy, view):
     for problem in range(9):
         assert int(members[problem].sum()) == len(members[problem]) / 2
         for member, split in ((True, "forget"), (False, "audit")):
-            rows = (members[problem] == member) & (weight[problem] > 0)
+            used = (members[problem] == member) & (weight[problem] > 0)
             known = losses[split][problem % 3]
-            gap = (scores[problem, rows, -1][:, None] - known).abs().amin(1)
+            gap = (scores[problem, used, -1][:, None] - known).abs().amin(1)
             assert gap.max() < 1e-5
 
 
@@ -223,14 +223,14 @@ def test_each_auditor_sees_one_class_and_true_members(toy, view):
 def test_scores_are_those_of_the_statistics_asked_for(toy, statistics):
     task, model, auditor, inputs = toy(), normed(), Watched(), []
     model(task.pipeline.prepare(task.examples("retain").inputs) * 2 + 1)
-    model[0].register_forward_pre_hook(lambda _, given: inputs.append(given[0].detach()))
+    model[0].register_forward_pre_hook(lambda _, args: inputs.append(args[0].detach()))
     match_of(task, auditor=auditor, statistics=statistics).play(model)
-    (images,), ((scores, _, weight),) = inputs, auditor.seen
+    (images,), ((scores, _, weight),) = inputs, auditor.fitted
     by_hand = copy.deepcopy(model).eval()
     by_hand[1].train(statistics == "batch")
     logits = by_hand(images)
-    seen = scores[weight > 0][:, :3]
-    assert (seen[:, None] - logits).abs().amax(2).amin(1).max() < 1e-4
+    scored = scores[weight > 0][:, :3]
+    assert (scored[:, None] - logits).abs().amax(2).amin(1).max() < 1e-4
 
 
 def test_a_forgotten_class_faces_held_out_examples_of_its_own(toy):
@@ -238,7 +238,7 @@ def test_a_forgotten_class_faces_held_out_examples_of_its_own(toy):
     auditor = Watched()
     match = match_of(task, auditor=auditor, folds=2)
     match.play(linear())
-    ((scores, _, _),) = auditor.seen
+    ((scores, _, _),) = auditor.fitted
     assert len(scores) == 2  # folds x 1
     peers = int((task.examples("audit").targets == 1).sum())
     assert match.counts.tolist() == [min(len(task.splits.forget), peers)]
@@ -246,14 +246,14 @@ def test_a_forgotten_class_faces_held_out_examples_of_its_own(toy):
 
 class TestBatches:
     def images_of_rounds(self, match: Match, rounds: int) -> list[Tensor]:
-        seen, model = [], linear()
-        model.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+        inputs, model = [], linear()
+        model.register_forward_pre_hook(lambda _, args: inputs.append(args[0]))
         for _ in range(rounds):
             match.play(model)
-        return seen
+        return inputs
 
     def numbers(self, task, split: str, images: Tensor) -> list[int]:
-        """Which rows of the split the images are."""
+        """Return the images' indices into the split."""
         known = task.pipeline.prepare(task.examples(split).inputs).flatten(1)
         gaps = (images.flatten(1)[:, None] - known).abs().amax(2)
         assert gaps.amin(1).max() < 1e-3, f"not all from {split}"
@@ -266,10 +266,10 @@ class TestBatches:
         match = match_of(task, audit_batch=audit_batch)
         assert match.batches == batches
         for turn in range(2):
-            seen = self.images_of_rounds(match, batches)
-            assert all(len(images) <= (audit_batch or 60) for images in seen)
+            rounds = self.images_of_rounds(match, batches)
+            assert all(len(images) <= (audit_batch or 60) for images in rounds)
             forget, audit = [
-                [self.numbers(task, split, images.chunk(2)[side]) for images in seen]
+                [self.numbers(task, split, images.chunk(2)[side]) for images in rounds]
                 for side, split in enumerate(("forget", "audit"))
             ]
             assert sorted(chain(*forget)) == list(range(30)), f"turn {turn}"
@@ -278,19 +278,19 @@ class TestBatches:
     def test_an_uneven_last_batch_still_meets_everyone(self, toy):
         task = toy()
         match = match_of(task, audit_batch=24)  # four a class: 4 + 4 + 2, and 2 again
-        seen = self.images_of_rounds(match, match.batches)
-        rows = chain(*(self.numbers(task, "forget", images.chunk(2)[0]) for images in seen))
+        rounds = self.images_of_rounds(match, match.batches)
+        numbers = chain(*(self.numbers(task, "forget", images.chunk(2)[0]) for images in rounds))
         assert match.batches == 3
-        assert set(rows) == set(range(30))
+        assert set(numbers) == set(range(30))
 
     def test_fewer_audit_than_forget_examples_meet_everyone_in_time(self, toy):
         """40 a class to forget, 20 to audit: a round takes 20, and the next one draws anew."""
         task = toy(random_splits(toy().source, 0.8))
         match = match_of(task)
         assert match.counts.tolist() == [20, 20, 20]
-        seen = self.images_of_rounds(match, 16)
-        rows = chain(*(self.numbers(task, "forget", images.chunk(2)[0]) for images in seen))
-        assert set(rows) == set(range(120))
+        rounds = self.images_of_rounds(match, 16)
+        numbers = chain(*(self.numbers(task, "forget", images.chunk(2)[0]) for images in rounds))
+        assert set(numbers) == set(range(120))
 
     def test_a_batch_too_small_for_its_auditors_is_refused(self, toy):
         with pytest.raises(ValueError, match=r"audit_batch = 11.* >= 12"):
@@ -298,9 +298,9 @@ class TestBatches:
 
     def test_a_seed_decides_the_rounds(self, toy):
         task, model = toy(), linear()
-        found = [first_round(task, model, seed=seed)[0] for seed in (0, 0, 1)]
-        assert torch.equal(found[0], found[1])
-        assert not torch.equal(found[0], found[2])
+        parts = [first_round(task, model, seed=seed)[0] for seed in (0, 0, 1)]
+        assert torch.equal(parts[0], parts[1])
+        assert not torch.equal(parts[0], parts[2])
 
 
 def test_a_class_without_audit_examples_is_refused(toy):

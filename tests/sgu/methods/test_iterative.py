@@ -69,14 +69,14 @@ def learnt(small) -> nn.Module:
             nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.Flatten()
         ).append(nn.Linear(256, 3))
     plan = Optimisation(epochs=20, lr=0.05, batch_size=32)
-    rows = torch.arange(len(small.source.train))
-    train(model, small.source.train, rows, small.pipeline, plan, 0)
+    indices = torch.arange(len(small.source.train))
+    train(model, small.source.train, indices, small.pipeline, plan, 0)
     model[1].eval()
     return model
 
 
-def prepare(task, original, game=None, seed=0, kind=Run) -> tuple[Run, list[int]]:
-    """A run, and where the number of rounds of each epoch will be written."""
+def prepare(task, original, game=None, seed=0, run_class=Run) -> tuple[Run, list[int]]:
+    """Return a run, and the list that will hold the number of rounds of each epoch."""
     played: list[int] = []
     model = copy.deepcopy(original)
 
@@ -84,7 +84,7 @@ def prepare(task, original, game=None, seed=0, kind=Run) -> tuple[Run, list[int]
         played.append(len(rounds))
         predict(model, task.source.train, task.pipeline)  # as a report would
 
-    made = kind(
+    run = run_class(
         model=model,
         original=copy.deepcopy(original),
         task=task,
@@ -93,7 +93,7 @@ def prepare(task, original, game=None, seed=0, kind=Run) -> tuple[Run, list[int]
         clock=Clock(torch.device("cpu")),
         on_epoch=on_epoch,
     )
-    return made, played
+    return run, played
 
 
 def after(method, task, original, game=None, seed=0) -> nn.Module:
@@ -114,14 +114,14 @@ def gradient(model: nn.Module, loss_of) -> torch.Tensor:
     )
 
 
-def batch_of(task: Task, rows: torch.Tensor) -> Batch:
-    inputs, targets = task.source.train.at(rows, "cpu")
-    return Batch(rows, task.pipeline.prepare(inputs), targets)
+def batch_of(task: Task, indices: torch.Tensor) -> Batch:
+    inputs, targets = task.source.train.at(indices, "cpu")
+    return Batch(indices, task.pipeline.prepare(inputs), targets)
 
 
-def cross_entropy_of(task: Task, rows: torch.Tensor, labels: torch.Tensor | None = None):
-    batch = batch_of(task, rows)
-    targets = batch.targets if labels is None else labels[rows]
+def cross_entropy_of(task: Task, indices: torch.Tensor, labels: torch.Tensor | None = None):
+    batch = batch_of(task, indices)
+    targets = batch.targets if labels is None else labels[indices]
     return lambda model: F.cross_entropy(model(batch.inputs), targets)
 
 
@@ -217,9 +217,9 @@ def test_settings_are_checked(name, setting, value):
 
 def test_a_step_of_gradient_ascent(small, learnt):
     """theta + lr dCE(forget)."""
-    found = after(GradientAscent(**ONE_STEP), small, learnt)
+    unlearned = after(GradientAscent(**ONE_STEP), small, learnt)
     g = gradient(learnt, cross_entropy_of(small, small.splits.forget))
-    torch.testing.assert_close(weights(found), weights(learnt) + 0.1 * g)
+    torch.testing.assert_close(weights(unlearned), weights(learnt) + 0.1 * g)
 
 
 def test_ascent_out_of_bounds_is_reported(small, learnt):
@@ -232,25 +232,25 @@ def test_ascent_out_of_bounds_is_reported(small, learnt):
 
 def test_a_step_of_neggrad_plus(small, learnt):
     """theta - lr (beta dCE(retain) - (1 - beta) dCE(forget))."""
-    found = after(NegGradPlus(**ONE_STEP, beta=0.7), small, learnt)
+    unlearned = after(NegGradPlus(**ONE_STEP, beta=0.7), small, learnt)
     descent = gradient(learnt, cross_entropy_of(small, small.splits.retain))
     ascent = gradient(learnt, cross_entropy_of(small, small.splits.forget))
     wanted = weights(learnt) - 0.1 * (0.7 * descent - 0.3 * ascent)
-    torch.testing.assert_close(weights(found), wanted)
+    torch.testing.assert_close(weights(unlearned), wanted)
 
 
 def test_neggrad_plus_without_forget_is_finetuning(small, learnt):
     """In its weights: batch-norm's running statistics have seen forget."""
-    found = after(NegGradPlus(**SHORT, beta=1.0), small, learnt)
-    assert torch.equal(weights(found), weights(after(Finetune(**SHORT), small, learnt)))
+    unlearned = after(NegGradPlus(**SHORT, beta=1.0), small, learnt)
+    assert torch.equal(weights(unlearned), weights(after(Finetune(**SHORT), small, learnt)))
 
 
 def test_forget_comes_round_in_another_order(small, learnt):
     run, _ = prepare(small, learnt)
     forget = Forget(NegGradPlus(batch_size=12), run)  # 30 of them
-    found = [next(forget).indices for _ in range(6)]
-    assert [len(batch) for batch in found] == [12, 12, 6, 12, 12, 6]
-    turns = [torch.cat(found[:3]), torch.cat(found[3:])]
+    batches = [next(forget).indices for _ in range(6)]
+    assert [len(batch) for batch in batches] == [12, 12, 6, 12, 12, 6]
+    turns = [torch.cat(batches[:3]), torch.cat(batches[3:])]
     assert all(torch.equal(turn.sort().values, run.forget) for turn in turns)
     assert not torch.equal(*turns)
 
@@ -304,10 +304,10 @@ def test_without_a_penalty_l1_is_finetuning(small, learnt, bits, same):
 
 def test_a_step_of_l1_sparse(small, learnt):
     """theta - lr (dCE(retain) + gamma sign(theta))."""
-    found = after(L1Sparse(**ONE_STEP, gamma=0.3), small, learnt)
+    unlearned = after(L1Sparse(**ONE_STEP, gamma=0.3), small, learnt)
     g = gradient(learnt, cross_entropy_of(small, small.splits.retain))
     old = weights(learnt)
-    torch.testing.assert_close(weights(found), old - 0.1 * (g + 0.3 * old.sign()))
+    torch.testing.assert_close(weights(unlearned), old - 0.1 * (g + 0.3 * old.sign()))
 
 
 def test_the_penalty_falls():
@@ -320,27 +320,27 @@ def test_the_penalty_falls():
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Looked(Run):
+class Planned(Run):
     """A run that trains nothing and keeps the passes of each epoch."""
 
-    seen: list
+    passes: list
 
     def train(self, optimisation, plan=None, adjust=None):  # noqa: ARG002
-        self.seen.extend(plan(epoch) for epoch in range(optimisation.epochs))
+        self.passes.extend(plan(epoch) for epoch in range(optimisation.epochs))
 
 
 def plan_of(method, task, original) -> list:
-    seen: list = []
-    run, _ = prepare(task, original, kind=lambda **given: Looked(**given, seen=seen))
+    passes: list = []
+    run, _ = prepare(task, original, run_class=lambda **fields: Planned(**fields, passes=passes))
     method.unlearn(run)
-    return seen
+    return passes
 
 
 def test_scrub_ascends_first_and_in_the_first_epochs_alone(small, learnt):
     parts = {"forget": small.splits.forget, "retain": small.splits.retain}
-    seen = plan_of(Scrub(epochs=4, max_epochs=2), small, learnt)
+    plan = plan_of(Scrub(epochs=4, max_epochs=2), small, learnt)
     names = [
-        [n for p in epoch for n in parts if torch.equal(p.indices, parts[n])] for epoch in seen
+        [n for p in epoch for n in parts if torch.equal(p.indices, parts[n])] for epoch in plan
     ]
     assert names == [["forget", "retain"]] * 2 + [["retain"]] * 2
 
@@ -350,8 +350,10 @@ def test_scrub_drives_forget_away_and_holds_retain(small, learnt):
     [(ascent, descent), *_] = plan_of(Scrub(distill=1.0, classify=0.0), small, learnt)
     student, settings = copy.deepcopy(learnt), Optimisation(epochs=1, lr=0.05, batch_size=16)
 
-    def far(rows: torch.Tensor) -> torch.Tensor:
-        answers = (predict(m, small.source.train, small.pipeline, rows) for m in (learnt, student))
+    def far(indices: torch.Tensor) -> torch.Tensor:
+        answers = (
+            predict(m, small.source.train, small.pipeline, indices) for m in (learnt, student)
+        )
         return divergence(*answers, 4.0)
 
     def follow(part) -> None:
@@ -385,14 +387,16 @@ def test_the_objectives_of_scrub(small, learnt):
 
 
 def test_a_teacher_answers_the_same_at_once_and_batch_by_batch(small, learnt):
-    rows = small.splits.forget
+    indices = small.splits.forget
     run, _ = prepare(small, learnt)
     modes = [module.training for module in run.original.modules()]
-    at_once, each = (taught_by(run.original, run, rows, augment) for augment in (False, True))
-    for part in rows.split(7):
+    at_once, one_by_one = (
+        taught_by(run.original, run, indices, augment) for augment in (False, True)
+    )
+    for part in indices.split(7):
         batch = batch_of(small, part)
-        torch.testing.assert_close(at_once(batch), each(batch))
-        assert not each(batch).requires_grad
+        torch.testing.assert_close(at_once(batch), one_by_one(batch))
+        assert not one_by_one(batch).requires_grad
     assert [module.training for module in run.original.modules()] == modes
 
 
@@ -403,8 +407,8 @@ def test_forget_comes_to_look_untaught_and_retain_does_not(small, learnt):
     teacher = untrained(learnt, 0)
     student = after(BadTeacher(epochs=20, lr=3e-3, batch_size=32, retain_share=1.0), small, learnt)
 
-    def far(rows: torch.Tensor, target: nn.Module, model: nn.Module) -> torch.Tensor:
-        answers = (predict(m, small.source.train, small.pipeline, rows) for m in (target, model))
+    def far(indices: torch.Tensor, target: nn.Module, model: nn.Module) -> torch.Tensor:
+        answers = (predict(m, small.source.train, small.pipeline, indices) for m in (target, model))
         return divergence(*answers, 1.0)
 
     forget, retain = small.splits.forget, small.splits.retain
@@ -460,14 +464,14 @@ def test_salun_moves_salient_weights_alone(small, learnt, optimiser, game):
 
 
 def test_salun_with_all_weights_is_random_label(small, learnt, bits, same):
-    found = after(SalUn(**SHORT, salient=1.0), small, learnt)
-    assert same(bits(found), bits(after(RandomLabel(**SHORT), small, learnt)))
+    unlearned = after(SalUn(**SHORT, salient=1.0), small, learnt)
+    assert same(bits(unlearned), bits(after(RandomLabel(**SHORT), small, learnt)))
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 1.0])
 def test_the_share_chosen_is_exact(share):
     values = torch.rand(1001, generator=torch.Generator().manual_seed(0))
-    found = largest(values, share)
-    assert found.sum() == round(share * 1001)
-    assert values[found].min() > values[~found].max() if share < 1 else found.all()
+    chosen = largest(values, share)
+    assert chosen.sum() == round(share * 1001)
+    assert values[chosen].min() > values[~chosen].max() if share < 1 else chosen.all()
     assert largest(torch.zeros(10), 0.5).sum() == 5  # all alike

@@ -57,9 +57,9 @@ def test_a_step_of_no_length_leaves_finetuning_alone(task, original, bits, same,
 @pytest.mark.parametrize("update", ["joint", "alternate"])
 def test_a_seed_gives_the_same_bits_and_the_original_stays(task, original, bits, same, update):
     before = bits(original)
-    found = [bits(run(task, original, update=update, seed=seed).model) for seed in (0, 0, 1)]
-    assert same(found[0], found[1])
-    assert not same(found[0], found[2])
+    states = [bits(run(task, original, update=update, seed=seed).model) for seed in (0, 0, 1)]
+    assert same(states[0], states[1])
+    assert not same(states[0], states[2])
     assert same(before, bits(original))
 
 
@@ -86,17 +86,17 @@ def test_alternate_plays_all_of_forget_once_an_epoch(task, original, audit_batch
 
 def test_retrained_has_never_seen_forget(task, bits, same, tmp_path: Path):
     """Training on a data set that holds nothing else, and with forget's images painted over."""
-    made = recipe("retrain", "small_cnn", task, 0, 2)
-    found = bits(reference(made, task, tmp_path, CPU).model)
+    retrained = recipe("retrain", "small_cnn", task, 0, 2)
+    state = bits(reference(retrained, task, tmp_path, CPU).model)
     retain = task.examples("retain")
     by_hand = build("small_cnn", task.source.shape, 0)
-    train(by_hand, retain, torch.arange(len(retain)), task.pipeline, made.optimisation, 0)
-    assert same(found, bits(by_hand))
+    train(by_hand, retain, torch.arange(len(retain)), task.pipeline, retrained.optimisation, 0)
+    assert same(state, bits(by_hand))
     painted = _painted(task)
-    assert same(found, bits(reference(made, painted, tmp_path / "a", CPU).model))
-    whole = replace(made, kind="original", forgotten="")
-    seen = bits(reference(whole, task, tmp_path, CPU).model)
-    assert not same(seen, bits(reference(whole, painted, tmp_path / "a", CPU).model))
+    assert same(state, bits(reference(retrained, painted, tmp_path / "a", CPU).model))
+    original = replace(retrained, kind="original", forgotten="")
+    state = bits(reference(original, task, tmp_path, CPU).model)
+    assert not same(state, bits(reference(original, painted, tmp_path / "a", CPU).model))
 
 
 def _painted(task: Task) -> Task:

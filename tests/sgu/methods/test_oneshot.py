@@ -70,9 +70,9 @@ def learnt(small) -> nn.Module:
         torch.manual_seed(0)
         layers = nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten()
         model = nn.Sequential(*layers, nn.Linear(128, 3))
-    rows = torch.arange(len(small.source.train))
+    indices = torch.arange(len(small.source.train))
     plan = Optimisation(epochs=6, lr=0.05, batch_size=32)
-    train(model, small.source.train, rows, small.pipeline, plan, 0)
+    train(model, small.source.train, indices, small.pipeline, plan, 0)
     model[2].eval()
     return model
 
@@ -80,9 +80,9 @@ def learnt(small) -> nn.Module:
 # --- curvature, against loops, finite differences and dense matrices
 
 
-def each(task: Task, model: nn.Module, rows: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+def answers(task: Task, model: nn.Module, indices: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """Logits (1, classes), with their graph, and target (1,) of one example after the other."""
-    inputs, targets = task.source.train.at(rows, "cpu")
+    inputs, targets = task.source.train.at(indices, "cpu")
     dtype = next(model.parameters()).dtype
     with evaluating(model):
         for one, target in zip(task.pipeline.prepare(inputs), targets, strict=True):
@@ -90,47 +90,47 @@ def each(task: Task, model: nn.Module, rows: Tensor) -> Iterator[tuple[Tensor, T
 
 
 def gradient_of(value: Tensor, model: nn.Module) -> Tensor:
-    found = torch.autograd.grad(value, list(model.parameters()), retain_graph=True)
-    return torch.cat([part.flatten() for part in found])
+    parts = torch.autograd.grad(value, list(model.parameters()), retain_graph=True)
+    return torch.cat([part.flatten() for part in parts])
 
 
-def empirical(task: Task, model: nn.Module, rows: Tensor) -> Tensor:
+def empirical(task: Task, model: nn.Module, indices: Tensor) -> Tensor:
     """Mean squared gradient of the loss, example by example."""
-    pairs = each(task, model, rows)
+    pairs = answers(task, model, indices)
     squared = [gradient_of(F.cross_entropy(z, y), model).square() for z, y in pairs]
     return torch.stack(squared).mean(0)
 
 
-def fisher_diagonal(task: Task, model: nn.Module, rows: Tensor) -> Tensor:
+def fisher_diagonal(task: Task, model: nn.Module, indices: Tensor) -> Tensor:
     """Mean over examples of E[(d log p_y)^2] over labels y that the model itself would give."""
     total = []
-    for logits, _ in each(task, model, rows):
+    for logits, _ in answers(task, model, indices):
         log_p = logits.log_softmax(1)[0]
         total.append(sum(one.exp().detach() * gradient_of(one, model).square() for one in log_p))
     return torch.stack(total).mean(0)
 
 
 def test_squares_are_of_single_examples(small, learnt):
-    rows = small.splits.retain[:90]  # one part and a smaller one
-    found = Curvature.of(learnt, small).squares(rows, residual)
-    torch.testing.assert_close(found, empirical(small, learnt, rows))
-    mean = Curvature.of(learnt, small).gradient(rows)
-    assert (found - mean.square() > -1e-7).all()  # Jensen
-    assert found.sum() > 2 * mean.square().sum()
+    indices = small.splits.retain[:90]  # one part and a smaller one
+    squares = Curvature.of(learnt, small).squares(indices, residual)
+    torch.testing.assert_close(squares, empirical(small, learnt, indices))
+    mean = Curvature.of(learnt, small).gradient(indices)
+    assert (squares - mean.square() > -1e-7).all()  # Jensen
+    assert squares.sum() > 2 * mean.square().sum()
 
 
 def test_the_gradient_is_that_of_the_mean_loss(small, learnt):
-    rows = small.splits.retain
-    losses = [F.cross_entropy(z, y) for z, y in each(small, learnt, rows)]
+    indices = small.splits.retain
+    losses = [F.cross_entropy(z, y) for z, y in answers(small, learnt, indices)]
     wanted = gradient_of(torch.stack(losses).mean(), learnt)
-    found = Curvature.of(learnt, small).gradient(rows)
-    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)
+    gradient = Curvature.of(learnt, small).gradient(indices)
+    torch.testing.assert_close(gradient, wanted, rtol=1e-4, atol=1e-6)
 
 
 def test_fisher_information_over_all_classes_is_exact(small, learnt):
-    rows = small.splits.retain[:70]
-    found = Curvature.of(learnt, small).squares(rows, roots(None, torch.Generator()))
-    torch.testing.assert_close(found, fisher_diagonal(small, learnt, rows), rtol=1e-4, atol=1e-8)
+    indices = small.splits.retain[:70]
+    exact = Curvature.of(learnt, small).squares(indices, roots(None, torch.Generator()))
+    torch.testing.assert_close(exact, fisher_diagonal(small, learnt, indices), rtol=1e-4, atol=1e-8)
 
 
 def test_random_roots_are_right_on_average():
@@ -140,8 +140,8 @@ def test_random_roots_are_right_on_average():
     S = torch.diag_embed(p) - p[:, :, None] * p[:, None]
     for draws, tolerance in ((None, 1e-12), (40_000, 0.01)):
         c = roots(draws, torch.Generator().manual_seed(0))(logits, torch.tensor([0, 0]))
-        found = torch.einsum("mni,mnj->nij", c, c)
-        torch.testing.assert_close(found, S, rtol=0, atol=tolerance)
+        mean = torch.einsum("mni,mnj->nij", c, c)
+        torch.testing.assert_close(mean, S, rtol=0, atol=tolerance)
 
 
 def texts() -> tuple[nn.Module, Examples]:
@@ -151,11 +151,11 @@ def texts() -> tuple[nn.Module, Examples]:
     return model, Examples(tokens.int(), torch.arange(12) % 3)
 
 
-@pytest.mark.parametrize("kind", ["images", "texts"])
-def test_gauss_newton_products_against_finite_differences(small, learnt, kind):
+@pytest.mark.parametrize("inputs", ["images", "texts"])
+def test_gauss_newton_products_against_finite_differences(small, learnt, inputs):
     """v'Gv = mean of u'Su with u = Jv."""
-    model, examples = (learnt, small.source.train) if kind == "images" else texts()
-    model, rows = copy.deepcopy(model).double(), torch.arange(12)
+    model, examples = (learnt, small.source.train) if inputs == "images" else texts()
+    model, indices = copy.deepcopy(model).double(), torch.arange(12)
     curvature = Curvature(model, examples, Pipeline.of(examples.inputs))
     theta = weights_of(model)
     v = torch.randn(len(theta), generator=torch.Generator().manual_seed(0), dtype=theta.dtype)
@@ -163,15 +163,15 @@ def test_gauss_newton_products_against_finite_differences(small, learnt, kind):
     def logits(weights: Tensor) -> Tensor:
         moved = copy.deepcopy(model)
         set_weights(moved, weights)
-        inputs = curvature.pipeline.prepare(examples.inputs[rows])
+        prepared = curvature.pipeline.prepare(examples.inputs[indices])
         with evaluating(moved), torch.no_grad():
-            return moved(inputs.double() if kind == "images" else inputs)
+            return moved(prepared.double() if inputs == "images" else prepared)
 
     step, p = 1e-7, logits(theta).softmax(1)
     u = (logits(theta + step * v) - logits(theta - step * v)) / (2 * step)
     wanted = ((p * u**2).sum(1) - (p * u).sum(1) ** 2).mean()
-    found = v @ curvature.gauss_newton(rows, v)
-    assert found.item() == pytest.approx(wanted.item(), rel=1e-6)
+    product = v @ curvature.gauss_newton(indices, v)
+    assert product.item() == pytest.approx(wanted.item(), rel=1e-6)
 
 
 def test_curvature_of_nothing_is_refused(small, learnt):
@@ -182,9 +182,9 @@ def test_curvature_of_nothing_is_refused(small, learnt):
 # --- influence, on multinomial logistic regression with l2, where everything is known
 
 
-def objective(task: Task, rows: Tensor, model: nn.Module):
+def objective(task: Task, indices: Tensor, model: nn.Module):
     """Mean cross-entropy and DECAY/2 |θ|^2 as a function of θ (d,)."""
-    inputs, targets = task.source.train.at(rows, "cpu")
+    inputs, targets = task.source.train.at(indices, "cpu")
     inputs, shapes = task.pipeline.prepare(inputs).double(), dict(model.named_parameters())
 
     def value(theta: Tensor) -> Tensor:
@@ -212,11 +212,12 @@ def convex(toy_source, toy):
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, 3)).double()
     everyone = torch.cat([task.splits.retain, task.splits.forget])
     start = torch.zeros(51, dtype=torch.float64)
-    whole, kept = (
-        optimum(objective(task, rows, model), start) for rows in (everyone, task.splits.retain)
+    whole, without = (
+        optimum(objective(task, indices, model), start)
+        for indices in (everyone, task.splits.retain)
     )
     set_weights(model, whole)
-    return task, model, whole, kept
+    return task, model, whole, without
 
 
 EXACT = Influence(damping=DECAY, iterations=200)
@@ -224,10 +225,10 @@ EXACT = Influence(damping=DECAY, iterations=200)
 
 def test_influence_finds_the_retrained_optimum(convex):
     """The step errs by the square of the share forgotten."""
-    task, model, whole, kept = convex
-    found = weights_of(after(EXACT, task, model))
-    assert (found - kept).norm() < 0.1 * (whole - kept).norm()
-    cosine = F.cosine_similarity(found - whole, kept - whole, dim=0)
+    task, model, whole, without = convex
+    unlearned = weights_of(after(EXACT, task, model))
+    assert (unlearned - without).norm() < 0.1 * (whole - without).norm()
+    cosine = F.cosine_similarity(unlearned - whole, without - whole, dim=0)
     assert cosine > 0.995
 
 
@@ -237,8 +238,8 @@ def test_influence_is_newtons_step_by_the_dense_hessian(convex):
     step = -torch.linalg.solve(hessian(retained)(whole), torch.func.grad(retained)(whole))
     for scale in (1.0, 2.5):
         method = Influence(damping=DECAY, iterations=200, scale=scale)
-        found = weights_of(after(method, task, model)) - whole
-        assert (found - scale * step).norm() < 1e-6 * (scale * step).norm()
+        taken = weights_of(after(method, task, model)) - whole
+        assert (taken - scale * step).norm() < 1e-6 * (scale * step).norm()
 
 
 def test_influence_is_no_training_step_away_from_the_optimum(convex):
@@ -246,13 +247,13 @@ def test_influence_is_no_training_step_away_from_the_optimum(convex):
     task, model, whole, _ = convex
     model, theta = copy.deepcopy(model), 0.5 * whole
     set_weights(model, theta)
-    rows = task.splits
-    both = objective(task, torch.cat([rows.retain, rows.forget]), model)
-    retained = objective(task, rows.retain, model)
+    splits = task.splits
+    both = objective(task, torch.cat([splits.retain, splits.forget]), model)
+    retained = objective(task, splits.retain, model)
     v = torch.func.grad(both)(theta) - torch.func.grad(retained)(theta)
     wanted = torch.linalg.solve(hessian(retained)(theta), v)
-    found = weights_of(after(EXACT, task, model)) - theta
-    assert (found - wanted).norm() < 1e-6 * wanted.norm()
+    taken = weights_of(after(EXACT, task, model)) - theta
+    assert (taken - wanted).norm() < 1e-6 * wanted.norm()
 
 
 # --- fisher
@@ -295,41 +296,41 @@ def test_dampening_by_hand():
 def test_dampened_are_the_weights_that_forget_needs(small, learnt):
     method, theta = SSD(select=1.2, dampen=0.5), weights_of(learnt)
     forget, everyone = small.splits.forget, torch.cat([small.splits.retain, small.splits.forget])
-    I_f, I_D = (empirical(small, learnt, rows) for rows in (forget, everyone))
+    I_f, I_D = (empirical(small, learnt, indices) for indices in (forget, everyone))
     wanted = torch.where(I_f > 1.2 * I_D, theta * (0.5 * I_D / I_f).clamp(max=1), theta)
-    found = weights_of(after(method, small, learnt))
-    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-7)
-    assert 0.05 < (found != theta).float().mean() < 0.95
+    dampened = weights_of(after(method, small, learnt))
+    torch.testing.assert_close(dampened, wanted, rtol=1e-4, atol=1e-7)
+    assert 0.05 < (dampened != theta).float().mean() < 0.95
 
 
 # --- all of them
 
 
-def made(name: str, **settings):
+def method_of(name: str, **settings):
     return METHODS[name](**(STRONG[name] | {"lr": 0.02, "batch_size": 32} | settings))
 
 
 @EVERY
 def test_the_update_moves_weights_alone(small, learnt, bits, same, name):
     before, modes = bits(learnt), [module.training for module in learnt.modules()]
-    found = after(made(name), small, learnt)
+    model = after(method_of(name), small, learnt)
     assert same(before, bits(learnt))
-    assert [module.training for module in found.modules()] == modes
-    assert not torch.equal(weights_of(found), weights_of(learnt))
-    for (key, buffer), (_, was) in zip(found.named_buffers(), learnt.named_buffers(), strict=True):
+    assert [module.training for module in model.modules()] == modes
+    assert not torch.equal(weights_of(model), weights_of(learnt))
+    for (key, buffer), (_, was) in zip(model.named_buffers(), learnt.named_buffers(), strict=True):
         assert torch.equal(buffer, was), key
 
 
 @EVERY
 def test_a_seed_gives_the_same_bits(small, learnt, bits, same, name):
-    found = [bits(after(made(name), small, learnt, seed)) for seed in (1, 1, 2)]
-    assert same(found[0], found[1])
-    assert same(found[0], found[2]) == (name != "fisher")  # the only one with a draw
+    states = [bits(after(method_of(name), small, learnt, seed)) for seed in (1, 1, 2)]
+    assert same(states[0], states[1])
+    assert same(states[0], states[2]) == (name != "fisher")  # the only one with a draw
 
 
 @EVERY
 def test_the_repair_is_fine_tuning_from_the_updated_weights(small, learnt, bits, same, name):
-    by_hand, method = after(made(name), small, learnt), made(name, epochs=2)
+    by_hand, method = after(method_of(name), small, learnt), method_of(name, epochs=2)
     train(by_hand, small.source.train, small.splits.retain, small.pipeline, method, 0)
     assert same(bits(by_hand), bits(after(method, small, learnt)))
 

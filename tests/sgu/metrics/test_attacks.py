@@ -40,10 +40,10 @@ def models(tmp_path_factory) -> dict[str, dict[str, Scored]]:
     """An original that knows its 600 examples by heart, and one that was retrained without 120."""
     task = Task.load("embedded", subset=600, forget_fraction=0.2)
     cache = tmp_path_factory.mktemp("cache")
-    made = {kind: recipe(kind, "small_cnn", task, 0, 12) for kind in ("original", "retrain")}
+    recipes = {kind: recipe(kind, "small_cnn", task, 0, 12) for kind in ("original", "retrain")}
     return {
-        kind: score_task(reference(what, task, cache, CPU).model, task)
-        for kind, what in made.items()
+        kind: score_task(reference(one, task, cache, CPU).model, task)
+        for kind, one in recipes.items()
     }
 
 
@@ -104,9 +104,8 @@ class TestCrossFit:
         class ByHeart:
             directed = False
 
-            def fit(self, members, heldout):
+            def fit(self, members, heldout):  # noqa: ARG002
                 self.known = set(members.losses)
-                self.seen = self.known | set(heldout.losses)
 
             def score(self, scored):
                 return np.array([1.0 if loss in self.known else -1.0 for loss in scored.losses])
@@ -117,10 +116,10 @@ class TestCrossFit:
 
     def test_each_example_is_judged_once_and_sides_and_folds_are_even(self):
         judged = cross_fit(ATTACKS["loss"], scored(50, 0), scored(70, 1), seed=0)
-        rows = judged.indices[judged.members], judged.rows[~judged.members]
-        assert sorted(rows[0]) == list(range(50))
-        assert len(set(rows[1])) == 50
-        assert max(rows[1]) < 70
+        sides = judged.indices[judged.members], judged.indices[~judged.members]
+        assert sorted(sides[0]) == list(range(50))
+        assert len(set(sides[1])) == 50
+        assert max(sides[1]) < 70
         for fold in range(5):
             assert (judged.folds[judged.members] == fold).sum() == 10
             assert (judged.folds[~judged.members] == fold).sum() == 10
@@ -213,5 +212,5 @@ class TestThreshold:
         attack = Threshold(["confidence"])
         few = members.targets == 0
         attack.fit(members.take(~few | (np.cumsum(few) <= 4)), heldout)
-        kept = members.take(~few | (np.cumsum(few) <= 4))
-        assert attack.thresholds[0] == best_threshold(kept.confidence, heldout.confidence)
+        fitted = members.take(~few | (np.cumsum(few) <= 4))
+        assert attack.thresholds[0] == best_threshold(fitted.confidence, heldout.confidence)

@@ -37,7 +37,7 @@ def design(default: Task) -> Shadows:
 
 
 @pytest.fixture(scope="module")
-def made(
+def networks(
     default: Task, design: Shadows, tmp_path_factory: pytest.TempPathFactory
 ) -> Mapping[str, list[Logits]]:
     """Shadow models as trained and as unlearned, and retrained models of other seeds."""
@@ -55,19 +55,21 @@ def made(
 @pytest.fixture(scope="module")
 def answers(default: Task, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Logits]:
     cache = tmp_path_factory.mktemp("references")
-    made = {kind: recipe(kind, "small_cnn", default, 0) for kind in ("original", "retrain")}
-    return {k: Logits.of(reference(r, default, cache, CPU).model, default) for k, r in made.items()}
+    recipes = {kind: recipe(kind, "small_cnn", default, 0) for kind in ("original", "retrain")}
+    return {
+        k: Logits.of(reference(r, default, cache, CPU).model, default) for k, r in recipes.items()
+    }
 
 
 @pytest.fixture(scope="module")
-def seen(
+def evidences(
     default: Task,
     design: Shadows,
-    made: Mapping[str, list[Logits]],
+    networks: Mapping[str, list[Logits]],
     answers: Mapping[str, Logits],
 ) -> Mapping[tuple[str, str], Evidence]:
     """By attack and model."""
-    by = dict.fromkeys(("rmia", "lira"), made["shadows"]) | {"u_lira": made["u_shadows"]}
+    by = dict.fromkeys(("rmia", "lira"), networks["shadows"]) | {"u_lira": networks["u_shadows"]}
     return {
         (attack, kind): evidence(answers[kind], by[attack], design, default)
         for attack in SHADOW_ATTACKS
@@ -76,22 +78,22 @@ def seen(
 
 
 @pytest.fixture(scope="module")
-def found(
-    default: Task, answers: Mapping[str, Logits], seen: Mapping[tuple[str, str], Evidence]
+def areas(
+    default: Task, answers: Mapping[str, Logits], evidences: Mapping[tuple[str, str], Evidence]
 ) -> Mapping[tuple[str, str], Estimate]:
     """The area of each attack on each model."""
-    areas = {key: shadow_report(key[0], evidence).auc for key, evidence in seen.items()}
+    by_attack = {key: shadow_report(key[0], evidence).auc for key, evidence in evidences.items()}
     for kind, logits in answers.items():
         table = attack_table(logits.scored(default))
-        areas |= {(record.attack, kind): record.auc for record in table}
-    return areas
+        by_attack |= {(record.attack, kind): record.auc for record in table}
+    return by_attack
 
 
 @pytest.mark.parametrize("name", [*ATTACKS, *SHADOW_ATTACKS])
-def test_the_original_fails_and_the_retrained_model_passes(name, found):
-    assert found[name, "original"].low > 0.55
-    assert 0.5 in found[name, "retrain"]
-    assert found[name, "retrain"].high < found[name, "original"].low
+def test_the_original_fails_and_the_retrained_model_passes(name, areas):
+    assert areas[name, "original"].low > 0.55
+    assert 0.5 in areas[name, "retrain"]
+    assert areas[name, "retrain"].high < areas[name, "original"].low
 
 
 @pytest.mark.parametrize("name", ATTACKS)
@@ -109,15 +111,15 @@ def test_members_by_lot_are_not_told_apart(name, answers, default):
 
 
 @pytest.mark.parametrize("name", SHADOW_ATTACKS)
-def test_nor_by_attacks_with_shadow_models(name, seen):
-    one = seen[name, "original"]
+def test_nor_by_attacks_with_shadow_models(name, evidences):
+    one = evidences[name, "original"]
     lot = np.random.default_rng(0).permutation(one.members)
     assert 0.5 in judged(SHADOW_ATTACKS[name](one), lot).auc()
 
 
-def test_retrained_models_pass_klom(made, default):
+def test_retrained_models_pass_klom(networks, default):
     """`nothing` is what chance leaves between two ensembles of one distribution. 8 draws of two and
     two retrained models of seed 1 were .8 to 1.4 times as far apart on forget, and two originals
     of seed 0 from two retrained models 18 times."""
-    found = klom(made["oracles"][:2], made["oracles"][2:], default)
-    assert found.nothing.mean / 2 < found.forget.mean < 2 * found.nothing.mean
+    distance = klom(networks["oracles"][:2], networks["oracles"][2:], default)
+    assert distance.nothing.mean / 2 < distance.forget.mean < 2 * distance.nothing.mean

@@ -41,31 +41,31 @@ class TestAttack:
         """Each of ten splits judges a tenth; together no more certain than all of it at once."""
         rng = np.random.default_rng(0)
         for _ in range(5):
-            found = loss_attack(*(rng.exponential(size=500) for _ in range(2)))
+            attack = loss_attack(*(rng.exponential(size=500) for _ in range(2)))
             low, high = binom.interval(0.9999, 100, 0.5)
-            assert low / 100 <= found.acc <= high / 100
-            assert abs(found.auc - 0.5) < 0.2
+            assert low / 100 <= attack.acc <= high / 100
+            assert abs(attack.auc - 0.5) < 0.2
 
     def test_apart_is_certain(self):
-        found = loss_attack(np.linspace(0, 1, 50), np.linspace(5, 6, 50))
-        assert (found.acc, found.auc, found.f1, found.advantage) == (1, 1, 1, 1)
+        attack = loss_attack(np.linspace(0, 1, 50), np.linspace(5, 6, 50))
+        assert (attack.acc, attack.auc, attack.f1, attack.advantage) == (1, 1, 1, 1)
 
     def test_normal_losses_give_the_normal_area(self):
         """N(0, 1) against N(delta, 1): AUC = Phi(delta / sqrt 2), best accuracy Phi(delta / 2)."""
         rng, delta = np.random.default_rng(0), 1.5
-        found = loss_attack(rng.normal(0, 1, 20_000), rng.normal(delta, 1, 20_000))
-        assert found.auc == pytest.approx(norm.cdf(delta / math.sqrt(2)), abs=0.01)
-        assert found.acc == pytest.approx(norm.cdf(delta / 2), abs=0.01)
-        assert found.f1 == pytest.approx(norm.cdf(delta / 2), abs=0.01)  # errors are balanced
-        assert found.advantage == pytest.approx(abs(2 * found.acc - 1))
+        attack = loss_attack(rng.normal(0, 1, 20_000), rng.normal(delta, 1, 20_000))
+        assert attack.auc == pytest.approx(norm.cdf(delta / math.sqrt(2)), abs=0.01)
+        assert attack.acc == pytest.approx(norm.cdf(delta / 2), abs=0.01)
+        assert attack.f1 == pytest.approx(norm.cdf(delta / 2), abs=0.01)  # errors are balanced
+        assert attack.advantage == pytest.approx(abs(2 * attack.acc - 1))
 
     @pytest.mark.parametrize("sizes", [(60, 60), (80, 50), (43, 90)])
     def test_it_is_what_scikit_learn_s_cross_validation_finds(self, sizes):
         """On the same examples of both sides: to rounding."""
         rng = np.random.default_rng(sum(sizes))
         forget, heldout = rng.exponential(0.5, sizes[0]), rng.exponential(1.0, sizes[1])
-        rows = equal_sizes(*sizes, seed=3)
-        losses = np.concatenate([forget[rows[0]], heldout[rows[1]]])[:, None]
+        indices = equal_sizes(*sizes, seed=3)
+        losses = np.concatenate([forget[indices[0]], heldout[indices[1]]])[:, None]
         members = np.repeat([1, 0], len(losses) // 2)
         judged = math.ceil(0.1 * len(members))
         expected = cross_validate(
@@ -75,23 +75,23 @@ class TestAttack:
             cv=StratifiedShuffleSplit(10, test_size=judged, random_state=3),
             scoring=("accuracy", "roc_auc", "f1"),
         )
-        found = loss_attack(forget, heldout, seed=3)
-        for name, ours in (("accuracy", found.acc), ("roc_auc", found.auc), ("f1", found.f1)):
+        attack = loss_attack(forget, heldout, seed=3)
+        for name, ours in (("accuracy", attack.acc), ("roc_auc", attack.auc), ("f1", attack.f1)):
             assert ours == pytest.approx(expected[f"test_{name}"].mean(), abs=1e-12)
 
     def test_it_does_not_matter_who_has_the_higher_losses(self):
         rng = np.random.default_rng(1)
         low, high = rng.normal(0, 1, 300), rng.normal(2, 1, 300)
-        there, back = loss_attack(low, high), loss_attack(high, low)
-        assert there.auc > 0.85
-        assert back.auc > 0.85
-        assert abs(there.acc - back.acc) < 0.05
+        lower, higher = loss_attack(low, high), loss_attack(high, low)
+        assert lower.auc > 0.85
+        assert higher.auc > 0.85
+        assert abs(lower.acc - higher.acc) < 0.05
 
     def test_sides_are_thinned_to_one_size(self):
         """Without it, always answering "held out" would be right nine times in ten."""
         rng = np.random.default_rng(0)
-        found = loss_attack(rng.normal(size=200), rng.normal(size=1800))
-        assert abs(found.acc - 0.5) < 0.15
+        attack = loss_attack(rng.normal(size=200), rng.normal(size=1800))
+        assert abs(attack.acc - 0.5) < 0.15
 
     def test_a_seed_decides(self):
         rng = np.random.default_rng(0)
@@ -153,13 +153,13 @@ def test_rate_is_that_of_a_threshold_on_the_loss(held_out, allowed):
 
     other = scored(50, 1)
     splits = {"forget": scored(100, 3), "test": scored(held_out, 1), "val": other, "retain": other}
-    found, forget, test = metrics_of(splits), splits["forget"].losses, splits["test"].losses
-    assert "tpr_at_01" not in found
+    metrics, forget, test = metrics_of(splits), splits["forget"].losses, splits["test"].losses
+    assert "tpr_at_01" not in metrics
     if allowed is None:
-        assert "tpr_at_1" not in found
+        assert "tpr_at_1" not in metrics
         return
     rates = [(forget < t).mean() for t in np.append(test, np.inf) if (test < t).sum() <= allowed]
-    assert found["tpr_at_1"] == pytest.approx(max(rates))
+    assert metrics["tpr_at_1"] == pytest.approx(max(rates))
     assert 0.05 < max(rates) < 0.95
 
 
@@ -169,31 +169,31 @@ def test_a_row_says_why_a_rate_is_not_there(toy, toy_source, classes):
     splits = class_splits(toy_source, classes) if classes else random_splits(toy_source, 0.2)
     task, peers = toy(splits), 20 if classes else 60
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
-    said = json.loads(context(Experiment(), task)["suppressed"])
-    assert set(said) == {"tpr_at_1", "tpr_at_01"}
-    assert not set(said) & set(all_metrics(model, task))
-    assert said["tpr_at_1"].startswith(f"{peers} non-members; a rate at 0.01 ")
+    reasons = json.loads(context(Experiment(), task)["suppressed"])
+    assert set(reasons) == {"tpr_at_1", "tpr_at_01"}
+    assert not set(reasons) & set(all_metrics(model, task))
+    assert reasons["tpr_at_1"].startswith(f"{peers} non-members; a rate at 0.01 ")
 
 
 def test_gaps_to_the_retrained():
     """By hand: gaps of .1 (FA), .2 (RA), .3 (TA) and .4 (MIA)."""
     ours = {"forget_acc": 0.9, "retain_acc": 0.7, "test_acc": 0.4, "mia_acc": 0.9}
     retrained = {"forget_acc": 0.8, "retain_acc": 0.9, "test_acc": 0.7, "mia_acc": 0.5}
-    found = against_retrained(ours, retrained)
-    assert found["avg_gap"] == pytest.approx(0.25)
-    assert found["tow"] == pytest.approx(0.9 * 0.8 * 0.7)
+    metrics = against_retrained(ours, retrained)
+    assert metrics["avg_gap"] == pytest.approx(0.25)
+    assert metrics["tow"] == pytest.approx(0.9 * 0.8 * 0.7)
     assert against_retrained(retrained, retrained) == {"avg_gap": 0, "tow": 1}
-    assert found == against_retrained(retrained, ours)
+    assert metrics == against_retrained(retrained, ours)
 
 
 def test_retrained_models_are_beside_the_mean_of_the_others():
     """Of three, in one accuracy: 0 is .3 from the mean of .2 and .4, and .2 is that of 0 and .4."""
     same = {"retain_acc": 1.0, "test_acc": 0.5, "mia_acc": 0.5}
     models = [same | {"forget_acc": known} for known in (0.0, 0.2, 0.4)]
-    found = against_others(models)
-    assert [each["avg_gap"] for each in found] == pytest.approx([0.3 / 4, 0.0, 0.3 / 4])
-    assert [each["tow"] for each in found] == pytest.approx([0.7, 1.0, 0.7])
-    assert [each["forget_acc"] for each in found] == [0.0, 0.2, 0.4]
+    metrics = against_others(models)
+    assert [one["avg_gap"] for one in metrics] == pytest.approx([0.3 / 4, 0.0, 0.3 / 4])
+    assert [one["tow"] for one in metrics] == pytest.approx([0.7, 1.0, 0.7])
+    assert [one["forget_acc"] for one in metrics] == [0.0, 0.2, 0.4]
     assert against_others(models[:2]) == models[:2]  # the two are as far from each other
 
 
@@ -239,6 +239,6 @@ def test_selection_reads_neither_test_nor_retain_nor_audit(task, original, measu
 
 
 def test_each_metric_reads_test_where_the_schema_says_so(task, original, measured):
-    found = all_metrics(original, blackened(task, "test"))
-    changed = {name for name in measured if found[name] != measured[name]}
+    metrics = all_metrics(original, blackened(task, "test"))
+    changed = {name for name in measured if metrics[name] != measured[name]}
     assert changed == {name for name in measured if METRICS[name].reads_test}

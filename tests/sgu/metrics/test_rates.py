@@ -36,14 +36,14 @@ class TestAgainstBruteForce:
 
     def test_auc_within_folds_of_drawn_examples(self, seed):
         scores, members, folds, counts = sample(seed)
-        found = []
+        counted = []
         for fold in range(3):
             ours, theirs = (
                 np.repeat(scores[side], counts[side].astype(int))
                 for side in (members & (folds == fold), ~members & (folds == fold))
             )
-            found.append(pairs(ours, theirs))
-        wins, of = np.sum(found, axis=0)
+            counted.append(pairs(ours, theirs))
+        wins, of = np.sum(counted, axis=0)
         assert aucs(counts[None], scores, members, folds)[0] == pytest.approx(wins / of)
 
     @pytest.mark.parametrize("fpr", [0.0, 0.05, 0.2, 1.0])
@@ -86,39 +86,39 @@ class TestIntervals:
     def test_a_share_has_the_interval_of_the_binomial(self):
         """Resampling 37 of 100 successes draws Binomial(100, .37) / 100."""
         hits = np.repeat([1.0, 0.0], [37, 63])
-        found = bootstrap(lambda counts: counts @ hits / 100, np.zeros(100, int))
-        assert found.value == 0.37
-        assert (found.low, found.high) == pytest.approx(
+        estimate = bootstrap(lambda counts: counts @ hits / 100, np.zeros(100, int))
+        assert estimate.value == 0.37
+        assert (estimate.low, estimate.high) == pytest.approx(
             tuple(binom(100, 0.37).ppf([0.025, 0.975]) / 100), abs=0.015
         )
         wide = bootstrap(lambda counts: counts @ hits / 100, np.zeros(100, int), widen=1.5)
-        assert wide.high - wide.value == pytest.approx(1.5 * (found.high - found.value))
-        assert wide.value - wide.low == pytest.approx(1.5 * (found.value - found.low))
+        assert wide.high - wide.value == pytest.approx(1.5 * (estimate.high - estimate.value))
+        assert wide.value - wide.low == pytest.approx(1.5 * (estimate.value - estimate.low))
 
     def test_none_of_twenty_is_not_certainly_none(self):
-        found = at_least_binomial(Estimate(0.0, 0.0, 0.0), 20)
-        assert found.low == 0
-        assert found.high == pytest.approx(beta.ppf(0.975, 1, 20))
+        estimate = at_least_binomial(Estimate(0.0, 0.0, 0.0), 20)
+        assert estimate.low == 0
+        assert estimate.high == pytest.approx(beta.ppf(0.975, 1, 20))
 
     def test_an_area_of_one_stays_within_bounds(self):
         scores, members = np.arange(40.0), np.arange(40) >= 20
-        found = bootstrap(
+        estimate = bootstrap(
             lambda counts: aucs(counts, scores, members, np.zeros(40, int)), members, widen=1.5
         )
-        assert (found.value, found.low, found.high) == (1, 1, 1)
-        assert 0.99 not in found
+        assert (estimate.value, estimate.low, estimate.high) == (1, 1, 1)
+        assert 0.99 not in estimate
 
     def test_parts_of_the_resamples_change_no_size(self, monkeypatch):
         monkeypatch.setattr("sgu.metrics.intervals.CELLS", 700)
-        seen = []
+        sizes = []
 
         def statistic(counts):
-            seen.append(len(counts))
+            sizes.append(len(counts))
             return counts[:, 0] * 0
 
         bootstrap(statistic, np.zeros(100, int))
-        assert sum(seen[1:]) == RESAMPLES
-        assert max(seen) == 7
+        assert sum(sizes[1:]) == RESAMPLES
+        assert max(sizes) == 7
 
     def test_a_thousand_resamples_are_quick(self):
         """Well under .3 s for 400 + 400; measured .04 s."""

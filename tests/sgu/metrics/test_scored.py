@@ -17,10 +17,10 @@ from sgu.metrics.evaluate import SELECTING
 from sgu.task import Task
 
 
-def drawn(rows: int = 40, classes: int = 5) -> Scored:
+def drawn(size: int = 40, classes: int = 5) -> Scored:
     generator = torch.Generator().manual_seed(0)
-    logits = 3 * torch.randn(rows, classes, generator=generator)
-    return Scored.of(logits, torch.randint(0, classes, (rows,), generator=generator))
+    logits = 3 * torch.randn(size, classes, generator=generator)
+    return Scored.of(logits, torch.randint(0, classes, (size,), generator=generator))
 
 
 def one(logits: list[float], target: int = 0) -> Scored:
@@ -81,10 +81,10 @@ class Counted(nn.Module):
 
     def __init__(self, inner: nn.Module):
         super().__init__()
-        self.inner, self.seen = inner, 0
+        self.inner, self.answered = inner, 0
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        self.seen += len(inputs)
+        self.answered += len(inputs)
         return self.inner(inputs)
 
 
@@ -95,14 +95,14 @@ def sizes(task: Task, *splits: str) -> int:
 def test_each_split_is_scored_once(task, original):
     model = Counted(original)
     scored = score_task(model, task)
-    assert model.seen == sizes(task, "forget", "val", "test", "retain")
+    assert model.answered == sizes(task, "forget", "val", "test", "retain")
     metrics_of(scored)
     attack_table(scored, names=["loss"])
-    assert model.seen == sizes(task, "forget", "val", "test", "retain")
+    assert model.answered == sizes(task, "forget", "val", "test", "retain")
     for measure, splits in ((all_metrics, tuple(scored)), (selection_metrics, SELECTING)):
-        model.seen = 0
+        model.answered = 0
         measure(model, task)
-        assert model.seen == sizes(task, *splits)
+        assert model.answered == sizes(task, *splits)
 
 
 def test_histograms_count_every_loss_once(task, original):

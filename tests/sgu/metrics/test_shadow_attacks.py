@@ -47,55 +47,56 @@ def test_a_margin_is_the_log_odds_of_the_target():
     rng = np.random.default_rng(0)
     logits, targets = rng.normal(0, 3, (50, 4)), rng.integers(4, size=50)
     p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    own = p[np.arange(50), targets]
-    np.testing.assert_allclose(margins(logits, targets), np.log(own / (1 - own)))
+    p_target = p[np.arange(50), targets]
+    np.testing.assert_allclose(margins(logits, targets), np.log(p_target / (1 - p_target)))
     assert margins(np.array([[900.0, 0.0]]), np.array([0]))[0] == 900
 
 
 def test_lira_is_the_distance_in_deviations_and_orders_as_the_one_sided_test():
-    seen = drawn()
-    out = [seen.shadows[~seen.inside[:, k], k] for k in range(60)]
+    evidence = drawn()
+    out = [evidence.shadows[~evidence.inside[:, k], k] for k in range(60)]
     pooled = math.sqrt(np.mean([np.var(values, ddof=1) for values in out]))
-    expected = [(seen.target[k] - out[k].mean()) / pooled for k in range(60)]
-    np.testing.assert_allclose(lira(seen), expected)
-    probability = [norm.cdf(seen.target[k], out[k].mean(), pooled) for k in range(60)]
-    assert np.array_equal(np.argsort(lira(seen)), np.argsort(probability))
+    expected = [(evidence.target[k] - out[k].mean()) / pooled for k in range(60)]
+    np.testing.assert_allclose(lira(evidence), expected)
+    probability = [norm.cdf(evidence.target[k], out[k].mean(), pooled) for k in range(60)]
+    assert np.array_equal(np.argsort(lira(evidence)), np.argsort(probability))
 
 
 def test_with_many_models_each_example_has_its_own_variance():
-    seen = drawn(pairs=FEW, pool=10)
-    out = [seen.shadows[~seen.inside[:, k], k] for k in range(10)]
-    expected = [(seen.target[k] - out[k].mean()) / out[k].std(ddof=1) for k in range(10)]
-    np.testing.assert_allclose(lira(seen), expected)
+    evidence = drawn(pairs=FEW, pool=10)
+    out = [evidence.shadows[~evidence.inside[:, k], k] for k in range(10)]
+    expected = [(evidence.target[k] - out[k].mean()) / out[k].std(ddof=1) for k in range(10)]
+    np.testing.assert_allclose(lira(evidence), expected)
 
 
 def test_u_lira_is_the_log_ratio_of_two_normals():
-    seen = drawn()
+    evidence = drawn()
     sides = [
-        [seen.shadows[chosen[:, k], k] for k in range(60)] for chosen in (seen.inside, ~seen.inside)
+        [evidence.shadows[chosen[:, k], k] for k in range(60)]
+        for chosen in (evidence.inside, ~evidence.inside)
     ]
     deviations = [math.sqrt(np.mean([np.var(v, ddof=1) for v in side])) for side in sides]
     expected = [
-        norm.logpdf(seen.target[k], sides[0][k].mean(), deviations[0])
-        - norm.logpdf(seen.target[k], sides[1][k].mean(), deviations[1])
+        norm.logpdf(evidence.target[k], sides[0][k].mean(), deviations[0])
+        - norm.logpdf(evidence.target[k], sides[1][k].mean(), deviations[1])
         for k in range(60)
     ]
-    np.testing.assert_allclose(u_lira(seen), expected)
+    np.testing.assert_allclose(u_lira(evidence), expected)
 
 
 @pytest.mark.parametrize(("a", "gamma"), [(0.3, 1.0), (1.0, 1.0), (0.0, 2.0)])
 def test_rmia_is_its_definition_pair_by_pair(a: float, gamma: float):
-    seen = drawn()
+    evidence = drawn()
     expected = []
     for k in range(60):
-        out = [expit(seen.shadows[m, k]) for m in range(8) if not seen.inside[m, k]]
+        out = [expit(evidence.shadows[m, k]) for m in range(8) if not evidence.inside[m, k]]
         usual = ((1 + a) * sum(out) / len(out) + (1 - a)) / 2
-        ratio, hits = expit(seen.target[k]) / usual, 0
+        ratio, hits = expit(evidence.target[k]) / usual, 0
         for z in range(30):
-            of_z = expit(seen.population[z]) / np.mean(expit(seen.shadow_population[:, z]))
+            of_z = expit(evidence.population[z]) / np.mean(expit(evidence.shadow_population[:, z]))
             hits += ratio / of_z >= gamma
         expected.append(hits / 30)
-    np.testing.assert_allclose(rmia(seen, a=a, gamma=gamma), expected)
+    np.testing.assert_allclose(rmia(evidence, a=a, gamma=gamma), expected)
 
 
 def test_the_correction_is_the_least_squares_fit():
@@ -111,14 +112,14 @@ def test_the_correction_is_the_least_squares_fit():
 
 @pytest.mark.parametrize("name", SHADOW_ATTACKS)
 def test_an_attack_finds_what_is_there_and_nothing_else(name: str):
-    found = shadow_report(name, drawn(pool=400, others=100))
-    assert found.auc.low > 0.6
-    assert found.acc > 0.6
-    assert (found.members, found.heldout, found.against) == (200, 200, "test")
-    assert found.tpr_at_1 is None
-    assert "needs 400" in found.suppressed["tpr_at_1"]
-    seen = drawn(pool=400, others=100)
-    nothing = Evidence(**{**vars(seen), "target": drawn(pool=400, lift=0, seed=0).target})
+    record = shadow_report(name, drawn(pool=400, others=100))
+    assert record.auc.low > 0.6
+    assert record.acc > 0.6
+    assert (record.members, record.heldout, record.against) == (200, 200, "test")
+    assert record.tpr_at_1 is None
+    assert "needs 400" in record.suppressed["tpr_at_1"]
+    evidence = drawn(pool=400, others=100)
+    nothing = Evidence(**{**vars(evidence), "target": drawn(pool=400, lift=0, seed=0).target})
     assert 0.5 in shadow_report(name, nothing).auc
 
 
@@ -133,16 +134,18 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
 
 
 def test_low_rates_are_there_when_there_are_enough():
-    found = shadow_report("lira", drawn(pool=800, lift=5.0))
-    assert found.tpr_at_1.value > 0.5
-    assert "tpr_at_1" not in found.suppressed
-    assert found.tpr_at_01 is None
+    record = shadow_report("lira", drawn(pool=800, lift=5.0))
+    assert record.tpr_at_1.value > 0.5
+    assert "tpr_at_1" not in record.suppressed
+    assert record.tpr_at_01 is None
 
 
 def test_one_network_on_a_side_is_too_few():
-    seen = drawn()
+    evidence = drawn()
     with pytest.raises(ValueError, match="need >= 2"):
-        Evidence(**{**vars(seen), "shadows": seen.shadows[:2], "inside": seen.inside[:2]})
+        Evidence(
+            **{**vars(evidence), "shadows": evidence.shadows[:2], "inside": evidence.inside[:2]}
+        )
 
 
 def test_an_unknown_attack_names_the_known_ones():
@@ -157,8 +160,8 @@ class TestKlom:
         retrained, unlearned = rng.normal(0, 1, (5, 40)), rng.normal(1, 2, (3, 40))
         sides = []
         for side in (retrained, unlearned):
-            own, nu = side.var(0, ddof=1), len(side) - 1
-            variance = (nu * own + PRIOR * own.mean()) / (nu + PRIOR)
+            variance, nu = side.var(0, ddof=1), len(side) - 1
+            variance = (nu * variance + PRIOR * variance.mean()) / (nu + PRIOR)
             mean, deviation = torch.from_numpy(side.mean(0)), torch.from_numpy(np.sqrt(variance))
             sides.append(torch.distributions.Normal(mean, deviation))
         expected = torch.distributions.kl_divergence(*sides).numpy()
@@ -167,8 +170,8 @@ class TestKlom:
     def test_with_many_models_it_is_the_truth(self):
         """KL(N(0, 1) || N(1, 4)) = log 2 + (1 + 1) / 8 - 1/2."""
         rng = np.random.default_rng(0)
-        found = divergence(rng.normal(0, 1, (4000, 30)), rng.normal(1, 2, (4000, 30)))
-        assert found.mean() == pytest.approx(math.log(2) + 2 / 8 - 1 / 2, abs=0.01)
+        values = divergence(rng.normal(0, 1, (4000, 30)), rng.normal(1, 2, (4000, 30)))
+        assert values.mean() == pytest.approx(math.log(2) + 2 / 8 - 1 / 2, abs=0.01)
 
     def test_equal_ensembles_are_nought_apart(self):
         side = np.random.default_rng(0).normal(size=(4, 10))

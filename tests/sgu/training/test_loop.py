@@ -91,8 +91,8 @@ def test_a_tiny_net_overfits_64_images():
     examples, losses = random_images(64), []
     model, pipeline = tiny_net(), Pipeline.of(examples.inputs)
     optimisation = Optimisation(epochs=30, lr=0.05, batch_size=16)
-    rows = torch.arange(64)
-    train(model, examples, rows, pipeline, optimisation, 0, lambda _, loss: losses.append(loss))
+    indices = torch.arange(64)
+    train(model, examples, indices, pipeline, optimisation, 0, lambda _, loss: losses.append(loss))
     logits = predict(model, examples, pipeline)
     assert torch.equal(logits.argmax(1), examples.targets)
     assert len(losses) == 30
@@ -181,12 +181,12 @@ def test_augmentation_flips_and_shifts_whole_images():
 
 
 @pytest.mark.parametrize(("count", "size"), [(10, 4), (9, 4), (3, 8), (1, 4)])
-def test_batches_cover_each_row_once_but_for_a_last_single_one(count, size):
-    rows = torch.arange(count) * 7
-    seen = torch.cat([torch.empty(0), *batches(rows, size, torch.Generator().manual_seed(0))])
+def test_batches_cover_each_index_once_but_for_a_last_single_one(count, size):
+    indices = torch.arange(count) * 7
+    covered = torch.cat([torch.empty(0), *batches(indices, size, torch.Generator().manual_seed(0))])
     left_out = 1 if count % size == 1 else 0
-    assert len(set(seen.tolist())) == len(seen) == count - left_out
-    assert set(seen.tolist()) <= set(rows.tolist())
+    assert len(set(covered.tolist())) == len(covered) == count - left_out
+    assert set(covered.tolist()) <= set(indices.tolist())
 
 
 @pytest.mark.parametrize("name", SCHEDULES)

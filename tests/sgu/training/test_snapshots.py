@@ -1,4 +1,4 @@
-"""A run that was cut off and goes on ends as if it had never been: the same bits."""
+"""A run that was cut off and goes on ends with the same bits as an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -84,16 +84,16 @@ def alike(left: Any, right: Any) -> bool:
 @pytest.mark.parametrize("name", RUNS)
 def test_it_goes_on_to_the_same_bits(name, task, original, tmp_path, bits, same):
     experiment = settings_of(name)
-    asked = task_of(experiment, task)
+    requested = task_of(experiment, task)
     place, drawn = FilePlace(tmp_path / "run"), random.Random(name)
-    whole, uncut = reports_of(experiment, asked, original)
+    whole, uncut = reports_of(experiment, requested, original)
     before, last = bits(original), EPOCHS * experiment.requests - 1
     for stop in sorted(drawn.sample(range(1, last + 1), min(2, experiment.requests))):
         with pytest.raises(Killed):
-            reports_of(experiment, asked, original, Snapshots(place), stop)
+            reports_of(experiment, requested, original, Snapshots(place), stop)
     snapshots = Snapshots(place)
     assert snapshots.saved
-    reports, outcome = reports_of(experiment, asked, original, snapshots)
+    reports, outcome = reports_of(experiment, requested, original, snapshots)
     assert same(bits(outcome.model), bits(uncut.model))
     assert alike(measured(outcome), measured(uncut))
     assert alike(reports, whole)
@@ -117,13 +117,13 @@ def test_seconds_add_up(task, original, tmp_path):
     experiment, place = settings_of("sg joint"), FilePlace(tmp_path / "run")
     with pytest.raises(Killed):
         reports_of(experiment, task, original, Snapshots(place), stop=2)
-    kept = Snapshots(place).saved["clock"]["seconds"]
-    before = kept["all"] - kept["report"]
-    assert 0 < kept["solve"] < kept["game"] < before
+    seconds = Snapshots(place).saved["clock"]["seconds"]
+    before = seconds["all"] - seconds["report"]
+    assert 0 < seconds["solve"] < seconds["game"] < before
     outcome = reports_of(experiment, task, original, Snapshots(place))[1]
     assert outcome.metrics["seconds"] > before
-    assert outcome.metrics["game_seconds"] > kept["game"]
-    assert outcome.metrics["solve_seconds"] > kept["solve"]
+    assert outcome.metrics["game_seconds"] > seconds["game"]
+    assert outcome.metrics["solve_seconds"] > seconds["solve"]
 
 
 def test_a_clock_goes_on_from_its_state():
@@ -131,15 +131,15 @@ def test_a_clock_goes_on_from_its_state():
     with clock.part("all"), clock.part("inner"):
         clock.saw(7)
         state = clock.state()
-    kept = state["seconds"]
-    assert 0 < kept["inner"] <= kept["all"] < 1
+    seconds = state["seconds"]
+    assert 0 < seconds["inner"] <= seconds["all"] < 1
     with other.part("all"):
         other.saw(1)
         other.restore({"examples": 7, "seconds": {"all": 100.0, "inner": 50.0}})
     assert 100 < other.seconds("all") < 101
     assert other.seconds("inner") == 50
     assert other.examples == 7
-    assert clock.seconds("all") > kept["all"]
+    assert clock.seconds("all") > seconds["all"]
 
 
 def test_a_state_comes_back_as_it_was():
