@@ -6,7 +6,7 @@ The unlearner minimises  L(theta_u) = CE(retain; theta_u) + alpha U(theta_u).  I
     2. one auditor a class and fold is fitted on a stratified part of them (its best response),
     3. U = - mean hinge(m_j) over the part that is held out, m_j = y_j (w.x_j - b),
     4. dU/dscores (direct term and implicit term, see `auditor.linear`) goes through the network in
-       one backward pass and lands, times alpha, in the parameters' gradients.
+       one backward pass and is added, times alpha, to the parameters' gradients.
 
 Source: "Adversarial Machine Unlearning", arXiv 2406.07687, sections 3-4.
 """

@@ -1,4 +1,4 @@
-"""Influence unlearning: one Newton step towards what training without forget would have found.
+"""Influence unlearning: one Newton step towards the optimum of training without forget.
 
 With L and L_r the mean cross-entropy over train and over retain, each with the same weight decay,
 unlearned weights θ_u should be as far from retain's optimum as θ was from train's:

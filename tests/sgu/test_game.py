@@ -1,4 +1,4 @@
-"""The game: fair draws, the gradient it promises, and nothing else changed in the network."""
+"""The game: fair draws, the right gradient, and no other change in the network."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class TestGradient:
             "auditor": LinearAuditor(loss=loss, reg=0.1),
         }
         task, model = toy(), normed()
-        model(task.pipeline.prepare(task.examples("retain").inputs))  # running statistics of use
+        model(task.pipeline.prepare(task.examples("retain").inputs))  # sets the running statistics
         gradient = first_round(task, model, **rules)
         generator, eps = torch.Generator().manual_seed(1), 1e-2
         for _ in range(3):

@@ -1,4 +1,4 @@
-"""The CVXPY auditor: the engine's answers to a solver's tolerance, and problems of one's own."""
+"""The CVXPY auditor: the engine's answers to a solver's tolerance, and problems of users."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_agrees_with_the_engine(loss, penalty):
 
 
 def elastic_net(s: Statement):
-    """The engine's l2 problem in other words, when its l1 part has no weight."""
+    """l2 and l1 penalty together."""
     return 0.05 * cp.sum_squares(s.w) / 2 + 0.02 * cp.norm1(s.w) + s.c @ cp.pos(1 - s.margin)
 
 
@@ -54,8 +54,8 @@ def huber_hinge(s: Statement):
 
 
 @pytest.mark.parametrize("objective", [elastic_net, huber_hinge])
-def test_an_objective_of_ones_own(objective):
-    """Its optimum is CVXPY's own with Clarabel; its gradient is the difference quotient."""
+def test_an_objective_of_the_user(objective):
+    """The optimum is that of Clarabel in CVXPY; the gradient is the difference quotient."""
     x, members = draw(1, 14, 2, seed=3)
     auditor = CvxpyAuditor(objective=objective, solver_args={"eps": 1e-11, "max_iters": 200_000})
     fit = auditor.fit(x.requires_grad_(), members)

@@ -1,4 +1,4 @@
-"""Inputs without a comfortable answer: each has a defined one, or a named error."""
+"""Degenerate inputs: each has a defined answer or a named error."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ ODDITIES += [wide, huge, tiny, offset]
 @pytest.mark.parametrize("route", ["auto", "primal", "dual"])
 @pytest.mark.parametrize(("loss", "penalty"), list(itertools.product(LOSSES, PENALTIES)))
 def test_odd_inputs(loss, penalty, route, oddity):
-    """The automatic route, and every route with l2, converges; the others converge or say so."""
+    """The automatic route, and every route with l2, converges; others converge or are flagged."""
     x, members = oddity(*draw(3, 20, 4))
     x = x.clone().requires_grad_()
     fit = LinearAuditor(loss=loss, penalty=penalty, route=route).fit(x, members)

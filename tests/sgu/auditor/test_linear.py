@@ -19,7 +19,7 @@ TIGHT = {"tol_gap_abs": 1e-12, "tol_gap_rel": 1e-12, "tol_feas": 1e-12}
 
 
 def draw(problems: int, n: int, d: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    """Unevenly scaled, overlapping scores and alternating members."""
+    """Return unevenly scaled, overlapping scores and alternating members."""
     generator = torch.Generator().manual_seed(seed)
     members = (torch.arange(n) % 2).expand(problems, n).clone()
     x = torch.randn(problems, n, d, generator=generator, dtype=torch.float64)
@@ -30,7 +30,7 @@ def draw(problems: int, n: int, d: int, seed: int = 0) -> tuple[torch.Tensor, to
 
 
 def objective(auditor: LinearAuditor, w, b, x, members) -> float:
-    """The auditor's objective at (w, b) in numpy, for one problem."""
+    """Return the auditor's objective at (w, b) in numpy, for one problem."""
     w, b, x, y = np.asarray(w), float(b), np.asarray(x), 2.0 * np.asarray(members) - 1
     margin = y * (x @ w - b)
     loss = {
@@ -43,7 +43,7 @@ def objective(auditor: LinearAuditor, w, b, x, members) -> float:
 
 
 def exact_minimum(auditor: LinearAuditor, x, members) -> float:
-    """Clarabel's minimum, past its default tolerance (its w alone is less exact than its value)."""
+    """Return Clarabel's minimum, past its default tolerance (its w is less exact)."""
     n, d = x.shape
     w, b, y = cp.Variable(d), cp.Variable(), 2.0 * np.asarray(members) - 1
     margin = cp.multiply(y, np.asarray(x) @ w - b)

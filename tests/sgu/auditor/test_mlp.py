@@ -9,7 +9,7 @@ from sgu.auditor import AuditorError, MLPAuditor
 
 
 def rings(problems: int, n: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    """Members within, the others around them: no hyperplane tells them apart."""
+    """Return members and the others around them: no hyperplane tells them apart."""
     generator = torch.Generator().manual_seed(seed)
     members = (torch.arange(n) % 2).expand(problems, n).clone()
     x = torch.randn(problems, n, 2, generator=generator, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Iterative methods: their equations by hand, what each may and may not move, and the game's place.
+"""Iterative methods: their equations by hand, the weights they may change, and the game over them.
 
 On the toy task: 120 examples to retain, 30 to forget, three classes.
 """
@@ -62,7 +62,7 @@ def small(toy) -> Task:
 
 @pytest.fixture(scope="module")
 def learnt(small) -> nn.Module:
-    """A network that has learnt the toy task by heart; batch-norm, and an odd mode."""
+    """A network that has memorised the toy task, with batch-norm and an odd mode."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = nn.Sequential(
@@ -107,7 +107,7 @@ def weights(model: nn.Module) -> torch.Tensor:
 
 
 def gradient(model: nn.Module, loss_of) -> torch.Tensor:
-    """Of a loss, in training mode, on a copy; flat like `weights`."""
+    """Return the gradient of a loss, in training mode on a copy; flat like `weights`."""
     model = copy.deepcopy(model).train()
     return torch.cat(
         [g.flatten() for g in torch.autograd.grad(loss_of(model), list(model.parameters()))]
@@ -154,7 +154,7 @@ def test_modes_are_restored_and_all_stays_finite(small, learnt, name):
 
 @EVERY
 def test_every_method_carries_the_game(small, learnt, bits, same, name):
-    """Alpha 0 plays none and changes no bit; else a round every second step, and other weights."""
+    """Alpha 0 plays no round and changes no bit; else every second step has a round."""
     method = METHODS[name](**SHORT)
     alone = bits(after(method, small, learnt))
     assert same(alone, bits(after(method, small, learnt, replace(GAME, alpha=0.0))))
@@ -240,7 +240,7 @@ def test_a_step_of_neggrad_plus(small, learnt):
 
 
 def test_neggrad_plus_without_forget_is_finetuning(small, learnt):
-    """In its weights: batch-norm's running statistics have seen forget."""
+    """The weights are the same; batch-norm's running statistics have seen forget."""
     unlearned = after(NegGradPlus(**SHORT, beta=1.0), small, learnt)
     assert torch.equal(weights(unlearned), weights(after(Finetune(**SHORT), small, learnt)))
 
@@ -423,7 +423,7 @@ def test_bad_teaching_uses_a_share_of_retain(small, learnt):
 
 
 def test_the_untrained_teacher_knows_nothing_of_the_original(bits, same):
-    """Also what its modules cannot draw themselves, such as attention's projections."""
+    """Weights that modules cannot draw themselves (attention's projections) are new, too."""
     network = nn.Sequential(nn.Linear(8, 8), nn.MultiheadAttention(8, 2), nn.BatchNorm1d(8))
     with torch.no_grad():
         for value in network.state_dict().values():
@@ -441,7 +441,7 @@ def test_the_untrained_teacher_knows_nothing_of_the_original(bits, same):
 
 
 def chosen_by_hand(task: Task, original: nn.Module, share: float) -> torch.Tensor:
-    """By the full gradient in evaluation mode and its sorted values."""
+    """Return the salient weights by the full gradient in evaluation mode, sorted."""
     with evaluating(copy.deepcopy(original)) as model:
         loss = cross_entropy_of(task, task.splits.forget)(model)
         parts = torch.autograd.grad(loss, list(model.parameters()))
@@ -452,7 +452,7 @@ def chosen_by_hand(task: Task, original: nn.Module, share: float) -> torch.Tenso
 @pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
 @pytest.mark.parametrize("game", [None, GAME, replace(GAME, update="alternate", lr=0.1)])
 def test_salun_moves_salient_weights_alone(small, learnt, optimiser, game):
-    """Though momentum, weight decay and the game would move the others too."""
+    """Momentum, weight decay and the game would move the others too."""
     method = SalUn(**SHORT, optimiser=optimiser, weight_decay=0.1, salient=0.3)
     run, played = prepare(small, learnt, game)
     method.unlearn(run)

@@ -1,4 +1,4 @@
-"""Methods: what equals what to the bit, how often the game is played, and that it works."""
+"""Methods: runs that are equal to the bit, how often the game is played, and its effect."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_finetuning_is_more_training_on_retain(task, original, bits, same, finet
 
 
 def test_a_step_of_no_length_leaves_finetuning_alone(task, original, bits, same, finetuned):
-    """Neither the rounds' draws nor their scoring may leak into the training between them."""
+    """The draws and the scoring of rounds do not affect the training between them."""
     apart = run(task, original, update="alternate", game_lr=1e-30)
     assert same(finetuned, bits(apart.model))
     assert not same(finetuned, bits(run(task, original, update="alternate", game_lr=0.1).model))
@@ -85,7 +85,7 @@ def test_alternate_plays_all_of_forget_once_an_epoch(task, original, audit_batch
 
 
 def test_retrained_has_never_seen_forget(task, bits, same, tmp_path: Path):
-    """Training on a data set that holds nothing else, and with forget's images painted over."""
+    """The same bits come from a data set of retain alone, and with forget's images painted over."""
     retrained = recipe("retrain", "small_cnn", task, 0, 2)
     state = bits(reference(retrained, task, tmp_path, CPU).model)
     retain = task.examples("retain")
@@ -108,7 +108,7 @@ def _painted(task: Task) -> Task:
 
 
 def test_the_game_lowers_the_attack(tmp_path: Path):
-    """From an original that knows all of forget by heart.
+    """The original has memorised all of forget.
 
     Measured over three seeds: attack accuracy .88 after fine-tuning, .65 to .75 with the game,
     which leaves .79 to .86 of retain right.

@@ -1,4 +1,4 @@
-"""One-step methods: their curvature and updates against exact solutions, and what they leave alone.
+"""One-step methods: their curvature and updates against exact solutions, and what stays unchanged.
 
 On the toy task: 120 examples to retain, 30 to forget, three classes.
 """
@@ -65,7 +65,7 @@ def small(toy) -> Task:
 
 @pytest.fixture(scope="module")
 def learnt(small) -> nn.Module:
-    """A network with batch-norm, trained for a while; all but its ReLU in training mode."""
+    """A network with batch-norm after some training; all but its ReLU is in training mode."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         layers = nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten()
@@ -81,7 +81,7 @@ def learnt(small) -> nn.Module:
 
 
 def answers(task: Task, model: nn.Module, indices: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Logits (1, classes), with their graph, and target (1,) of one example after the other."""
+    """Yield logits (1, classes), with their graph, and target (1,), example by example."""
     inputs, targets = task.source.train.at(indices, "cpu")
     dtype = next(model.parameters()).dtype
     with evaluating(model):
@@ -95,14 +95,14 @@ def gradient_of(value: Tensor, model: nn.Module) -> Tensor:
 
 
 def empirical(task: Task, model: nn.Module, indices: Tensor) -> Tensor:
-    """Mean squared gradient of the loss, example by example."""
+    """Return the mean squared gradient of the loss, example by example."""
     pairs = answers(task, model, indices)
     squared = [gradient_of(F.cross_entropy(z, y), model).square() for z, y in pairs]
     return torch.stack(squared).mean(0)
 
 
 def fisher_diagonal(task: Task, model: nn.Module, indices: Tensor) -> Tensor:
-    """Mean over examples of E[(d log p_y)^2] over labels y that the model itself would give."""
+    """Return the mean over examples of E[(d log p_y)^2] over labels y drawn from the model."""
     total = []
     for logits, _ in answers(task, model, indices):
         log_p = logits.log_softmax(1)[0]
@@ -183,7 +183,7 @@ def test_curvature_of_nothing_is_refused(small, learnt):
 
 
 def objective(task: Task, indices: Tensor, model: nn.Module):
-    """Mean cross-entropy and DECAY/2 |θ|^2 as a function of θ (d,)."""
+    """Return mean cross-entropy + DECAY/2 |θ|^2 as a function of θ (d,)."""
     inputs, targets = task.source.train.at(indices, "cpu")
     inputs, shapes = task.pipeline.prepare(inputs).double(), dict(model.named_parameters())
 
@@ -197,7 +197,7 @@ def objective(task: Task, indices: Tensor, model: nn.Module):
 
 
 def optimum(value, theta: Tensor) -> Tensor:
-    """By Newton's method with dense Hessians."""
+    """Return the minimiser, by Newton's method with dense Hessians."""
     for _ in range(30):
         g = torch.func.grad(value)(theta)
         theta = theta - torch.linalg.solve(hessian(value)(theta), g)
@@ -207,7 +207,7 @@ def optimum(value, theta: Tensor) -> Tensor:
 
 @pytest.fixture(scope="module")
 def convex(toy_source, toy):
-    """A task with few to forget; the optimum of train in a model; those of train and retain."""
+    """A task with few examples to forget, a model at the optimum of train, and both optima."""
     task = toy(random_splits(toy_source, 0.04))
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, 3)).double()
     everyone = torch.cat([task.splits.retain, task.splits.forget])
@@ -243,7 +243,7 @@ def test_influence_is_newtons_step_by_the_dense_hessian(convex):
 
 
 def test_influence_is_no_training_step_away_from_the_optimum(convex):
-    """v = grad L - grad L_r at any weights; the weight decay is in neither's difference."""
+    """v = grad L - grad L_r at any weights; the weight decay cancels in it."""
     task, model, whole, _ = convex
     model, theta = copy.deepcopy(model), 0.5 * whole
     set_weights(model, theta)

@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 
 
 def scored(size: int, seed: int, sure: float = 1.5, classes: int = 5) -> Scored:
-    """Answers to `size` examples, the surer of the target the higher `sure`."""
+    """Return answers to `size` examples, surer of the target for a higher `sure`."""
     generator = torch.Generator().manual_seed(seed)
     targets = torch.randint(0, classes, (size,), generator=generator)
     logits = torch.randn(size, classes, generator=generator)
@@ -37,7 +37,7 @@ def report(make: Callable[[], Any], members: Scored, heldout: Scored, attack: st
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory) -> dict[str, dict[str, Scored]]:
-    """An original that knows its 600 examples by heart, and one that was retrained without 120."""
+    """An original that has memorised its 600 examples, and a model retrained without 120."""
     task = Task.load("embedded", subset=600, forget_fraction=0.2)
     cache = tmp_path_factory.mktemp("cache")
     recipes = {kind: recipe(kind, "small_cnn", task, 0, 12) for kind in ("original", "retrain")}
@@ -74,7 +74,7 @@ CHEAP = ["loss", "linear_svc", "rbf_svc", "threshold"]
 
 @pytest.mark.parametrize("name", [*CHEAP, pytest.param("boosted", marks=pytest.mark.long)])
 def test_chance_is_inside_the_interval_as_often_as_it_says(name, monkeypatch):
-    """200 times 40 examples against 40 of the same kind; 95 +- 1.5 of 100 would be exact."""
+    """200 times 40 examples against 40 of one distribution; 95 +- 1.5 of 100 would be exact."""
     monkeypatch.setattr("sgu.metrics.intervals.RESAMPLES", 200)
     inside = 0
     for seed in range(200):
@@ -99,7 +99,7 @@ def test_shuffled_membership_is_not_told_apart(models, name):
 
 class TestCrossFit:
     def test_no_attack_sees_whom_it_judges(self):
-        """Losses tell each example; an attack that knows by heart finds nothing new."""
+        """Losses identify examples; an attack that memorises them learns nothing about others."""
 
         class ByHeart:
             directed = False
@@ -197,7 +197,7 @@ class TestThreshold:
             assert record.acc == 1
 
     def test_it_takes_the_quantity_that_fits(self):
-        """Held-out examples are as sure as members, but wrong: plain entropy is blind to it."""
+        """Held-out examples are as sure as members, but wrong: plain entropy is the same."""
         logits = torch.tensor([[5.0, 0.0]]).repeat(40, 1) + torch.rand(40, 2)
         right, wrong = (Scored.of(logits, torch.full((40,), y)) for y in (0, 1))
         blind = report(lambda: Threshold(["entropy"]), right, wrong)

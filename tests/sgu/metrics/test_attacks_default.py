@@ -1,5 +1,5 @@
 """Every attack tested on the default data, against 400 forgotten and 800 test images: the original
-fails it, a retrained model passes it, and members by lot are not told apart."""
+fails it, a retrained model passes it, and random members are not told apart."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def evidences(
     networks: Mapping[str, list[Logits]],
     answers: Mapping[str, Logits],
 ) -> Mapping[tuple[str, str], Evidence]:
-    """By attack and model."""
+    """The evidence of each attack on each model."""
     by = dict.fromkeys(("rmia", "lira"), networks["shadows"]) | {"u_lira": networks["u_shadows"]}
     return {
         (attack, kind): evidence(answers[kind], by[attack], design, default)
@@ -98,7 +98,7 @@ def test_the_original_fails_and_the_retrained_model_passes(name, areas):
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_members_by_lot_are_not_told_apart(name, answers, default):
-    """Of the original, which fails the attack where members are true."""
+    """The original, which fails the attack with true members, passes it with random ones."""
     scored = answers["original"].scored(default)
     both = [scored["forget"], scored["test"].take(np.arange(400))]
     arrays = [np.concatenate([getattr(s, f) for s in both]) for f in ("logits", "targets")]

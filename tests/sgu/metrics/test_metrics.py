@@ -1,4 +1,4 @@
-"""Metrics against closed forms, scipy and rank statistics; what selects never reads test."""
+"""Metrics against closed forms, scipy and rank statistics; selection never reads test."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def measured(task, original) -> dict[str, float]:
 
 class TestAttack:
     def test_alike_is_a_guess(self):
-        """Each of ten splits judges a tenth; together no more certain than all of it at once."""
+        """Ten splits of a tenth each are no more certain than one judgement of all."""
         rng = np.random.default_rng(0)
         for _ in range(5):
             attack = loss_attack(*(rng.exponential(size=500) for _ in range(2)))
@@ -61,7 +61,7 @@ class TestAttack:
 
     @pytest.mark.parametrize("sizes", [(60, 60), (80, 50), (43, 90)])
     def test_it_is_what_scikit_learn_s_cross_validation_finds(self, sizes):
-        """On the same examples of both sides: to rounding."""
+        """The numbers are equal to rounding on the same examples."""
         rng = np.random.default_rng(sum(sizes))
         forget, heldout = rng.exponential(0.5, sizes[0]), rng.exponential(1.0, sizes[1])
         indices = equal_sizes(*sizes, seed=3)
@@ -88,7 +88,7 @@ class TestAttack:
         assert abs(lower.acc - higher.acc) < 0.05
 
     def test_sides_are_thinned_to_one_size(self):
-        """Without it, always answering "held out" would be right nine times in ten."""
+        """Without thinning, always answering "held out" would be right nine times in ten."""
         rng = np.random.default_rng(0)
         attack = loss_attack(rng.normal(size=200), rng.normal(size=1800))
         assert abs(attack.acc - 0.5) < 0.15
@@ -143,7 +143,7 @@ def test_distances_are_those_of_the_empirical_distributions(task, original, meas
 
 @pytest.mark.parametrize(("held_out", "allowed"), [(399, None), (800, 8)])
 def test_rate_is_that_of_a_threshold_on_the_loss(held_out, allowed):
-    """The most of forget below a loss that 8 or fewer of 800 are below; 399 are too few to say."""
+    """The largest share of forget below a loss that at most 8 of 800 are below; 399 are too few."""
     generator = torch.Generator().manual_seed(0)
 
     def scored(size: int, sure: float) -> Scored:
@@ -165,7 +165,7 @@ def test_rate_is_that_of_a_threshold_on_the_loss(held_out, allowed):
 
 @pytest.mark.parametrize("classes", [[], [0]])
 def test_a_row_says_why_a_rate_is_not_there(toy, toy_source, classes):
-    """Of the test examples those count that are of forget's classes."""
+    """Only test examples of forget's classes count."""
     splits = class_splits(toy_source, classes) if classes else random_splits(toy_source, 0.2)
     task, peers = toy(splits), 20 if classes else 60
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
@@ -187,7 +187,7 @@ def test_gaps_to_the_retrained():
 
 
 def test_retrained_models_are_beside_the_mean_of_the_others():
-    """Of three, in one accuracy: 0 is .3 from the mean of .2 and .4, and .2 is that of 0 and .4."""
+    """Three models differ in one accuracy: 0 is .3 from the mean of .2 and .4, and so on."""
     same = {"retain_acc": 1.0, "test_acc": 0.5, "mia_acc": 0.5}
     models = [same | {"forget_acc": known} for known in (0.0, 0.2, 0.4)]
     metrics = against_others(models)
@@ -210,7 +210,7 @@ def test_one_more_retrained_model_s_distance_is_inside_the_band_of_others():
 
 
 def test_what_aims_at_the_retrained_model():
-    """Driven down as an objective it would reward over-forgetting."""
+    """A metric that aims at the retrained value would reward over-forgetting if minimised."""
     aimed = {name for name, metric in METRICS.items() if metric.target}
     assert aimed == {"forget_acc", "relearn_steps"}
 

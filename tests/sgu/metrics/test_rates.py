@@ -14,7 +14,7 @@ from sgu.metrics.rates import auc, aucs, f1, too_few, tpr_at, tprs_at
 
 
 def sample(seed: int, size: int = 60) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Scores with ties, members, folds and how often each was drawn."""
+    """Return scores with ties, members, folds and counts of draws."""
     rng = np.random.default_rng(seed)
     members = rng.random(size) < 0.4
     scores = np.round(rng.normal(0.7 * members, 1), 1)

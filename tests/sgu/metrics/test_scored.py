@@ -49,7 +49,7 @@ class TestFeatures:
         assert scored.modified_entropy[0] == pytest.approx(math.log(2))
 
     def test_a_sure_right_answer_has_no_modified_entropy_and_a_wrong_one_any(self):
-        """Wrong with a gap of g nats: Mentr -> 2 g, which entropy (-> 0) cannot see."""
+        """Wrong by a gap of g nats: modified entropy -> 2 g, while entropy -> 0."""
         for gap in (50.0, 500.0, 5000.0):
             right, wrong = one([gap, 0.0, 0.0], 0), one([gap, 0.0], 1)
             assert right.modified_entropy[0] == pytest.approx(0, abs=1e-15)
@@ -126,7 +126,7 @@ def test_scored_is_what_the_network_answers(task, original):
 
 
 class Sealed:
-    """Splits of which nobody may ask for test."""
+    """Splits that fail when test is read."""
 
     def __init__(self, splits):
         self._splits = splits
@@ -138,7 +138,7 @@ class Sealed:
 
 
 def test_what_selects_does_not_touch_test(task, original):
-    """Nor an attack table against val, of which the split is not even there."""
+    """An attack table against val does not touch test either."""
     sealed = Task(task.source, Sealed(task.splits), task.pipeline)
     assert selection_metrics(original, sealed) == selection_metrics(original, task)
     scored: Mapping[str, Scored] = score_task(original, sealed, (*SELECTING, "retain"))

@@ -1,4 +1,4 @@
-"""Scores against the papers' definitions written out, and against closed forms."""
+"""Scores against the definitions in the papers, written out, and against closed forms."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from sgu.metrics.shadow.rmia import correction
 def drawn(
     pairs: int = 4, pool: int = 60, others: int = 30, lift: float = 2.0, seed: int = 0
 ) -> Evidence:
-    """Margins N(centre of the example, 1); `lift` more where a network was trained on it."""
+    """Return margins N(centre of the example, 1), plus `lift` if a network was trained on it."""
     rng = np.random.default_rng(seed)
     halves = [rng.permutation(np.arange(pool) % 2 == 0) for _ in range(pairs)]
     inside = np.stack([side for half in halves for side in (half, ~half)])
@@ -107,7 +107,7 @@ def test_the_correction_is_the_least_squares_fit():
     grid = np.linspace(0, 1, 1001)
     errors = [((noisy - a * p_out - 1 + a) ** 2).sum() for a in grid]
     assert correction(noisy, p_out) == pytest.approx(grid[np.argmin(errors)], abs=1e-3)
-    assert correction(p_out - 0.1, p_out) == 1  # trained on and yet known less: no correction
+    assert correction(p_out - 0.1, p_out) == 1  # lower for trained examples: no correction
 
 
 @pytest.mark.parametrize("name", SHADOW_ATTACKS)
@@ -155,7 +155,7 @@ def test_an_unknown_attack_names_the_known_ones():
 
 class TestKlom:
     def test_it_is_the_divergence_of_two_normals(self):
-        """Of the whole distributions, by torch; variances are shrunk to the split's mean."""
+        """The oracle is torch's divergence; variances are shrunk towards the split's mean."""
         rng = np.random.default_rng(0)
         retrained, unlearned = rng.normal(0, 1, (5, 40)), rng.normal(1, 2, (3, 40))
         sides = []

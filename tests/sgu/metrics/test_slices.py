@@ -1,4 +1,4 @@
-"""Slices: who is compared with whom, planted differences, and what is too small to say."""
+"""Slices: the examples they compare, planted differences, and parts too small to measure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sgu.metrics import Scored, slices
 
 
 def answers(sure: torch.Tensor, seed: int) -> Scored:
-    """Examples of two classes, `sure` (n,) of their target in nats, and noise."""
+    """Return examples of two classes, `sure` (n,) of their target in nats, with noise."""
     targets = torch.arange(len(sure)) % 2
     logits = torch.zeros(len(sure), 2)
     logits[torch.arange(len(sure)), targets] = sure
@@ -42,7 +42,7 @@ def test_right_and_wrong_are_judged_apart(planted):
 
 
 def test_the_more_memorised_the_more_exposed(planted):
-    """By a score that orders forget as its losses do; all parts face all held-out examples."""
+    """The score orders forget as its losses do; all parts face all held-out examples."""
     parts = slices(planted, -planted["forget"].losses)
     assert [part.name for part in parts] == ["0-25 %", "25-50 %", "50-75 %", "75-100 %"]
     assert [(part.members, part.heldout) for part in parts] == [(50, 200)] * 4

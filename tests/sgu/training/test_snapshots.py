@@ -46,7 +46,7 @@ def after_every_epoch(monkeypatch):
 
 
 class Killed(BaseException):
-    """Nothing in the code may catch it."""
+    """An exception that no code may catch."""
 
 
 def settings_of(name: str) -> Experiment:
@@ -61,7 +61,7 @@ def task_of(experiment: Experiment, task: Task) -> Task:
 
 
 def reports_of(experiment, task, original, snapshots=None, stop=math.inf):
-    """The reports and the outcome of a run; killed in the report after `stop` epochs."""
+    """Return the reports and the outcome of a run, which is killed in report `stop`."""
     reports: list[dict[str, float]] = []
 
     def report(epoch: dict[str, float]) -> None:
@@ -77,7 +77,7 @@ def measured(outcome: Outcome) -> dict[str, float]:
 
 
 def alike(left: Any, right: Any) -> bool:
-    """Equal, where NaN equals NaN."""
+    """Return True if both are equal, where NaN equals NaN."""
     return repr(left) == repr(right)
 
 
@@ -102,7 +102,7 @@ def test_it_goes_on_to_the_same_bits(name, task, original, tmp_path, bits, same)
 
 
 def test_it_trains_no_epoch_twice(task, original, tmp_path, monkeypatch):
-    """Cut off in the report of epoch 2, so after the snapshots of 0 and 1."""
+    """The run is cut off in the report of epoch 2, after the snapshots of 0 and 1."""
     experiment, place = settings_of("finetune"), FilePlace(tmp_path / "run")
     with pytest.raises(Killed):
         reports_of(experiment, task, original, Snapshots(place), stop=2)
@@ -159,7 +159,7 @@ def test_a_state_comes_back_as_it_was():
 
 
 def test_a_snapshot_is_a_file_of_weights_and_plain_values(task, original, tmp_path):
-    """Another program reads it; its size is the weights', their momentum and little more."""
+    """safetensors reads it; it is as large as the weights, their momentum and little more."""
     from safetensors.torch import load_file
 
     place = FilePlace(tmp_path / "run")
@@ -170,7 +170,7 @@ def test_a_snapshot_is_a_file_of_weights_and_plain_values(task, original, tmp_pa
 
 
 def test_snapshots_cost_a_twentieth_at_most(monkeypatch):
-    """By a clock of ours: an epoch takes 1 s, a snapshot .5 s."""
+    """With a fake clock: an epoch takes 1 s, a snapshot .5 s."""
     now, written = [0.0], []
     monkeypatch.setattr("sgu.training.snapshots.SHARE", 0.05)
     monkeypatch.setattr("time.monotonic", lambda: now[0])
