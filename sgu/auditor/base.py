@@ -49,7 +49,7 @@ class Problem:
 
 
 def pose(scores: Tensor, members: Tensor, weight: Tensor | None, dtype: torch.dtype) -> Problem:
-    """Check what the caller hands over and turn it into a `Problem`.
+    """Check the arguments of `fit` and return them as a `Problem`.
 
     Raises AuditorError on wrong shapes, labels other than 0 and 1, negative weights, and NaN or
     infinite scores outside the padding.
@@ -127,7 +127,7 @@ class LinearFit(Hyperplanes):
 
 
 class Fit(Protocol):
-    """What the game needs of any fitted auditor."""
+    """A fitted auditor, as far as the game needs it."""
 
     @property
     def converged(self) -> Tensor: ...

@@ -25,7 +25,7 @@ CAREFUL = 0.2, 0.9  # then: share of the products to aim at, and of the way to t
 
 @dataclass(frozen=True)
 class End:
-    """What is minimised, and where a path ends: products within `tolerance` of mu = `smoothing`."""
+    """The objective of a path, and its end: all products within `tolerance` of mu = `smoothing`."""
 
     loss: Callable[[Tensor, float], Loss]
     l1: bool
@@ -34,7 +34,7 @@ class End:
 
 
 class Path:
-    """Problems somewhere near their central paths.
+    """A batch of problems near their central paths.
 
     theta = (u, b); u = w, or with the kernel's coordinates w = z'u. losses: the examples' loss and,
     with l1, the penalty's hinge.
@@ -73,11 +73,8 @@ class Path:
         w, mu = theta[:, :-1], max(mu, self.end.smoothing)
         margin = self.y * (self.at.forward(w) - theta[:, -1:])
         kinks = [Hinge(1 - 2 * w, mu)] if self.end.l1 else []
-        self.resume(
-            theta,
-            [self.end.loss(margin, mu), *kinks],
-            torch.zeros_like(theta[:, 0], dtype=torch.bool),
-        )
+        stuck = torch.zeros_like(theta[:, 0], dtype=torch.bool)
+        self.resume(theta, [self.end.loss(margin, mu), *kinks], stuck)
 
     def resume(self, theta: Tensor, losses: list[Loss], stuck: Tensor) -> None:
         self.theta, self.losses, self.loss, self.stuck = theta, losses, losses[0], stuck
@@ -89,7 +86,10 @@ class Path:
         slope = self.reg * (2 * self.losses[1].p - 1) if self.end.l1 else self.reg * w
         self.g = torch.cat([self.at.adjoint(pull) - slope, -pull.sum(1, keepdim=True)], -1)
         self.residual = self.g.abs().amax(1)
-        self.arrived = (self.residual <= self.end.tolerance) & self._on_target()
+        mu, tolerance = self.end.smoothing, self.end.tolerance
+        off = [(loss.products() - mu).abs().sum(0).amax(1) for loss in self.losses]
+        on_target = torch.stack(off).amax(0) <= min(tolerance, mu / 2)
+        self.arrived = (self.residual <= tolerance) & on_target
 
     def factor(self, stiffest: float = torch.inf) -> None:
         """Factor the Newton matrix; `stiffest` bounds the loss's D and the l1 penalty's 1/D."""
@@ -98,12 +98,6 @@ class Path:
             E = 4 * self.reg * self.losses[1].curvature().clamp(min=1 / stiffest)
         self.system: System = self.route(self.at, self.y, D, E)
         self.stuck = self.stuck | self.system.singular
-
-    def _on_target(self) -> Tensor:
-        """Return (problems,) bool: every product is at the path's end."""
-        mu = self.end.smoothing
-        off = [(loss.products() - mu).abs().sum(0).amax(1) for loss in self.losses]
-        return torch.stack(off).amax(0) <= min(self.end.tolerance, mu / 2)
 
     def newton(self, targets: list[Tensor]) -> tuple[Tensor, list[Change], Tensor]:
         """Return the change of theta, that of each loss's pairs, and how far both may go."""

@@ -52,11 +52,8 @@ class Loss:
         """Return D = -dp/dm, which multiplies A A' in the Newton matrix."""
         return 1 / ((self.slack / self.multiplier).sum(0) + self.give())
 
-    def _excess(self, target: Target) -> Tensor:
-        return target / self.multiplier - self.slack
-
     def rho(self, target: Target) -> Tensor:
-        return (self.sign * self._excess(target)).sum(0)
+        return (self.sign * (target / self.multiplier - self.slack)).sum(0)
 
     def direction(self, target: Target, dp: Tensor) -> Change:
         """Return the Newton changes of (multiplier, slack) that go with a change dp."""

@@ -13,7 +13,7 @@ CELLS = 2_000_000
 """Resamples times examples held at once: 16 MB an array."""
 
 Statistic = Callable[[np.ndarray], np.ndarray]
-"""From counts (b, n) to (b,)."""
+"""A function of counts (b, n) that returns (b,)."""
 
 
 @dataclass(frozen=True)

@@ -180,7 +180,7 @@ def _lengths(epochs: Sequence[Sequence[Pass]], batch_size: int) -> list[int]:
 
 
 class _Trainer:
-    """All that training changes: the model, its optimiser and generator, and the epochs done."""
+    """The state that training changes: model, optimiser, schedule, generator and epochs done."""
 
     def __init__(
         self,

@@ -32,7 +32,7 @@ class Part(Protocol):
 
 
 class Place(Protocol):
-    """Where one run's snapshot is kept; `write` puts a whole one in place of the one before."""
+    """The place of one run's snapshot; `write` replaces the one before as a whole."""
 
     def read(self) -> bytes | None: ...
 
