@@ -1,4 +1,4 @@
-"""Sources: what is read is what was stored, and what is unfit is named by file and row."""
+"""Sources: they hold what was stored, and errors name the unfit file and row."""
 
 import io
 from pathlib import Path
@@ -10,7 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from sgu.data.sources import EMBEDDED, Examples, Source, load_source, make_source
+from sgu.data.base import Source, make_source
+from sgu.data.examples import Examples
+from sgu.data.sources import EMBEDDED, load_source
 from sgu.data.tables import read_table
 from sgu.files.errors import DataError
 
@@ -111,7 +113,7 @@ def test_a_label_that_no_number_of_classes_explains_is_named(tmp_path):
 def test_a_wild_label_is_refused_before_each_class_below_it_gets_a_name():
     images = torch.zeros(2, 3, 2, 2, dtype=torch.uint8)
     wild = Examples(images, torch.tensor([0, 10**9]))
-    with pytest.raises(DataError, match="t, train, row 1: label 1000000000; need"):
+    with pytest.raises(DataError, match="t, train, example 1: label 1000000000; need"):
         make_source("t", wild, Examples(images, torch.tensor([0, 1])))
 
 
@@ -192,10 +194,10 @@ def test_a_source_of_texts_has_a_vocabulary_and_a_length():
     tokens = Examples(torch.zeros(4, 7, dtype=torch.int32), torch.tensor([0, 1, 0, 1]))
     shape = make_source("t", tokens, tokens, vocabulary=9).shape
     assert (shape.classes, shape.vocabulary, shape.length, shape.text) == (2, 9, 7, True)
-    with pytest.raises(DataError, match=r"t, train: inputs \(4, 7\), vocabulary 0; need one"):
+    with pytest.raises(DataError, match=r"t, train: inputs \(4, 7\) with vocabulary 0; need one"):
         make_source("t", tokens, tokens)
     tokens.inputs[2, 5] = 9
-    with pytest.raises(DataError, match=r"t, train, row 2: token 9; need 0\.\.8"):
+    with pytest.raises(DataError, match=r"t, train, example 2: token 9; need 0\.\.8"):
         make_source("t", tokens, tokens, vocabulary=9)
 
 
