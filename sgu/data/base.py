@@ -53,9 +53,7 @@ def make_source(
     """
     shapes = [tuple(part.inputs.shape[1:]) for part in (train, heldout)]
     if shapes[0] != shapes[1]:
-        raise DataError(
-            f"{name}: train inputs are {shapes[0]}, held-out inputs {shapes[1]}: make them one size"
-        )
+        raise DataError(f"{name}: train inputs are {shapes[0]}, held-out {shapes[1]}: resize one")
     classes = classes or class_numbers(train.targets, heldout.targets)
     for part, examples in (("train", train), ("held-out", heldout)):
         _check_inputs(f"{name}, {part}", examples.inputs, vocabulary)
@@ -88,8 +86,7 @@ def keep_classes(source: Source, count: int) -> Source:
     """Keep the examples of the first `count` classes. Raises DataError if there are fewer."""
     if not 2 <= count <= source.num_classes:
         raise DataError(
-            f"classes = {count}: {source.name} has {source.num_classes} classes; "
-            f"choose 2..{source.num_classes}"
+            f"classes = {count}: {source.name} has {source.num_classes}; choose 2 or more of them"
         )
     train, heldout = (
         part.take(torch.where(part.targets < count)[0]) for part in (source.train, source.heldout)
@@ -136,8 +133,7 @@ def _check_inputs(where: str, inputs: Tensor, vocabulary: int) -> None:
     if (inputs.ndim == 2) != (vocabulary > 0):
         shape = tuple(inputs.shape)
         raise DataError(
-            f"{where}: inputs {shape} with vocabulary {vocabulary}; need one > 0 for texts, and 0 "
-            "for images"
+            f"{where}: inputs {shape}, vocabulary {vocabulary}; need > 0 for texts, 0 for images"
         )
     if inputs.ndim == 4 and inputs.shape[2] != inputs.shape[3]:
         raise DataError(

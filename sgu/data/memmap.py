@@ -116,7 +116,6 @@ def _header(shape: tuple[int, ...], dtype: type[np.generic]) -> dict[str, object
 @contextmanager
 def _temporary(folder: Path, size: int) -> Iterator[Path]:
     """Yield a new folder in `folder` for `size` bytes; it is removed unless it was renamed."""
-    temporary = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(folder).free
@@ -125,16 +124,15 @@ def _temporary(folder: Path, size: int) -> Iterator[Path]:
                 f"{folder}: the decoded set takes {size:,} bytes, {free:,} are free: "
                 "point SGU_DATA to a larger disk"
             )
-        temporary = Path(tempfile.mkdtemp(prefix="unfinished-", dir=folder))
-        yield temporary
+        with tempfile.TemporaryDirectory(
+            prefix="unfinished-", dir=folder, ignore_cleanup_errors=True
+        ) as temporary:
+            yield Path(temporary)
     except OSError as error:
         raise DataError(
             f"{folder}: the decoded set cannot be written ({error}): "
             "point SGU_DATA to a folder with room that you may write to"
         ) from error
-    finally:
-        if temporary:
-            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _rename(temporary: Path, folder: Path) -> None:

@@ -6,7 +6,6 @@ al., Reading Digits in Natural Images with Unsupervised Feature Learning, 2011.
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -20,41 +19,7 @@ from sgu.data.download import downloading
 from sgu.data.examples import Examples
 from sgu.data.memmap import data_folder
 
-
-@dataclass(frozen=True)
-class Published:
-    """A data set of torchvision. files, archives: paths in the data folder, and their md5 sums;
-    download: fetches the set into a folder, except for an archive that is whole in it."""
-
-    name: str
-    files: dict[str, str]
-    archives: dict[str, str]
-    download: Callable[[Path], None]
-
-    def folder(self) -> Path:
-        """Return the data folder, after downloading the files if one of them is not whole."""
-        folder = data_folder()
-        if unfit := _unfit(folder, self.files):
-            with downloading(folder, partial(self._advice, folder, unfit)) as temporary:
-                self._fetch(folder, temporary)
-        return folder
-
-    def _fetch(self, folder: Path, temporary: Path) -> None:
-        for archive, md5 in self.archives.items():
-            if check_integrity(folder / archive, md5):
-                (temporary / archive).symlink_to(folder / archive)
-        self.download(temporary)
-        for file in self.files:
-            (folder / file).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(temporary / file, folder / file)
-
-    def _advice(self, folder: Path, unfit: list[str], error: Exception) -> str:
-        wanted = " or ".join([*self.archives, f"the {len(self.files)} files themselves"])
-        return (
-            f"{self.name}: {', '.join(unfit)} in {folder}, and the download failed ({error}): put "
-            f"{wanted} there, set SGU_DATA to a folder that has them, or give --data a folder of "
-            "Parquet image tables instead of the name"
-        )
+Sums = dict[str, str]  # md5 sums of files, by their paths in the data folder
 
 
 def cifar10() -> Source:
@@ -76,7 +41,7 @@ def svhn() -> Source:
             SVHN(folder, part, download=True)
 
     files = {file: md5 for _, file, md5 in (SVHN.split_list[part] for part in parts)}
-    folder = Published("svhn", files, {}, download).folder()
+    folder = _downloaded("svhn", files, {}, download)
     sets = (SVHN(folder, part) for part in parts)
     train, heldout = (_examples(part.data, part.labels) for part in sets)
     return make_source("svhn", train, heldout, tuple("0123456789"))
@@ -88,7 +53,7 @@ def _cifar(name: str, cifar: type[CIFAR10]) -> Source:
 
     listed = [*cifar.train_list, *cifar.test_list, (cifar.meta["filename"], cifar.meta["md5"])]
     files = {f"{cifar.base_folder}/{file}": md5 for file, md5 in listed}
-    folder = Published(name, files, {cifar.filename: cifar.tgz_md5}, download).folder()
+    folder = _downloaded(name, files, {cifar.filename: cifar.tgz_md5}, download)
     sets = [cifar(folder, train=part) for part in (True, False)]
     train, heldout = (_examples(part.data.transpose(0, 3, 1, 2), part.targets) for part in sets)
     return make_source(name, train, heldout, tuple(sets[0].classes))
@@ -100,10 +65,37 @@ def _examples(images: np.ndarray, targets: np.ndarray | list[int]) -> Examples:
     return Examples(inputs, torch.as_tensor(targets, dtype=torch.int64))
 
 
-def _unfit(folder: Path, files: dict[str, str]) -> list[str]:
+def _downloaded(name: str, files: Sums, archives: Sums, download: Callable[[Path], None]) -> Path:
+    """Return the data folder, after downloading the set if one of its files is not whole.
+
+    download: fetches the set into a folder, except for an archive that is whole in it.
+    """
+    folder = data_folder()
+    if unfit := _unfit(folder, files):
+        with downloading(folder, partial(_advice, name, folder, unfit, archives)) as temporary:
+            for archive, md5 in archives.items():
+                if check_integrity(folder / archive, md5):
+                    (temporary / archive).symlink_to(folder / archive)
+            download(temporary)
+            for file in files:
+                (folder / file).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(temporary / file, folder / file)
+    return folder
+
+
+def _unfit(folder: Path, files: Sums) -> list[str]:
     """Return each file that is missing or not as published, with the reason."""
     return [
         f"{file} is {'damaged' if (folder / file).is_file() else 'missing'}"
         for file, md5 in files.items()
         if not check_integrity(folder / file, md5)
     ]
+
+
+def _advice(name: str, folder: Path, unfit: list[str], archives: Sums, error: Exception) -> str:
+    wanted = " or ".join([*archives, "the files themselves"])
+    return (
+        f"{name}: {', '.join(unfit)} in {folder}, and the download failed ({error}): put {wanted} "
+        "there, set SGU_DATA to a folder that has them, or give --data a folder of Parquet image "
+        "tables instead of the name"
+    )

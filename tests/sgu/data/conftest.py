@@ -1,4 +1,4 @@
-"""A server of files, for the data sets that are downloaded."""
+"""The embedded set, and a server of files for the sets that are downloaded."""
 
 import http.server
 import threading
@@ -7,6 +7,14 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+
+from sgu.data.base import Source
+from sgu.data.sources import load_source
+
+
+@pytest.fixture(scope="session")
+def embedded() -> Source:
+    return load_source("embedded")
 
 
 @pytest.fixture

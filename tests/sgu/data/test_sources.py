@@ -10,18 +10,13 @@ import pytest
 import torch
 from PIL import Image
 
-from sgu.data.base import Source, make_source
+from sgu.data.base import make_source
 from sgu.data.examples import Examples
 from sgu.data.sources import EMBEDDED, load_source
 from sgu.data.tables import read_table
 from sgu.files.errors import DataError
 
 CIFAR10 = Path(__file__).parents[3].parent / "shared" / "data" / "cifar10"
-
-
-@pytest.fixture(scope="module")
-def embedded() -> Source:
-    return load_source("embedded")
 
 
 def pixels(count: int, side: int = 4, seed: int = 0) -> np.ndarray:
@@ -194,7 +189,7 @@ def test_a_source_of_texts_has_a_vocabulary_and_a_length():
     tokens = Examples(torch.zeros(4, 7, dtype=torch.int32), torch.tensor([0, 1, 0, 1]))
     shape = make_source("t", tokens, tokens, vocabulary=9).shape
     assert (shape.classes, shape.vocabulary, shape.length, shape.text) == (2, 9, 7, True)
-    with pytest.raises(DataError, match=r"t, train: inputs \(4, 7\) with vocabulary 0; need one"):
+    with pytest.raises(DataError, match=r"t, train: inputs \(4, 7\), vocabulary 0; need > 0"):
         make_source("t", tokens, tokens)
     tokens.inputs[2, 5] = 9
     with pytest.raises(DataError, match=r"t, train, example 2: token 9; need 0\.\.8"):

@@ -3,8 +3,6 @@
 import pytest
 import torch
 
-from sgu.data.base import Source
-from sgu.data.sources import load_source
 from sgu.data.splits.splits import (
     PARTS,
     Splits,
@@ -24,11 +22,6 @@ MAKERS = {
     "most_memorised": lambda **more: memorised_splits(TARGETS, MEMORISED, 0.2, **more),
     "least_memorised": lambda **more: memorised_splits(TARGETS, MEMORISED, 0.2, False, **more),
 }
-
-
-@pytest.fixture(scope="module")
-def embedded() -> Source:
-    return load_source("embedded")
 
 
 def parts(splits: Splits, *names: str) -> list[int]:
