@@ -66,7 +66,7 @@ def _examples(images: np.ndarray, targets: np.ndarray | list[int]) -> Examples:
 
 
 def _downloaded(name: str, files: Sums, archives: Sums, download: Callable[[Path], None]) -> Path:
-    """Return the data folder, after downloading the set if one of its files is not whole.
+    """Return the data folder, after downloading a set if one of its files is not whole.
 
     download: fetches the set into a folder, except for an archive that is whole in it.
     """

@@ -67,7 +67,7 @@ class Splits:
         return whole.hexdigest()[:16]
 
     def steps(self) -> list[tuple[Splits, Splits]]:
-        """Return, for each request, the splits of it alone and of all requests up to it.
+        """Return two splits for each request: of it alone, and of all requests up to it.
 
         retain of both still holds what later requests ask for.
         """
@@ -90,14 +90,14 @@ class Splits:
 
     def to_table(self) -> pa.Table:
         """Return columns split (string), index (int64), request (int64; null outside forget)."""
-        rows: list[tuple[str, int | None, Tensor]] = [("retain", None, self.retain)]
-        rows += [("forget", number, part) for number, part in enumerate(self.requests)]
-        rows += [(name, None, getattr(self, name)) for name in PARTS[2:]]
-        requests = [number for _, number, part in rows for _ in range(len(part))]
+        parts: list[tuple[str, int | None, Tensor]] = [("retain", None, self.retain)]
+        parts += [("forget", number, part) for number, part in enumerate(self.requests)]
+        parts += [(name, None, getattr(self, name)) for name in PARTS[2:]]
+        requests = [number for _, number, part in parts for _ in range(len(part))]
         return pa.table(
             {
-                "split": [name for name, _, part in rows for _ in range(len(part))],
-                "index": torch.cat([part for _, _, part in rows]).numpy(),
+                "split": [name for name, _, part in parts for _ in range(len(part))],
+                "index": torch.cat([part for _, _, part in parts]).numpy(),
                 "request": pa.array(requests, pa.int64()),
             }
         )
@@ -112,8 +112,8 @@ class Splits:
             if name not in PARTS:
                 raise ValueError(f"split {name!r} is none of {', '.join(PARTS)}")
         parts = {name: table.filter(pc.field("split") == name) for name in PARTS}
-        for name, rows in parts.items():
-            if not len(rows):
+        for name, part in parts.items():
+            if not len(part):
                 raise ValueError(f"the table has no rows of split {name!r}: add some")
         retain, forget, audit, val, test = (_indices(parts[name], "index") for name in PARTS)
         requests: tuple[Tensor, ...] = ()

@@ -11,7 +11,7 @@ from torch import Tensor
 def stratified_split(
     targets: Tensor, shares: Sequence[float], generator: torch.Generator, part: str
 ) -> list[Tensor]:
-    """Split all indices into targets (N,) at random by `shares`, each class alike; each ascending.
+    """Split the indices into targets (N,) at random by `shares`, class by class; parts ascend.
 
     part: its name in errors. Raises ValueError if a class is too small for the shares.
     """
@@ -40,9 +40,9 @@ def stratified_share(
 
 
 def deal(targets: Tensor, indices: Tensor, parts: int, generator: torch.Generator) -> list[Tensor]:
-    """Deal `indices` (n,) into `targets` (N,) at random into ascending parts of one size (+- 1).
+    """Deal `indices` (n,) into targets (N,) at random to `parts` ascending parts.
 
-    The parts are also equal in each class (+- 1). Raises ValueError if a part would be empty.
+    Parts are equal in size and in each class (+- 1). Raises ValueError if one would be empty.
     """
     if not 1 <= parts <= len(indices):
         raise ValueError(

@@ -168,7 +168,7 @@ def test_missing_things_are_named(tmp_path):
     write(tmp_path / "test-0.parquet", [encoded(pixels(1)[0])], [0])
     with pytest.raises(DataError, match=r"train-0\.parquet: not a readable Parquet file"):
         load_source(str(tmp_path))
-    path = write(tmp_path / "t", [encoded(pixels(1)[0])], [0], label="kind")
+    path = write(tmp_path / "t", [encoded(pixels(1)[0])], [0], label="category")
     with pytest.raises(DataError, match="need label or fine_label"):
         read_table([path])
 
