@@ -1,6 +1,6 @@
-"""From encoded images, read one by one, to examples: in memory, or in a file if they are too large.
+"""Decoding: encoded images, read one by one, become examples in memory or, if too large, on disk.
 
-Memory is bounded: besides the examples there is one image at a time, and what the reader holds.
+Memory is bounded: besides the examples it holds one image, and what the reader holds.
 """
 
 import io
@@ -16,16 +16,16 @@ from PIL import Image, UnidentifiedImageError
 
 from sgu.data.base import Source, check_classes, class_numbers, make_source
 from sgu.data.examples import Examples
-from sgu.data.memmap import memory_limit, store
+from sgu.data.memmap import memory_limit, write_once
 from sgu.files.errors import DataError
 
 DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
-# no format that runs another program to be read
+# none of these formats runs another program
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 DEEP = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")  # modes with more than 8 bits a channel
 
 
-class Row(NamedTuple):
+class EncodedImage(NamedTuple):
     """An encoded image and its label as they were read; where: file and row, for errors."""
 
     where: str
@@ -34,9 +34,9 @@ class Row(NamedTuple):
 
 
 class Part(Protocol):
-    """One part of a data set, training or held-out: its rows can be read again and again.
+    """A training or held-out part of a data set, whose images can be read more than once.
 
-    where: the files, for errors; key: changes where their content does.
+    where: the files, for errors; key: changes when their content does.
     """
 
     @property
@@ -45,15 +45,15 @@ class Part(Protocol):
     @property
     def count(self) -> int: ...
 
-    def rows(self) -> Iterator[Row]: ...
+    def images(self) -> Iterator[EncodedImage]: ...
 
     def key(self) -> str: ...
 
 
 @dataclass(frozen=True)
 class Form:
-    """What all images of a source are. shape: (C, H, W); count: of all parts together;
-    num_classes: where it is known; side: to which each is resized."""
+    """The common form of a source's images. shape: (C, H, W); count: images in all parts;
+    num_classes: if known; side: pixels to which each is resized. Decoded sets are named by it."""
 
     shape: tuple[int, ...]
     count: int
@@ -64,7 +64,7 @@ class Form:
 def decode_source(
     name: str, train: Part, heldout: Part, classes: tuple[str, ...] | None, side: int | None = None
 ) -> Source:
-    """The source of two parts. classes: names, which bound the labels; side: see decode."""
+    """Return the source of two parts. classes: names, which bound the labels; side: see decode."""
     parts = (train, heldout)
     first, second = decode(parts, len(classes) if classes else None, side)
     classes = classes or class_numbers(first.targets, second.targets)
@@ -76,31 +76,31 @@ def decode_source(
 def decode(
     parts: Sequence[Part], num_classes: int | None = None, side: int | None = None
 ) -> list[Examples]:
-    """The parts as examples: on disk, if together they exceed the memory limit.
+    """Return the parts as examples, on disk if together they exceed the memory limit.
 
-    num_classes: bounds the labels, where it is known.
-    side: makes each image a square of so many pixels; without it all must have one shape.
+    num_classes: bounds the labels, if known.
+    side: cuts each image to a square of side x side pixels; without it all must have one shape.
     Raises DataError, naming file and row, for anything that cannot be used.
     """
     for part in parts:
         if part.count == 0:
-            raise DataError(f"{part.where}: no rows; need at least one image a class")
-    first = next(parts[0].rows())
+            raise DataError(f"{part.where}: no rows; need at least one image of each class")
+    first = next(parts[0].images())
     shape = pixels(first.encoded, first.where, side).shape
     form = Form(shape, sum(part.count for part in parts), num_classes, side)
-    read = _stored if form.count * math.prod(shape) > memory_limit() else _resident
-    return [read(part, form) for part in parts]
+    large = form.count * math.prod(shape) > memory_limit()
+    return [(_to_disk if large else _to_memory)(part, form) for part in parts]
 
 
 def pixels(encoded: bytes | None, where: str, side: int | None = None) -> np.ndarray:
-    """One encoded image as uint8 (C, H, W); C is 1 for a grey image, else 3."""
+    """Return an encoded image as uint8 (C, H, W); C is 1 for a grey image, otherwise 3."""
     if encoded is None:
         raise DataError(f"{where}: no image: drop the row")
     try:
         with Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
             mode = image.mode
-            drawn = image.convert("L" if mode in ("1", "L", "LA") else "RGB")
-            drawn = drawn if side is None else _square(drawn, side)
+            decoded = image.convert("L" if mode in ("1", "L", "LA") else "RGB")
+            decoded = decoded if side is None else _square(decoded, side)
     except UnidentifiedImageError as error:
         raise DataError(
             f"{where}: no image of a known format; need {', '.join(FORMATS)}: drop or replace it"
@@ -109,61 +109,61 @@ def pixels(encoded: bytes | None, where: str, side: int | None = None) -> np.nda
         raise DataError(f"{where}: corrupt image ({error}): drop or replace it") from error
     if mode in DEEP:
         raise DataError(f"{where}: image of mode {mode}; need 8 bits a channel: convert it")
-    array = np.asarray(drawn)
+    array = np.asarray(decoded)
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
 
 
 def _square(image: Image.Image, side: int) -> Image.Image:
-    """The centre of the image, as large as it goes, in side x side pixels."""
+    """Return the largest square in the centre of the image, in side x side pixels."""
     width, height = image.size
-    cut = min(width, height)
-    left, top = (width - cut) / 2, (height - cut) / 2
-    box = (left, top, left + cut, top + cut)
+    size = min(width, height)
+    left, top = (width - size) / 2, (height - size) / 2
+    box = (left, top, left + size, top + size)
     return image.resize((side, side), Image.Resampling.BILINEAR, box)
 
 
 def _decoded(part: Part, form: Form) -> Iterator[tuple[np.ndarray, int]]:
-    """Pixels, uint8 (C, H, W), and target of each row, checked."""
-    read = 0
-    for read, row in enumerate(part.rows(), 1):
-        if read > part.count:
+    """Yield the pixels, uint8 (C, H, W), and the target of each image, checked."""
+    count = 0
+    for count, image in enumerate(part.images(), 1):
+        if count > part.count:
             break
-        image = pixels(row.encoded, row.where, form.side)
-        if len(image) == 1 and form.shape[0] == 3:
-            image = image.repeat(3, 0)
-        if image.shape != form.shape:
+        decoded = pixels(image.encoded, image.where, form.side)
+        if len(decoded) == 1 and form.shape[0] == 3:
+            decoded = decoded.repeat(3, 0)
+        if decoded.shape != form.shape:
             raise DataError(
-                f"{row.where}: image (C, H, W) {image.shape} among {form.shape}: resize to one"
+                f"{image.where}: image (C, H, W) {decoded.shape} among {form.shape}: resize to one"
             )
-        yield image, _target(row, form)
-    if read != part.count:
+        yield decoded, _target(image, form)
+    if count != part.count:
         raise DataError(f"{part.where}: changed while it was read: leave it alone and read again")
 
 
-def _target(row: Row, form: Form) -> int:
-    classes = form.num_classes or form.count  # there are no more classes than rows
-    if row.label is None or not 0 <= row.label < classes:
-        shown = "null" if row.label is None else row.label
+def _target(image: EncodedImage, form: Form) -> int:
+    classes = form.num_classes or form.count  # there are no more classes than images
+    if image.label is None or not 0 <= image.label < classes:
+        label = "null" if image.label is None else image.label
         highest = classes - 1 if form.num_classes else f"C-1 of C classes, C <= {classes} rows"
-        raise DataError(f"{row.where}: label {shown}; need 0..{highest}: drop or correct the row")
-    return row.label
+        raise DataError(f"{image.where}: label {label}; need 0..{highest}: drop or correct the row")
+    return image.label
 
 
-def _resident(part: Part, form: Form) -> Examples:
+def _to_memory(part: Part, form: Form) -> Examples:
     inputs = np.empty((part.count, *form.shape), np.uint8)
     targets = np.empty(part.count, np.int64)
-    for row, (image, target) in enumerate(_decoded(part, form)):
-        inputs[row], targets[row] = image, target
+    for index, (image, target) in enumerate(_decoded(part, form)):
+        inputs[index], targets[index] = image, target
     return Examples(torch.from_numpy(inputs), torch.from_numpy(targets))
 
 
-def _stored(part: Part, form: Form) -> Examples:
-    def fill(file: BinaryIO) -> np.ndarray:
+def _to_disk(part: Part, form: Form) -> Examples:
+    def write(file: BinaryIO) -> np.ndarray:
         targets = np.empty(part.count, np.int64)
-        for row, (image, target) in enumerate(_decoded(part, form)):
+        for index, (image, target) in enumerate(_decoded(part, form)):
             file.write(image.tobytes())
-            targets[row] = target
+            targets[index] = target
         return targets
 
     key = f"{part.key()} {form} pillow {PIL.__version__}"
-    return Examples.mapped(store(key, (part.count, *form.shape), np.uint8, fill))
+    return Examples.mapped(write_once(key, (part.count, *form.shape), np.uint8, write))

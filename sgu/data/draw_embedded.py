@@ -1,7 +1,7 @@
 """Draw the embedded set: class-balanced parts of CIFAR-10, encoded bytes copied unchanged.
 
 Source: CIFAR-10 (A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009).
-The column `source_row` holds each image's row in the whole set (shards in name order).
+The column `source_row` holds the row of each image in the whole set (shards in name order).
     python -m sgu.data.draw_embedded --from ../shared/data/cifar10 --seed 0
 """
 
@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from sgu.data.sources import EMBEDDED, balanced
+from sgu.data.base import balanced
+from sgu.data.sources import EMBEDDED
 from sgu.data.tables import class_names
 from sgu.files.errors import DataError
 
@@ -22,17 +23,17 @@ CREDIT = "CIFAR-10 (Krizhevsky 2009), a class-balanced part; source_row: row in 
 
 
 def draw(folder: Path, pattern: str, count: int, seed: int) -> pa.Table:
-    """`count` rows of the tables that match, class-balanced, in the order of the source."""
+    """Draw `count` class-balanced images from the tables that match, in the source's order."""
     shards = sorted(folder.glob(pattern))
     if not shards:
         raise DataError(f"{folder}: no {pattern}; give the folder of the whole set as image tables")
     table = pa.concat_tables([pq.read_table(shard) for shard in shards])
     targets = torch.tensor(table["label"].to_pylist())
-    rows = balanced(targets, count, torch.Generator().manual_seed(seed)).numpy()
+    indices = balanced(targets, count, torch.Generator().manual_seed(seed)).numpy()
     label = {"names": list(class_names(shards[0]) or ()), "_type": "ClassLabel"}
     features = {"img": {"_type": "Image"}, "label": label}
     metadata = {"huggingface": json.dumps({"info": {"features": features}}), "source": CREDIT}
-    drawn = table.take(rows).append_column("source_row", pa.array(rows))
+    drawn = table.take(indices).append_column("source_row", pa.array(indices))
     return drawn.replace_schema_metadata(metadata)
 
 

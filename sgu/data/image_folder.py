@@ -1,5 +1,5 @@
-"""A data set of image files, one directory a class: FOLDER/train/CLASS/FILE and FOLDER/test/CLASS/
-FILE (or val, or validation). Classes are numbered, and files read, in the order of their names."""
+"""A data set of image files, one directory a class: train/CLASS/FILE and test/CLASS/FILE (or val,
+or validation). Classes are numbered, and files read, in the order of their names."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from sgu.data.base import Source
-from sgu.data.decode import Row, decode_source
+from sgu.data.decode import EncodedImage, decode_source
 from sgu.files.errors import DataError
 from sgu.files.location import Place, reaching
 
@@ -16,8 +16,8 @@ SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".
 
 
 @dataclass(frozen=True)
-class Folder:
-    """The images below a folder. names: of the files of each class, in order."""
+class ClassFolders:
+    """A folder with a directory of images for each class. names: file names of each, in order."""
 
     place: Place
     names: Mapping[str, list[str]]
@@ -31,15 +31,15 @@ class Folder:
         return sum(map(len, self.names.values()))
 
     def files(self) -> Iterator[tuple[Place, int]]:
-        """Each file and its label."""
-        for label, (kind, names) in enumerate(self.names.items()):
-            folder = self.place.inside(kind)
+        """Yield each file and its label."""
+        for label, (class_name, names) in enumerate(self.names.items()):
+            folder = self.place.inside(class_name)
             for name in names:
                 yield folder.inside(name), label
 
-    def rows(self) -> Iterator[Row]:
+    def images(self) -> Iterator[EncodedImage]:
         for file, label in self.files():
-            yield Row(file.shown, file.read(), label)
+            yield EncodedImage(file.shown, file.read(), label)
 
     def key(self) -> str:
         return "\n".join(f"{file.key()} {label}" for file, label in self.files())
@@ -50,11 +50,11 @@ def is_image_folder(folder: Place) -> bool:
 
 
 def read_image_folder(folder: Place, side: int | None = None) -> Source:
-    """The data set in the folder. Raises DataError, naming the file, for what is unfit."""
-    found = [place for name in HELDOUT if (place := folder.inside(name)).is_folder]
-    if not found:
+    """Return the data set in the folder. Raises DataError with the unfit file."""
+    heldouts = [place for name in HELDOUT if (place := folder.inside(name)).is_folder]
+    if not heldouts:
         raise DataError(f"{folder.shown}: has train but none of {', '.join(HELDOUT)}: add one")
-    train, heldout = _part(folder.inside("train")), _part(found[0])
+    train, heldout = _part(folder.inside("train")), _part(heldouts[0])
     for part, other in ((train, heldout), (heldout, train)):
         if extra := sorted(part.names.keys() - other.names.keys()):
             raise DataError(
@@ -65,17 +65,17 @@ def read_image_folder(folder: Place, side: int | None = None) -> Source:
     return decode_source(folder.name, train, heldout, tuple(train.names), side)
 
 
-def _part(folder: Place) -> Folder:
-    kinds = folder.entries()
-    for kind in kinds:
-        if not kind.is_folder:
-            raise DataError(f"{kind.shown}: is no directory of a class: move it into one")
-    if not kinds:
-        raise DataError(f"{folder.shown}: empty; need one directory of images a class")
-    return Folder(folder, {kind.name: _images(kind) for kind in kinds})
+def _part(folder: Place) -> ClassFolders:
+    directories = folder.entries()
+    for directory in directories:
+        if not directory.is_folder:
+            raise DataError(f"{directory.shown}: is no directory of a class: move it into one")
+    if not directories:
+        raise DataError(f"{folder.shown}: empty; need one directory of images for each class")
+    return ClassFolders(folder, {place.name: _image_names(place) for place in directories})
 
 
-def _images(folder: Place) -> list[str]:
+def _image_names(folder: Place) -> list[str]:
     files = folder.entries()
     for file in files:
         if not file.name.lower().endswith(SUFFIXES):
@@ -83,19 +83,19 @@ def _images(folder: Place) -> list[str]:
                 f"{file.shown}: no image by its name; need {', '.join(SUFFIXES)}: move it away"
             )
     if not files:
-        raise DataError(f"{folder.shown}: no image of this class: add some, or drop it from all")
+        raise DataError(f"{folder.shown}: no image of this class: add some, or delete the class")
     return [file.name for file in files]
 
 
-def _check_distinct(*parts: Folder) -> None:
-    """No file of this machine twice, by a link: it would count twice, or be trained on and judged.
+def _check_distinct(*parts: ClassFolders) -> None:
+    """Raise DataError if a link makes one local file two examples, perhaps trained on and judged.
 
-    Equal images in several files are let be: published sets have them.
+    Equal images in several files are allowed: published sets have them.
     """
-    seen: dict[tuple[int, int], str] = {}
-    for file, _ in (each for part in parts if part.place.local for each in part.files()):
+    names: dict[tuple[int, int], str] = {}
+    for file, _ in (pair for part in parts if part.place.local for pair in part.files()):
         with reaching(file.shown):
             status = os.stat(file.path)
-        other = seen.setdefault((status.st_dev, status.st_ino), file.shown)
+        other = names.setdefault((status.st_dev, status.st_ino), file.shown)
         if other != file.shown:
             raise DataError(f"{file.shown}: the same file as {other}, by a link: delete one")

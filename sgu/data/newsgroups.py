@@ -1,12 +1,10 @@
-"""20 Newsgroups: who wrote to which of 20 groups, from the text alone (K. Lang, 1995).
+"""20 Newsgroups: the group that a message was sent to, from its text alone (K. Lang, 1995).
 
 The split by date and the removal of headers, footers and quotes are scikit-learn's.
 """
 
-import http.client
 import os
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -17,9 +15,9 @@ from sklearn.datasets import fetch_20newsgroups
 from torch import Tensor
 
 from sgu.data.base import Source, make_source
+from sgu.data.download import downloading
 from sgu.data.examples import Examples
-from sgu.data.memmap import root
-from sgu.data.published import patience
+from sgu.data.memmap import data_folder
 from sgu.files.errors import DataError
 
 CACHE = "20news-bydate_py3.pkz"  # scikit-learn's name for it
@@ -29,9 +27,9 @@ Words = list[list[str]]
 
 
 def newsgroups(vocabulary: int = 10_000, length: int = 128) -> Source:
-    """11,314 and 7,532 texts of 20 groups, as the first `length` words of each.
+    """Return 11,314 + 7,532 texts of 20 groups, as the first `length` words of each.
 
-    vocabulary: at most so many tokens; PADDING, UNKNOWN, and the most frequent words of train.
+    vocabulary: the most tokens: PADDING, UNKNOWN, and the most frequent words of train.
     """
     folder = _folder()
     train, heldout = (_read(folder, part) for part in ("train", "test"))
@@ -47,53 +45,48 @@ def newsgroups(vocabulary: int = 10_000, length: int = 128) -> Source:
 
 
 def words_of(texts: Sequence[str]) -> Words:
-    """The words of each text, in lower case."""
+    """Return the words of each text, in lower case."""
     return [WORD.findall(text.lower()) for text in texts]
 
 
 def frequent(texts: Words, count: int) -> dict[str, int]:
-    """The `count` most frequent words and their tokens, from 2; ties in the order of the words."""
+    """Return the tokens, from 2, of the `count` most frequent words; ties in alphabetical order."""
     occurrences = Counter(word for text in texts for word in text)
     ranked = sorted(occurrences, key=lambda word: (-occurrences[word], word))
     return {word: token for token, word in enumerate(ranked[:count], UNKNOWN + 1)}
 
 
 def tokens(texts: Words, known: dict[str, int], length: int) -> Tensor:
-    """int32 (N, length): the first words of each text; a text of no words is one UNKNOWN."""
-    rows = torch.full((len(texts), length), PADDING, dtype=torch.int32)
-    for row, text in zip(rows, texts, strict=True):
-        found = [known.get(word, UNKNOWN) for word in text[:length]] or [UNKNOWN]
-        row[: len(found)] = torch.tensor(found, dtype=torch.int32)
-    return rows
+    """Return the first words of each text, int32 (N, length); an empty text is one UNKNOWN."""
+    padded = torch.full((len(texts), length), PADDING, dtype=torch.int32)
+    for line, text in zip(padded, texts, strict=True):
+        encoded = [known.get(word, UNKNOWN) for word in text[:length]] or [UNKNOWN]
+        line[: len(encoded)] = torch.tensor(encoded, dtype=torch.int32)
+    return padded
 
 
 def _folder() -> Path:
-    """The root, with scikit-learn's cache in it; it is fetched, whole or not at all, if it is not.
+    """Return the data folder, after downloading scikit-learn's cache of the texts if it lacks."""
+    folder = data_folder()
 
-    A set that was fetched by scikit-learn itself is in ~/scikit_learn_data.
-    """
-    folder = root()
+    def advice(error: Exception) -> str:
+        return (
+            f"newsgroups: {CACHE} is missing in {folder}, and the download failed ({error}): fetch "
+            "it on a machine with a network (sklearn.datasets.fetch_20newsgroups writes it to "
+            "~/scikit_learn_data) and put it there, or set SGU_DATA to the folder that has it"
+        )
+
     if not (folder / CACHE).is_file():
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=folder, prefix="unfinished-") as temporary:
-                with patience():
-                    fetch_20newsgroups(data_home=temporary, n_retries=1)
-                os.replace(Path(temporary) / CACHE, folder / CACHE)
-        except (OSError, http.client.HTTPException) as error:
-            raise DataError(
-                f"newsgroups: {CACHE} is missing in {folder}, and the download failed ({error}): "
-                "fetch it where there is a network (sklearn.datasets.fetch_20newsgroups writes it "
-                "to ~/scikit_learn_data) and put it there, or set SGU_DATA to the folder that has "
-                "it"
-            ) from error
+        with downloading(folder, advice) as temporary:
+            fetch_20newsgroups(data_home=temporary, n_retries=1)
+            os.replace(temporary / CACHE, folder / CACHE)
     return folder
 
 
 def _read(folder: Path, part: str):
-    """scikit-learn's Bunch of a part, in the order stored."""
+    """Return scikit-learn's Bunch of a part, in the order stored."""
     try:
-        with redirect_stdout(None):  # it would print what is raised here
+        with redirect_stdout(None):  # scikit-learn would print the error as well
             return fetch_20newsgroups(
                 data_home=folder,
                 subset=part,
@@ -104,5 +97,5 @@ def _read(folder: Path, part: str):
     except (OSError, KeyError, AttributeError, TypeError) as error:
         raise DataError(
             f"{folder / CACHE}: not scikit-learn's cache of the texts ({error}): delete it; it is "
-            "then fetched anew"
+            "then downloaded again"
         ) from error

@@ -1,5 +1,5 @@
-"""A data set of Parquet tables: train-*.parquet, and test-*.parquet or else validation-*.parquet,
-in one folder or in its subfolder `data`, as public data-set hubs have them."""
+"""A data set of Parquet tables, as public hubs have them: train-*.parquet and test-*.parquet (or,
+without it, validation-*.parquet), in a folder or in its subfolder `data`."""
 
 import hashlib
 import re
@@ -17,12 +17,12 @@ NUMBERED = re.compile(r"-(\d+)-of-(\d+)\.parquet$")
 
 
 def read_shards(folder: Place, side: int | None = None) -> Source:
-    """The data set in the folder. Raises DataError, naming file and row, for what is unfit."""
+    """Return the data set in the folder. Raises DataError with the unfit file and row."""
     return read_parts(folder.name, _part(folder, TRAIN), _part(folder, HELDOUT), side)
 
 
 def read_parts(name: str, train: Tables, heldout: Tables, side: int | None = None) -> Source:
-    """The data set of a training and a held-out part."""
+    """Return the data set of a training and a held-out part."""
     first, *others = tables = [*train.tables, *heldout.tables]
     for other in others:
         if other.classes != first.classes:
@@ -35,7 +35,7 @@ def read_parts(name: str, train: Tables, heldout: Tables, side: int | None = Non
 
 
 def _part(folder: Place, names: tuple[str, ...]) -> Tables:
-    """The shards of the first part in `names` that has any."""
+    """Return the shards of the first of `names` that has some."""
     for name in names:
         for place in (folder, folder.inside("data")):
             pattern = rf"{name}-.*\.parquet"
@@ -50,22 +50,22 @@ def _part(folder: Place, names: tuple[str, ...]) -> Tables:
 
 
 def _check_numbers(shards: Sequence[Place]) -> None:
-    """Shards named -00001-of-00004 are all there, and of one set."""
+    """Raise DataError if shards named -00001-of-00004 are incomplete or of several sets."""
     named = [(shard, match) for shard in shards if (match := NUMBERED.search(shard.name))]
     totals = {int(match[2]) for _, match in named}
     missing = set(range(max(totals, default=0))) - {int(match[1]) for _, match in named}
     if len(totals) > 1 or missing:
         problem = f"number {min(missing)} is missing" if missing else f"others say {min(totals)}"
         raise DataError(
-            f"{named[-1][0].shown}: one of {max(totals)} shards; {problem}: fetch them anew"
+            f"{named[-1][0].shown}: one of {max(totals)} shards; {problem}: fetch them again"
         )
 
 
 def _check_distinct(tables: Sequence[Table]) -> None:
-    """No file twice, by another name or as a copy; those of equal size are looked into."""
-    seen: dict[tuple[int, int], list[Place]] = {}
+    """Raise DataError if two files have the same content, also under another name."""
+    by_size: dict[tuple[int, int], list[Place]] = {}
     for table in tables:
-        same_size = seen.setdefault((table.file.info.size, table.count), [])
+        same_size = by_size.setdefault((table.file.info.size, table.count), [])
         for other in same_size:
             if _digest(table.file) == _digest(other):
                 raise DataError(

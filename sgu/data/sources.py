@@ -1,4 +1,4 @@
-"""Where the data come from: by the name of a registered source, or from a folder of one's own."""
+"""Data sources by name, or from the user's own folder."""
 
 import difflib
 import re
@@ -7,7 +7,7 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-from sgu.data.base import Source, balanced, classes_of, make_source, subset_of
+from sgu.data.base import Source, keep_balanced, keep_classes, make_source
 from sgu.data.examples import Examples
 from sgu.data.image_folder import is_image_folder, read_image_folder
 from sgu.data.shards import read_parts, read_shards
@@ -15,26 +15,26 @@ from sgu.data.tables import Tables
 from sgu.files.errors import DataError
 from sgu.files.location import locate
 
-__all__ = ["SOURCES", "DataError", "Examples", "Source", "balanced", "load_source", "make_source"]
+__all__ = ["SOURCES", "Examples", "Source", "load_source", "make_source"]
 
 EMBEDDED = Path(__file__).parent / "embedded"
 RESIZED = re.compile(r"(.+)@([1-9]\d*)")
 
 
 def load_source(data: str, subset: int | None = None, classes: int | None = None) -> Source:
-    """A registered source by its name, or a folder of Parquet image tables or of images.
+    """Return a registered source, or the one in a folder of Parquet image tables or of images.
 
     data: a key of SOURCES; or the path or address (file://, s3://, gs://, hdfs://) of a folder with
         train-*.parquet and test-*.parquet, or with train/CLASS/FILE and test/CLASS/FILE. With
         `@64` after it, each image is cut to a square and resized to 64 pixels.
     subset: keep this many train examples, class-balanced, and half as many held-out ones (fewer
         where there are fewer); the choice is a pure function of the source and `subset`.
-    classes: keep the examples of the first so many classes; `subset` is of those.
+    classes: keep only the first `classes` classes; `subset` is taken from those.
     Raises DataError, naming file and row, for anything that cannot be used.
     """
-    source = SOURCES[data]() if data in SOURCES else _folder(data)
-    source = source if classes is None else classes_of(source, classes)
-    return source if subset is None else subset_of(source, subset)
+    source = SOURCES[data]() if data in SOURCES else _from_folder(data)
+    source = source if classes is None else keep_classes(source, classes)
+    return source if subset is None else keep_balanced(source, subset)
 
 
 def _embedded() -> Source:
@@ -44,7 +44,7 @@ def _embedded() -> Source:
     return read_parts("embedded", train, heldout)
 
 
-def _folder(data: str) -> Source:
+def _from_folder(data: str) -> Source:
     folder, side = locate(data), None
     resized = RESIZED.fullmatch(data)
     if resized and not folder.is_folder:
@@ -59,12 +59,12 @@ def _unknown(data: str) -> str:
     guess = f" (did you mean {' or '.join(close)}?)" if close else ""
     return (
         f"{data}: no such folder or source{guess}; give a folder of Parquet image tables or of "
-        f"images, a directory a class, or one of {', '.join(SOURCES)}"
+        f"images (a directory for each class), or one of {', '.join(SOURCES)}"
     )
 
 
 def _late(module: str, name: str) -> Source:
-    """A source whose libraries take seconds to import, and few who run need them."""
+    """Load a source whose libraries take seconds to import and are seldom needed."""
     return getattr(import_module(f"sgu.data.{module}"), name)()
 
 

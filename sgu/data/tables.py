@@ -1,4 +1,4 @@
-"""Image tables in Parquet, as public data-set hubs store them: one row for one encoded image.
+"""Image tables in Parquet, as public data-set hubs store them: one encoded image a row.
 
 Columns: `img` or `image`, encoded bytes or a struct with `bytes`; `label` or `fine_label`, integer.
 """
@@ -15,16 +15,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sgu.data.decode import Row, decode
+from sgu.data.decode import EncodedImage, decode
 from sgu.data.examples import Examples
 from sgu.files.errors import DataError
 from sgu.files.location import Place, locate
 
 IMAGE_COLUMNS = ("img", "image")
 LABEL_COLUMNS = ("label", "fine_label")
-BATCH = 64  # rows that are held in memory, encoded
-# Bytes of a column read ahead; without, it would be all of a row group's (measured: 297 MB instead
-# of 21). What must be in memory is a page or two, as large as the writer of the file made them.
+BATCH = 64  # rows held in memory, encoded
+# Bytes of a column read ahead; otherwise it would be the whole row group (measured: 297 MB instead
+# of 21). A page or two must be in memory, as large as the writer of the file made them.
 BUFFER = 1 << 20
 TAIL = 1 << 16  # bytes
 
@@ -41,15 +41,15 @@ class Table:
 
     @cached_property
     def classes(self) -> tuple[str, ...] | None:
-        """The class names in the file's metadata (the hub's JSON or a list `classes`), if any."""
+        """Return the class names in the metadata (the hub's JSON or a list `classes`), if any."""
         metadata = self._footer[1].metadata or {}
         if b"huggingface" in metadata:
-            names = self._features(metadata[b"huggingface"]).get(self._label, {}).get("names")
+            names = self._features(metadata[b"huggingface"]).get(self._labels, {}).get("names")
             return tuple(names) if names else None
         return tuple(metadata[b"classes"].decode().split(",")) if b"classes" in metadata else None
 
-    def rows(self) -> Iterator[Row]:
-        columns, row = [self._image, self._label], 0
+    def images(self) -> Iterator[EncodedImage]:
+        columns, row = [self._images, self._labels], 0
         with self._opened() as file:
             batches = file.iter_batches(BATCH, columns=columns, use_threads=False)
             while batch := self._next(batches, row):
@@ -57,11 +57,11 @@ class Table:
                 if pa.types.is_struct(images.type):
                     images = pc.struct_field(images, "bytes")
                 for image, label in zip(images.to_pylist(), labels.to_pylist(), strict=True):
-                    yield Row(f"{self.file.shown}, row {row}", image, label)
+                    yield EncodedImage(f"{self.file.shown}, row {row}", image, label)
                     row += 1
 
     def key(self) -> str:
-        """Changes where the file does, also in a store whose times are coarse: by its footer."""
+        """Return a key that changes with the file, by its footer even where times are coarse."""
         with self.file.opened() as stream:
             stream.seek(max(0, stream.size() - TAIL))
             return f"{self.file.key()} {hashlib.sha256(stream.read()).hexdigest()}"
@@ -84,25 +84,25 @@ class Table:
             return next(batches, None)
 
     @cached_property
-    def _image(self) -> str:
+    def _images(self) -> str:
         name = self._column(IMAGE_COLUMNS)
-        kind = self._footer[1].field(name).type
-        if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
-            kind = kind.field("bytes").type
-        if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        dtype = self._footer[1].field(name).type
+        if pa.types.is_struct(dtype) and dtype.get_field_index("bytes") >= 0:
+            dtype = dtype.field("bytes").type
+        if pa.types.is_binary(dtype) or pa.types.is_large_binary(dtype):
             return name
         raise DataError(
-            f"{self.file.shown}: {name} is {kind}; need encoded images, as bytes or a struct "
-            "with `bytes`: export it so"
+            f"{self.file.shown}: column {name} is {dtype}; need encoded images: export them as "
+            "bytes, or as a struct with `bytes`"
         )
 
     @cached_property
-    def _label(self) -> str:
+    def _labels(self) -> str:
         name = self._column(LABEL_COLUMNS)
         if pa.types.is_integer(self._footer[1].field(name).type):
             return name
         raise DataError(
-            f"{self.file.shown}: {name} is no integer column: encode the classes as 0..C-1"
+            f"{self.file.shown}: column {name} holds no integers: encode the classes as 0..C-1"
         )
 
     def _column(self, wanted: tuple[str, ...]) -> str:
@@ -126,7 +126,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Tables:
-    """The rows of several files, in the order given, as one part of a data set."""
+    """Several files, in the order given, as one part of a data set."""
 
     tables: Sequence[Table]
     where: str
@@ -139,21 +139,21 @@ class Tables:
     def count(self) -> int:
         return sum(table.count for table in self.tables)
 
-    def rows(self) -> Iterator[Row]:
+    def images(self) -> Iterator[EncodedImage]:
         for table in self.tables:
-            yield from table.rows()
+            yield from table.images()
 
     def key(self) -> str:
         return "\n".join(table.key() for table in self.tables)
 
 
 def read_table(paths: Sequence[Path], num_classes: int | None = None) -> Examples:
-    """All rows of the files, in the order given; num_classes: bounds the labels, if known."""
+    """Return the images of the files, in the order given; num_classes: bounds the labels."""
     return decode([Tables.of([locate(str(path)) for path in paths])], num_classes)[0]
 
 
 def class_names(path: Path) -> tuple[str, ...] | None:
-    """The class names in the file's metadata, if any."""
+    """Return the class names in the file's metadata, if any."""
     return Table(locate(str(path))).classes
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sgu.data.splits.stratify import deal, joined
+from sgu.data.splits.stratify import deal, merged
 from sgu.ensembles.member import Member
 from sgu.experiment import Experiment
 from sgu.networks.references import recipe
@@ -96,7 +96,7 @@ def shadows(experiment: Experiment, task: Task, pairs: int = 4) -> Shadows:
     pool = torch.cat([forget, first + test])
     halves = [half for _ in range(pairs) for half in deal(targets, pool, 2, generator)]
     inside = torch.stack([torch.isin(pool, half) for half in halves]).numpy()
-    rows = [joined([splits.retain, half]) for half in halves]
+    rows = [merged([splits.retain, half]) for half in halves]
     return Shadows(_trained("shadow", experiment, task, rows), forget, test, inside)
 
 

@@ -1,4 +1,4 @@
-"""The networks of the study, by name: built from a seed, their recipes, and their files."""
+"""The networks of the study by name: built from a seed, with their recipes and their files."""
 
 from sgu.models.files import load_model, save_model
 from sgu.models.recipes import PRETRAIN, pretraining

@@ -1,4 +1,4 @@
-"""Models as safetensors files: weights and a dict of strings, no code that could run on loading."""
+"""Models as safetensors files: weights and a dict of strings, nothing that could run as code."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from sgu.files.atomic import atomic_write
 
 
 def save_model(path: Path, model: nn.Module, info: dict[str, str]) -> None:
-    """Write weights, buffers and `info`; a reader sees the old file or the whole new one."""
+    """Write weights, buffers and `info`; readers see the old file or the whole new one."""
     tensors = {
         name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
     }
@@ -19,9 +19,9 @@ def save_model(path: Path, model: nn.Module, info: dict[str, str]) -> None:
 
 
 def load_model(path: Path, model: nn.Module) -> dict[str, str]:
-    """Fill `model` from the file, on its own device; returns the file's `info`.
+    """Fill `model`, on its device, from the file; return the file's `info`.
 
-    Raises ValueError where the file holds another architecture.
+    Raises ValueError if the file holds another architecture.
     """
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

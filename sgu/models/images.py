@@ -1,6 +1,6 @@
-"""Networks for small images; those of the literature in the forms it uses for 32x32 pixels.
+"""Networks for small images, in the forms that the literature uses for 32x32 pixels.
 
-torchvision is imported where it is used: it takes 1.5 s, and a worker of a study seldom needs it.
+torchvision is imported where it is used: that takes 1.5 s, and a study's workers seldom need it.
 """
 
 from torch import nn
@@ -11,10 +11,10 @@ PATCH = 4  # pixels
 
 
 def small_cnn(shape: Shape) -> nn.Module:
-    """Four convolutions and 145,000 weights, for 32x32 images and one CPU core.
+    """Return a network of four convolutions, 145,000 weights, for 32x32 images and one CPU core.
 
-    Pooling comes before batch-norm, which then has a quarter of the values to work on. The maximum
-    over the last map, not its mean, lets 11 epochs reach every training image.
+    Pooling comes before batch-norm, which then works on a quarter of the values. The maximum over
+    the last map, instead of its mean, lets 11 epochs reach every training image.
     """
     return nn.Sequential(
         *_block(shape.channels, 16, nn.MaxPool2d(2)),
@@ -28,17 +28,17 @@ def small_cnn(shape: Shape) -> nn.Module:
 
 
 def resnet18(shape: Shape) -> nn.Module:
-    """He et al. 2016, in the form of `_small_resnet`."""
+    """Return He et al. 2016 in the form of `_small_resnet`."""
     return _small_resnet("resnet18", shape)
 
 
 def resnet50(shape: Shape) -> nn.Module:
-    """He et al. 2016, in the form of `_small_resnet`."""
+    """Return He et al. 2016 in the form of `_small_resnet`."""
     return _small_resnet("resnet50", shape)
 
 
 def vgg16_bn(shape: Shape) -> nn.Module:
-    """Simonyan and Zisserman 2015 with batch-norm: the 13 convolutions and one linear layer."""
+    """Return Simonyan and Zisserman 2015 with batch-norm: 13 convolutions, one linear layer."""
     from torchvision.models.vgg import cfgs, make_layers
 
     features = make_layers(cfgs["D"], batch_norm=True)
@@ -52,8 +52,8 @@ def vgg16_bn(shape: Shape) -> nn.Module:
 
 
 def vit_small(shape: Shape) -> nn.Module:
-    """A vision transformer (Dosovitskiy et al. 2021) as wide as DeiT-Ti and half as deep, on
-    patches of 4x4 pixels; without dropout."""
+    """Return a vision transformer (Dosovitskiy et al. 2021) as wide as DeiT-Ti and half as deep,
+    on patches of 4x4 pixels, without dropout."""
     from torchvision.models import VisionTransformer
 
     model = VisionTransformer(
@@ -69,12 +69,12 @@ def vit_small(shape: Shape) -> nn.Module:
 
 
 def with_channels(model: nn.Module, channels: int) -> nn.Module:
-    """`model` with a new first convolution where it takes another number of channels."""
+    """Return `model`, with a new first convolution if it takes another number of channels."""
     name, first = next(
         (name, module) for name, module in model.named_modules() if isinstance(module, nn.Conv2d)
     )
     if first.in_channels != channels:
-        other = nn.Conv2d(
+        fitting = nn.Conv2d(
             channels,
             first.out_channels,
             first.kernel_size,  # type: ignore[arg-type]
@@ -82,12 +82,12 @@ def with_channels(model: nn.Module, channels: int) -> nn.Module:
             first.padding,  # type: ignore[arg-type]
             bias=first.bias is not None,
         )
-        model.set_submodule(name, other)
+        model.set_submodule(name, fitting)
     return model
 
 
 def _small_resnet(name: str, shape: Shape) -> nn.Module:
-    """A residual network with a 3x3 stem of stride 1 and no max-pool."""
+    """Return a residual network with a 3x3 stem of stride 1 and no max-pool."""
     from torchvision.models import get_model
 
     model = get_model(name, num_classes=shape.classes)

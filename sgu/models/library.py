@@ -1,7 +1,7 @@
 """The classifiers of torchvision, as it defines them, without its weights.
 
-Most are made for 224x224 pixels and shrink an image 32-fold; `name@64` of a folder gives them more
-to work on.
+Most are made for 224x224 pixels and shrink an image 32-fold; a folder's `name@64` gives larger
+ones.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from torch import nn
 from sgu.data.examples import Shape
 from sgu.models.images import with_channels
 
-# beginning of a name -> what its builder must be told of images of so many pixels a side
+# beginning of a name -> options of its builder for images of `side` x `side` pixels
 OPTIONS: dict[str, Callable[[int], dict[str, Any]]] = {
     "vit_": lambda side: {"image_size": side},
     "maxvit_": lambda side: {"input_size": (side, side)},
@@ -24,16 +24,17 @@ OPTIONS: dict[str, Callable[[int], dict[str, Any]]] = {
 
 @cache
 def names() -> tuple[str, ...]:
-    """All that there are. torchvision is imported late, as in `images`."""
+    """Return the names of all classifiers. torchvision is imported late, as in `images`."""
     from torchvision import models
 
     return tuple(models.list_models(module=models))
 
 
 def classifier(name: str, shape: Shape) -> nn.Module:
-    """One of `names` for the classes and channels. Raises where it cannot take its size."""
+    """Return the classifier `name` for the shape. Raises torchvision's errors for a wrong size."""
     from torchvision.models import get_model
 
-    options = next((of(shape.side) for start, of in OPTIONS.items() if name.startswith(start)), {})
+    prefix = next((prefix for prefix in OPTIONS if name.startswith(prefix)), None)
+    options = OPTIONS[prefix](shape.side) if prefix else {}
     model = get_model(name, num_classes=shape.classes, **options)
     return with_channels(model, shape.channels)

@@ -1,4 +1,4 @@
-"""How the references of a model are trained.
+"""The recipes by which originals and references are trained.
 
 The published recipe for CIFAR (He et al. 2016; Simonyan and Zisserman 2015 with batch-norm):
 momentum .9, weight decay 5e-4, batches of 128, learning rate .1, .05 for VGG; here over 60 epochs
@@ -24,12 +24,12 @@ PRETRAIN: dict[str, Optimisation] = {
     "resnet50": CONVOLUTIONAL,
     "vgg16_bn": VGG,
     "vit_small": ATTENTION,
-    # measured on the docstrings of 20 packages, 10,265 for training: test accuracy .82, where the
-    # best of sgd (lr .5) gives .75
+    # measured on the docstrings of 20 packages, 10,265 for training: test accuracy .82; the best
+    # of sgd (lr .5) gives .75
     "bag_of_embeddings": Optimisation(
         epochs=10, optimiser="adamw", lr=1e-2, weight_decay=0.05, schedule="one_cycle"
     ),
-    # likewise, on a quarter of them, 8 epochs: .76, where the best of sgd (lr .03) gives .68
+    # likewise, on a quarter of them, 8 epochs: .76; the best of sgd (lr .03) gives .68
     "transformer": Optimisation(
         epochs=10, optimiser="adamw", lr=1e-3, weight_decay=0.05, schedule="one_cycle"
     ),
@@ -37,13 +37,13 @@ PRETRAIN: dict[str, Optimisation] = {
 
 
 def pretraining(name: str) -> Optimisation:
-    """How a model's references are trained. Raises ValueError for a name that is none."""
+    """Return the recipe of a model. Raises ValueError for an unknown name."""
     check_name(name)
-    return PRETRAIN.get(name) or _of_family(name)
+    return PRETRAIN.get(name) or _family_recipe(name)
 
 
-def _of_family(name: str) -> Optimisation:
-    """The recipe of a classifier of torchvision."""
+def _family_recipe(name: str) -> Optimisation:
+    """Return the recipe of a classifier of torchvision."""
     if name.startswith(("vit_", "swin_", "maxvit_", "convnext_")):
         return ATTENTION
     if name.startswith("vgg"):

@@ -1,6 +1,6 @@
 """Networks for short texts: tokens, int64 (n, length), where 0 is padding.
 
-They have no dropout: what they memorise is what there is to forget.
+They have no dropout: what a network memorises is what can be forgotten.
 """
 
 import torch
@@ -15,7 +15,7 @@ LAYERS = 2
 
 
 class BagOfEmbeddings(nn.Module):
-    """The mean embedding of the words, in any order, and a layer between it and the logits."""
+    """The mean embedding of the words, which ignores their order, and one hidden layer."""
 
     def __init__(self, shape: Shape):
         super().__init__()
@@ -25,7 +25,7 @@ class BagOfEmbeddings(nn.Module):
         )
 
     def forward(self, tokens: Tensor) -> Tensor:
-        return self.head(mean_of(self.embedding(tokens), tokens != 0))
+        return self.head(masked_mean(self.embedding(tokens), tokens != 0))
 
 
 class Transformer(nn.Module):
@@ -42,17 +42,17 @@ class Transformer(nn.Module):
         self.head = nn.Linear(WIDTH, shape.classes)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        seen = tokens != 0
+        mask = tokens != 0
         x = self.embedding(tokens) + self.position[: tokens.shape[1]]
         for layer in self.layers:
-            x = layer(x, seen)
-        return self.head(mean_of(self.norm(x), seen))
+            x = layer(x, mask)
+        return self.head(masked_mean(self.norm(x), mask))
 
 
 class Layer(nn.Module):
     """x + attention(x), then x + mlp(x).
 
-    Not nn.TransformerEncoderLayer: its fused form for evaluation has no forward derivative, and
+    Not nn.TransformerEncoderLayer, whose fused form for evaluation has no forward derivative:
     sgu.methods.curvature needs one.
     """
 
@@ -64,18 +64,18 @@ class Layer(nn.Module):
             nn.Linear(WIDTH, 2 * WIDTH), nn.GELU(), nn.Linear(2 * WIDTH, WIDTH)
         )
 
-    def forward(self, x: Tensor, seen: Tensor) -> Tensor:
-        x = x + self._attention(self.norms[0](x), seen)
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        x = x + self._attention(self.norms[0](x), mask)
         return x + self.mlp(self.norms[1](x))
 
-    def _attention(self, x: Tensor, seen: Tensor) -> Tensor:
+    def _attention(self, x: Tensor, mask: Tensor) -> Tensor:
         heads = self.to_qkv(x).unflatten(2, (3, HEADS, -1)).transpose(1, 3)  # n, heads, 3, length
         q, k, v = heads.unbind(2)
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=seen[:, None, None, :])
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None, :])
         return self.out(mixed.transpose(1, 2).flatten(2))
 
 
-def mean_of(x: Tensor, seen: Tensor) -> Tensor:
-    """The mean of x (n, length, d) over the positions seen (n, length); 0 where there are none."""
-    weights = seen.unsqueeze(2).to(x.dtype)
+def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
+    """Return the mean of x (n, length, d) over the positions in mask (n, length), 0 for none."""
+    weights = mask.unsqueeze(2).to(x.dtype)
     return (x * weights).sum(1) / weights.sum(1).clamp(min=1)

@@ -13,7 +13,7 @@ import yaml
 
 from analysis import load_study
 from analysis.load import joined
-from sgu.data.memmap import root
+from sgu.data.memmap import data_folder
 from sgu.files.folder import Folder
 from sgu.results.schema import TRIALS
 from tune.spec.errors import SpecError
@@ -64,13 +64,14 @@ class StudyFolder:
         files = self.files
         if files.local:
             return Path(files.path)
-        return root() / "studies" / f"{self.name}-{sha256(files.shown.encode()).hexdigest()[:8]}"
+        digest = sha256(files.shown.encode()).hexdigest()[:8]
+        return data_folder() / "studies" / f"{self.name}-{digest}"
 
     @property
     def cache(self) -> Cache:
         """Beside the study, so that all studies there share it."""
         beside = Folder.at(self.results).inside("cache")
-        return Cache(Path(beside.path)) if beside.local else Cache(root() / "cache", beside)
+        return Cache(Path(beside.path)) if beside.local else Cache(data_folder() / "cache", beside)
 
     @property
     def store(self) -> Store:

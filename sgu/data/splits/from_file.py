@@ -1,10 +1,10 @@
-"""Splits as a file states them, where somebody else has drawn them.
+"""Splits read from a file, for an evaluation on splits that somebody else has drawn.
 
 A Parquet or CSV file with a row for each example: `split`, one of retain, forget, audit, val and
-test; `index`, its row in the data as loaded, from 0, in train for retain and forget, in held-out
-for the others; and, where it was asked for in several requests, `request` of forget's rows, from 0.
-A study writes such files. Only forget must be there: retain is then the rest of train, and audit,
-val and test are drawn.
+test; `index`, its position in the data as loaded, from 0, in train for retain and forget, in
+held-out for the others; and, if forget is asked for in several requests, `request`, from 0, in
+forget's rows. A study writes such files. Only forget is required: by default retain is the rest of
+train, and audit, val and test are drawn.
 """
 
 from __future__ import annotations
@@ -18,10 +18,8 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from sgu.data.examples import Examples
-from sgu.data.sources import Source
+from sgu.data.base import Source
 from sgu.data.splits.splits import PARTS, Splits
-from sgu.data.splits.stratify import rows_of
 
 TRAIN, HELDOUT = PARTS[:2], PARTS[2:]
 TYPES = {"split": pa.string(), "index": pa.int64(), "request": pa.int64()}
@@ -29,31 +27,28 @@ PAIRS = (("retain", "forget"), ("audit", "test"), ("val", "test"), ("audit", "va
 
 
 def splits_from_file(path: Path, source: Source, drawn: Splits) -> Splits:
-    """The splits of a file. drawn: of the same source, whose held-out parts stand in where the
-    file has none. Raises ValueError for what is no split of the source."""
+    """Return the splits in a file. drawn: splits of the same source, whose held-out parts are
+    used if the file has none. Raises ValueError if the file holds no splits of the source."""
     try:
         table = _read(path)
-        found = Splits.from_table(pa.concat_tables([table, *_left_out(table, source, drawn)]))
-    except ValueError as error:  # Arrow's own, too
-        raise ValueError(f"{path} states no splits: {error}") from error
+        splits = Splits.from_table(pa.concat_tables([table, *_left_out(table, source, drawn)]))
+    except ValueError as error:  # Arrow's errors are of this class, too
+        raise ValueError(f"{path} holds no usable splits: {error}") from error
     for name in PARTS:
-        _check_rows(
-            f"{path}: {name}",
-            getattr(found, name),
-            source.train if name in TRAIN else source.heldout,
-        )
+        size = len(source.train if name in TRAIN else source.heldout)
+        _check_indices(f"{path}: {name}", getattr(splits, name), size)
     for one, other in PAIRS:
-        _check_apart(path, found, one, other)
-    if len(found.retain) + len(found.forget) < len(source.train):
+        _check_apart(path, splits, one, other)
+    if (held := len(splits.retain) + len(splits.forget)) < len(source.train):
         raise ValueError(
-            f"{path}: retain and forget hold {len(found.retain) + len(found.forget)} of train's "
-            f"{len(source.train)} examples: leave retain out, and it is the rest"
+            f"{path}: retain and forget hold {held} of train's {len(source.train)} examples: leave "
+            "retain out, and it is the rest"
         )
-    return found
+    return splits
 
 
 def _read(path: Path) -> pa.Table:
-    """In the order of the indices; without `request` where forget has none."""
+    """Return the table sorted by index, without `request` if it is null throughout forget."""
     table = csv.read_csv(path) if path.suffix == ".csv" else pq.read_table(path)
     for name in ("split", "index"):
         if name not in table.column_names or table[name].null_count:
@@ -61,44 +56,45 @@ def _read(path: Path) -> pa.Table:
     forget = table.filter(pc.field("split") == "forget")
     if not len(forget):
         raise ValueError("no row is of split 'forget'")
-    asked = "request" in table.column_names and forget["request"].null_count < len(forget)
-    if asked and forget["request"].null_count:
-        raise ValueError("some of forget's rows have a request, and some have none")
-    names = [name for name in TYPES if asked or name != "request"]
+    numbered = "request" in table.column_names and forget["request"].null_count < len(forget)
+    if numbered and forget["request"].null_count:
+        raise ValueError("some of forget's rows have no request: number all of them, or none")
+    names = [name for name in TYPES if numbered or name != "request"]
     columns = [table[name].cast(TYPES[name]) for name in names]
     return pa.table(columns, names).sort_by("index")
 
 
 def _left_out(table: pa.Table, source: Source, drawn: Splits) -> list[pa.Table]:
-    """The rows of retain, or of audit, val and test, where the table has none."""
-    there, found = set(pc.unique(table["split"]).to_pylist()), []
-    if "retain" not in there:
+    """Return the rows of retain, and of audit, val and test, that the table leaves out."""
+    names, tables = set(pc.unique(table["split"]).to_pylist()), []
+    if "retain" not in names:
         forget = table.filter(pc.field("split") == "forget")["index"].to_numpy()
-        everyone = torch.arange(len(source.train))
-        rest = rows_of(~torch.isin(everyone, torch.tensor(forget)))
-        found.append(_rows(table, "retain", rest))
-    if not there & set(HELDOUT):
-        found += [_rows(table, name, getattr(drawn, name)) for name in HELDOUT]
-    return found
+        kept = ~torch.isin(torch.arange(len(source.train)), torch.tensor(forget))
+        tables.append(_rows(table, "retain", torch.where(kept)[0]))
+    if not names & set(HELDOUT):
+        tables += [_rows(table, name, getattr(drawn, name)) for name in HELDOUT]
+    return tables
 
 
-def _rows(like: pa.Table, name: str, rows: Tensor) -> pa.Table:
-    columns = {"split": [name] * len(rows), "index": rows.numpy(), "request": [None] * len(rows)}
-    return pa.table({each: pa.array(columns[each], TYPES[each]) for each in like.column_names})
+def _rows(like: pa.Table, split: str, indices: Tensor) -> pa.Table:
+    size = len(indices)
+    columns = {"split": [split] * size, "index": indices.numpy(), "request": [None] * size}
+    return pa.table({name: pa.array(columns[name], TYPES[name]) for name in like.column_names})
 
 
-def _check_rows(what: str, rows: Tensor, examples: Examples) -> None:
-    outside = rows[(rows < 0) | (rows >= len(examples))].tolist()
+def _check_indices(where: str, indices: Tensor, size: int) -> None:
+    """Raise ValueError if an ascending index is not in 0..size-1, or is there twice."""
+    outside = indices[(indices < 0) | (indices >= size)].tolist()
     if outside:
-        raise ValueError(f"{what} has index {outside[0]}: must be 0..{len(examples) - 1}")
-    again = rows[1:][rows.diff() == 0].tolist()
-    if again:
-        raise ValueError(f"{what} has index {again[0]} twice: name each example once")
+        raise ValueError(f"{where} has index {outside[0]}: must be 0..{size - 1}")
+    repeated = indices[1:][indices.diff() == 0].tolist()
+    if repeated:
+        raise ValueError(f"{where} has index {repeated[0]} twice: name each example once")
 
 
-def _check_apart(path: Path, found: Splits, one: str, other: str) -> None:
-    """No example in two splits; but audit may be val, as it was published."""
-    ours, theirs = getattr(found, one), getattr(found, other)
+def _check_apart(path: Path, splits: Splits, one: str, other: str) -> None:
+    """Raise ValueError if two splits share an example; audit may equal val, as published."""
+    ours, theirs = getattr(splits, one), getattr(splits, other)
     both = ours[torch.isin(ours, theirs)].tolist()
     if both and not ((one, other) == ("audit", "val") and torch.equal(ours, theirs)):
         raise ValueError(f"{path}: index {both[0]} is in {one} and in {other}: must be in one")

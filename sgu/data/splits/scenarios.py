@@ -1,4 +1,4 @@
-"""What may be asked to be forgotten, by name, with its settings checked together."""
+"""The scenarios: which examples are to be forgotten, by name, with their settings checked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from torch import Tensor
 
 from sgu.checks import check
-from sgu.data.sources import Source
+from sgu.data.base import Source
 from sgu.data.splits.splits import (
     Splits,
     class_splits,
@@ -20,17 +20,17 @@ from sgu.data.splits.splits import (
 
 ScenarioName = Literal["random", "class", "most_memorised", "least_memorised", "subgroup"]
 OF_CLASSES = ("class", "subgroup")
-Memorisation = Callable[[Source], Tensor]  # of each train example, (N,)
+Memorisation = Callable[[Source], Tensor]  # returns that of each train example, (N,)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """Who is to be forgotten, and in how many requests.
+    """The examples to forget, and the number of requests for them.
 
     scenario: `random`, a share of train; `most_memorised`, `least_memorised`, the share where
     training on an example changes its own prediction most, least; `class`, all of forget_classes;
-    `subgroup`, a share of each of them. forget_fraction: that share; `class` has no use for it.
-    forget_classes: one or several. requests: parts in which it is asked for, one after the other.
+    `subgroup`, a share of each of them. forget_fraction: that share, unused by `class`.
+    forget_classes: one class or several. requests: the parts in which forget is asked for in turn.
     """
 
     scenario: ScenarioName = "random"
@@ -39,10 +39,10 @@ class Scenario:
     requests: int = 1
 
     def __post_init__(self) -> None:
-        given = self.forget_classes
-        classes = (given,) if isinstance(given, int) else tuple(given)
+        classes = self.forget_classes
+        classes = (classes,) if isinstance(classes, int) else tuple(classes)
         object.__setattr__(self, "forget_classes", classes)
-        named = self.scenario in OF_CLASSES
+        by_class = self.scenario in OF_CLASSES
         check(
             self,
             scenario=(
@@ -51,24 +51,25 @@ class Scenario:
             ),
             forget_fraction=(0 < self.forget_fraction < 1, "between 0 and 1"),
             forget_classes=(
-                bool(classes) == named and _are_numbers(classes),
+                bool(classes) == by_class and _are_numbers(classes),
                 f"numbers of classes, none twice, for scenario {self.scenario}"
-                if named
+                if by_class
                 else f"left out for scenario {self.scenario}",
             ),
-            requests=(
-                isinstance(self.requests, int) and self.requests >= 1,
-                "a whole number >= 1",
-            ),
+            requests=(isinstance(self.requests, int) and self.requests >= 1, "a whole number >= 1"),
         )
         if self.scenario == "class" and self.requests > len(classes):
             raise ValueError(
                 f"requests = {self.requests}: must be <= {len(classes)}, "
-                "a class of forget_classes or more in each"
+                "at least one of forget_classes in each"
             )
 
     def splits(self, source: Source, seed: int, memorisation: Memorisation | None = None) -> Splits:
-        """The splits of a source. memorisation: needed where the scenario is one of memorised."""
+        """Return the splits of a source.
+
+        memorisation: required by most_memorised and least_memorised.
+        Raises ValueError if the source does not allow the scenario.
+        """
         share, requests = self.forget_fraction, self.requests
         if self.scenario == "random":
             return random_splits(source, share, seed, requests=requests)
@@ -79,7 +80,7 @@ class Scenario:
         if memorisation is None:
             raise ValueError(
                 f"scenario = {self.scenario!r} needs the memorisation of each train example: "
-                "give a function, as `Experiment.task` does"
+                "pass a function, as `Experiment.task` does"
             )
         most = self.scenario == "most_memorised"
         return memorised_splits(source, memorisation(source), share, most, seed, requests=requests)
@@ -87,5 +88,5 @@ class Scenario:
 
 def _are_numbers(classes: tuple[int, ...]) -> bool:
     return len(set(classes)) == len(classes) and all(
-        isinstance(each, int) and each >= 0 for each in classes
+        isinstance(label, int) and label >= 0 for label in classes
     )

@@ -1,4 +1,4 @@
-"""Rows of examples cut into parts, class by class, at random."""
+"""Indices into a data set, drawn at random class by class."""
 
 from __future__ import annotations
 
@@ -8,54 +8,58 @@ import torch
 from torch import Tensor
 
 
-def cut(
+def stratified_split(
     targets: Tensor, shares: Sequence[float], generator: torch.Generator, part: str
 ) -> list[Tensor]:
-    """Disjoint, covering, ascending index tensors, one a share; each class is cut alike."""
+    """Split the indices into targets (N,) at random by `shares`, class by class; parts ascend.
+
+    part: its name in errors. Raises ValueError if a class is too small for the shares.
+    """
     pieces: list[list[Tensor]] = [[] for _ in shares]
-    for kind in targets.unique().tolist():
-        rows = rows_of(targets == kind)
-        rows = rows[torch.randperm(len(rows), generator=generator)]
-        ends = [round(sum(shares[: i + 1]) * len(rows)) for i in range(len(shares))]
+    for label in targets.unique().tolist():
+        indices = torch.where(targets == label)[0]
+        indices = indices[torch.randperm(len(indices), generator=generator)]
+        ends = [round(sum(shares[: i + 1]) * len(indices)) for i in range(len(shares))]
         sizes = [end - start for start, end in zip([0, *ends], ends, strict=False)]
         if min(sizes) < 1:
             raise ValueError(
-                f"{part} has {len(rows)} examples of class {kind}, too few for shares "
+                f"{part} has {len(indices)} examples of class {label}, too few for shares "
                 f"{tuple(round(share, 4) for share in shares)}: use more data or larger shares"
             )
-        for piece, chosen in zip(pieces, rows.split(sizes), strict=True):
+        for piece, chosen in zip(pieces, indices.split(sizes), strict=True):
             piece.append(chosen)
-    return [joined(piece) for piece in pieces]
+    return [merged(piece) for piece in pieces]
 
 
-def share_of(targets: Tensor, rows: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
-    """Of each class among the rows a random `fraction`, ascending; some of it is left."""
+def stratified_share(
+    targets: Tensor, indices: Tensor, fraction: float, generator: torch.Generator
+) -> Tensor:
+    """Draw a random `fraction` of each class among `indices`, ascending; never a whole class."""
     shares = (1 - checked_fraction(fraction), fraction)
-    return rows[cut(targets[rows], shares, generator, "train")[1]]
+    return indices[stratified_split(targets[indices], shares, generator, "train")[1]]
 
 
-def deal(targets: Tensor, rows: Tensor, parts: int, generator: torch.Generator) -> list[Tensor]:
-    """Rows (n,) at random in so many parts, of one size and with each class alike (+- 1).
+def deal(targets: Tensor, indices: Tensor, parts: int, generator: torch.Generator) -> list[Tensor]:
+    """Deal `indices` (n,) into targets (N,) at random to `parts` ascending parts.
 
-    targets: (N,), of which rows are indices. Each part is ascending.
+    Parts are equal in size and in each class (+- 1). Raises ValueError if one would be empty.
     """
-    if not 1 <= parts <= len(rows):
-        raise ValueError(f"requests = {parts}: must be 1..{len(rows)}, an example or more in each")
-    rows = rows[torch.randperm(len(rows), generator=generator)]
-    rows = rows[targets[rows].argsort(stable=True)]
-    return [rows[first::parts].sort().values for first in range(parts)]
+    if not 1 <= parts <= len(indices):
+        raise ValueError(
+            f"requests = {parts}: must be 1..{len(indices)}, at least one example in each"
+        )
+    indices = indices[torch.randperm(len(indices), generator=generator)]
+    indices = indices[targets[indices].argsort(stable=True)]
+    return [indices[first::parts].sort().values for first in range(parts)]
 
 
-def of_classes(targets: Tensor, classes: Sequence[int]) -> Tensor:
-    return rows_of(torch.isin(targets, torch.tensor(list(classes))))
+def indices_of_classes(targets: Tensor, classes: Sequence[int]) -> Tensor:
+    return torch.where(torch.isin(targets, torch.tensor(list(classes))))[0]
 
 
-def joined(parts: Sequence[Tensor]) -> Tensor:
+def merged(parts: Sequence[Tensor]) -> Tensor:
+    """Return the indices of all parts, ascending."""
     return torch.cat(list(parts)).sort().values
-
-
-def rows_of(mask: Tensor) -> Tensor:
-    return mask.nonzero().squeeze(1)
 
 
 def checked_fraction(fraction: float) -> float:

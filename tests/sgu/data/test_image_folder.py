@@ -1,4 +1,4 @@
-"""Image folders: a directory a class; each unfit file is named."""
+"""Image folders: a directory for each class; errors name the unfit file."""
 
 import os
 from pathlib import Path
@@ -18,10 +18,10 @@ def pixels(seed: int, side: int = 4) -> np.ndarray:
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    """Classes cat and dog; images 0..3 for training and 4..7 held out, written in reverse."""
+    """A folder of classes cat and dog: images 0..3 for training, 4..7 held out."""
     for seed in reversed(range(8)):
-        part, kind = ("train", "test")[seed // 4], ("cat", "dog")[seed // 2 % 2]
-        path = tmp_path / part / kind / f"{seed}.png"
+        part, name = ("train", "test")[seed // 4], ("cat", "dog")[seed // 2 % 2]
+        path = tmp_path / part / name / f"{seed}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels(seed)).save(path)
     return tmp_path
@@ -75,7 +75,7 @@ def test_an_empty_class_and_empty_folders_are_named(folder, tmp_path):
     bare = tmp_path / "bare"
     (bare / "train").mkdir(parents=True)
     (bare / "test").mkdir()
-    fails(bare, "train: empty; need one directory of images a class")
+    fails(bare, "train: empty; need one directory of images for each class")
     (bare / "train").rmdir()
     fails(bare, r"bare: no train-\*\.parquet.*train/CLASS/FILE")
 

@@ -1,4 +1,4 @@
-"""Sets larger than memory: the same examples, on disk, in bounded memory."""
+"""Sets larger than memory: the same examples on disk, loaded in bounded memory."""
 
 import math
 import os
@@ -15,8 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sgu.data import decode
-from sgu.data import memmap as stored
+from sgu.data import decode, memmap
 from sgu.data.examples import Examples
 from sgu.data.pipeline import Pipeline
 from sgu.data.sources import Source, load_source
@@ -32,10 +31,10 @@ def write(path: Path, images: list[bytes], labels: list[int], rows_a_group: int 
     pq.write_table(table, path, row_group_size=rows_a_group, write_batch_size=64, **plain)
 
 
-def noise(seed: int, side: int, kind: str = "PNG") -> bytes:
+def noise(seed: int, side: int, file_format: str = "PNG") -> bytes:
     pixels = np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
     buffer = pa.BufferOutputStream()
-    Image.fromarray(pixels).save(buffer, kind)
+    Image.fromarray(pixels).save(buffer, file_format)
     return buffer.getvalue().to_pybytes()
 
 
@@ -60,7 +59,7 @@ def load(data: str, monkeypatch, limit: int) -> Source:
 
 @pytest.fixture
 def pair(data, monkeypatch) -> tuple[Source, Source]:
-    """The source in memory, and on disk."""
+    """The source in memory and on disk."""
     size = 80 * 3 * 16 * 16
     return load(data, monkeypatch, size), load(data, monkeypatch, size - 1)
 
@@ -76,11 +75,11 @@ def test_the_limit_decides_and_the_examples_are_the_same(pair):
     assert mapped.fingerprint == resident.fingerprint
 
 
-def test_at_gives_the_rows_of_either(pair):
-    rows = torch.tensor([39, 0, 7, 7])
+def test_at_gives_the_examples_at_indices_of_either(pair):
+    indices = torch.tensor([39, 0, 7, 7])
     for source in pair:
-        inputs, targets = source.train.at(rows, "cpu")
-        assert torch.equal(inputs, pair[0].train.inputs[rows])
+        inputs, targets = source.train.at(indices, "cpu")
+        assert torch.equal(inputs, pair[0].train.inputs[indices])
         assert targets.tolist() == [3, 0, 3, 3]
 
 
@@ -100,10 +99,14 @@ def test_a_path_that_leads_nowhere_or_to_a_torn_file_is_named(pair):
     sent = pickle.dumps(pair[1].train)
     whole = file.read_bytes()
     file.write_bytes(whole[:-1])
-    with pytest.raises(DataError, match=r"inputs\.npy: no decoded inputs .*: load the source anew"):
+    with pytest.raises(
+        DataError, match=r"inputs\.npy: no decoded inputs .*: load the source again"
+    ):
         pickle.loads(sent)
     file.unlink()
-    with pytest.raises(DataError, match=r"inputs\.npy: no decoded inputs .*: load the source anew"):
+    with pytest.raises(
+        DataError, match=r"inputs\.npy: no decoded inputs .*: load the source again"
+    ):
         pickle.loads(sent)
 
 
@@ -111,8 +114,8 @@ def test_a_changed_table_is_noticed_and_an_unchanged_one_is_not_decoded_again(
     data, monkeypatch, pair
 ):
     first, opened = pair[1], []
-    drawn = decode.pixels
-    monkeypatch.setattr(decode, "pixels", lambda *a: opened.append(a) or drawn(*a))
+    pixels = decode.pixels
+    monkeypatch.setattr(decode, "pixels", lambda *a: opened.append(a) or pixels(*a))
     assert load(data, monkeypatch, 0).train.file == first.train.file
     assert len(opened) == 1  # the first image, for its shape
     path = Path(data) / "train-0.parquet"
@@ -138,16 +141,16 @@ def test_a_failure_in_the_middle_leaves_nothing(data, monkeypatch, tmp_path):
     assert load(data, monkeypatch, 0).train.file
 
 
-def test_two_that_store_the_same_set_at_once_end_with_one(data, monkeypatch, tmp_path):
+def test_two_threads_that_write_the_same_set_end_with_one(data, monkeypatch, tmp_path):
     barrier, sources = threading.Barrier(2), []
-    make = stored._temporary
+    make = memmap._temporary
 
     def together(*arguments):
-        barrier.wait(10)  # both have seen that the set is not there yet
+        barrier.wait(10)  # both have seen that the set is missing
         return make(*arguments)
 
     monkeypatch.setenv("SGU_MEMORY_LIMIT", "0")
-    monkeypatch.setattr(stored, "_temporary", together)
+    monkeypatch.setattr(memmap, "_temporary", together)
     threads = [threading.Thread(target=lambda: sources.append(load_source(data))) for _ in "ab"]
     for thread in threads:
         thread.start()
@@ -161,7 +164,7 @@ def test_two_that_store_the_same_set_at_once_end_with_one(data, monkeypatch, tmp
 def test_a_full_or_closed_disk_and_a_limit_that_is_no_number_are_named(data, monkeypatch, tmp_path):
     usage = type("usage", (), {"free": 1000})
     with monkeypatch.context() as patched:
-        patched.setattr(stored.shutil, "disk_usage", lambda _: usage)
+        patched.setattr(memmap.shutil, "disk_usage", lambda _: usage)
         with pytest.raises(DataError, match="takes 30,720 bytes, 1,000 are free: point SGU_DATA"):
             load(data, monkeypatch, 0)
     (tmp_path / "root" / "decoded").rmdir()
@@ -175,15 +178,15 @@ def test_a_full_or_closed_disk_and_a_limit_that_is_no_number_are_named(data, mon
 
 def test_what_is_taken_from_a_mapped_set_is_mapped_if_it_is_too_large(pair, monkeypatch):
     resident, mapped = (source.train for source in pair)
-    rows = torch.tensor([5, 3, 39, 3])
+    indices = torch.tensor([5, 3, 39, 3])
     monkeypatch.setenv("SGU_MEMORY_LIMIT", str(4 * 768))
-    assert mapped.take(rows).file is None
+    assert mapped.take(indices).file is None
     monkeypatch.setenv("SGU_MEMORY_LIMIT", str(4 * 768 - 1))
-    for taken in (mapped.take(rows), mapped.take(rows)):
+    for taken in (mapped.take(indices), mapped.take(indices)):
         assert taken.file
         assert taken.file != mapped.file
-        assert torch.equal(taken.inputs, resident.take(rows).inputs)
-        assert torch.equal(taken.targets, resident.take(rows).targets)
+        assert torch.equal(taken.inputs, resident.take(indices).inputs)
+        assert torch.equal(taken.targets, resident.take(indices).targets)
 
 
 def test_a_subset_is_the_same_of_either(data, monkeypatch):
@@ -196,22 +199,21 @@ def test_a_subset_is_the_same_of_either(data, monkeypatch):
 
 MEASURE = """
 import os, sys
-from sgu.data.location import locate
-from sgu.data.shards import read_shards
-def peak():  # not resource.getrusage, which counts the parent's memory before the start, too
+from sgu.data.sources import load_source
+def peak():  # not resource.getrusage, which includes the parent's memory before the start
     status = open("/proc/self/status").read()
     return int(status.split("VmHWM:")[1].split()[0]) * 1024
 prints, size = set(), int(sys.argv[2])
 for limit in (size - 1, size):  # on disk, then in memory
     os.environ["SGU_MEMORY_LIMIT"] = str(limit)
     before = peak()
-    prints.add(read_shards(locate(sys.argv[1])).fingerprint)
+    prints.add(load_source(sys.argv[1]).fingerprint)
     print(peak() - before)
 assert len(prints) == 1
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="reads Linux's account")
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="reads /proc of Linux")
 def test_memory_is_bounded_while_a_large_set_is_loaded(tmp_path):
     images = [noise(seed, 128, "BMP") for seed in range(2)]  # as large encoded as decoded
     for part, labels in (("train", [0, 1] * 1500), ("test", [1, 0] * 500)):
@@ -233,20 +235,20 @@ def test_memory_is_bounded_while_a_large_set_is_loaded(tmp_path):
 def test_the_limit_is_half_of_what_the_machine_has_left(monkeypatch):
     monkeypatch.delenv("SGU_MEMORY_LIMIT", raising=False)
     whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    assert 0 < stored.memory_limit() <= whole / 2
+    assert 0 < memmap.memory_limit() <= whole / 2
     container = {"/sys/fs/cgroup/memory.max": "3000\n", "/sys/fs/cgroup/memory.current": "1000\n"}
-    monkeypatch.setattr(stored, "_text", lambda path: container.get(path, ""))
-    assert stored.memory_limit() == 1000
+    monkeypatch.setattr(memmap, "_text", lambda path: container.get(path, ""))
+    assert memmap.memory_limit() == 1000
 
 
 def test_a_set_larger_than_the_machine_is_mapped(tmp_path):
-    """A sparse file: all of it is there, none of it takes space."""
+    """The file is sparse: it takes no space on disk."""
     side = math.isqrt(2 * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    with open(tmp_path / stored.INPUTS, "wb") as file:
-        np.lib.format.write_array_header_1_0(file, stored._header((1, 1, side, side), np.uint8))
+    with open(tmp_path / memmap.INPUTS, "wb") as file:
+        np.lib.format.write_array_header_1_0(file, memmap._header((1, 1, side, side), np.uint8))
         file.truncate(file.tell() + side**2)
-    np.save(tmp_path / stored.TARGETS, np.array([3]))
-    examples = Examples.mapped(tmp_path / stored.INPUTS)
+    np.save(tmp_path / memmap.TARGETS, np.array([3]))
+    examples = Examples.mapped(tmp_path / memmap.INPUTS)
     assert examples.inputs[0, 0, -1, -1] == 0
     assert examples.targets.tolist() == [3]
 

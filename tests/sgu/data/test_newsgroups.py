@@ -2,13 +2,9 @@
 
 import codecs
 import hashlib
-import http.server
 import io
 import pickle
 import tarfile
-import threading
-from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,12 +27,12 @@ NOWHERE = "http://127.0.0.1:9/none"  # refuses at once
 
 
 def post(body: str) -> str:
-    """A message as it was sent: its header, a quote, the body and a signature."""
+    """Return a message with a header, a quote, the body and a signature."""
     return f"From: headerword\nSubject: none\n\n> quoteword\n{body}\n\n-- footerword"
 
 
 def posts(count: int, seed: int) -> Bunch:
-    """Messages of three groups: a third of the words are of the topic."""
+    """Return messages of three groups; a third of their words belong to the topic."""
     draw = np.random.default_rng(seed)
     common = [f"word{i}" for i in range(40)]
     target = np.arange(count) % 3
@@ -103,7 +99,7 @@ def test_the_vocabulary_does_not_depend_on_the_order_of_the_texts():
     assert texts[2] == ["snake", "case", "and", "2nd"]
 
 
-def test_without_the_texts_and_a_network_it_is_said_what_to_do(root):
+def test_an_error_says_what_to_do_without_the_texts_and_a_network(root):
     with (
         pytest.raises(DataError, match=r"missing in .*root.*fetch_20newsgroups.*SGU_DATA"),
         pytest.warns(UserWarning, match="Retry"),
@@ -124,31 +120,22 @@ def test_a_damaged_cache_is_named(root, capsys, content):
 
 
 @pytest.fixture
-def archive(root, monkeypatch) -> Iterator[None]:
-    """The published archive, made small, on a server."""
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w:gz") as tar:
-        for folder, part in (("train", posts(6, 0)), ("test", posts(3, 1))):
-            for row, text in enumerate(part.data):
-                info = tarfile.TarInfo(f"20news-bydate-{folder}/{GROUPS[row % 3]}/{row}")
+def archive(served, monkeypatch) -> None:
+    """Serve the published archive, made small."""
+    folder, url = served
+    with tarfile.open(folder / "news.tar.gz", "w:gz") as tar:
+        for name, part in (("train", posts(6, 0)), ("test", posts(3, 1))):
+            for index, text in enumerate(part.data):
+                info = tarfile.TarInfo(f"20news-bydate-{name}/{GROUPS[index % 3]}/{index}")
                 info.size = len(text)
                 tar.addfile(info, io.BytesIO(text.encode("latin1")))
-    served = root.with_name("served")
-    served.mkdir()
-    (served / "news.tar.gz").write_bytes(made.getvalue())
-    serve = partial(http.server.SimpleHTTPRequestHandler, directory=served)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/news.tar.gz"
-        checksum = hashlib.sha256(made.getvalue()).hexdigest()
-        there = published.ARCHIVE._replace(url=url, checksum=checksum)
-        monkeypatch.setattr(published, "ARCHIVE", there)
-        yield
-        server.shutdown()
+    checksum = hashlib.sha256((folder / "news.tar.gz").read_bytes()).hexdigest()
+    remote = published.ARCHIVE._replace(url=f"{url}/news.tar.gz", checksum=checksum)
+    monkeypatch.setattr(published, "ARCHIVE", remote)
 
 
-@pytest.mark.usefixtures("archive")
-def test_what_is_missing_is_fetched_once(root, monkeypatch):
+@pytest.mark.usefixtures("root", "archive")
+def test_missing_texts_are_downloaded_once(root, monkeypatch):
     source = newsgroups()
     assert (len(source.train), len(source.heldout)) == (6, 3)
     assert [path.name for path in root.iterdir()] == [CACHE]
@@ -163,16 +150,15 @@ def test_a_network_learns_the_groups(name, lr):
     corpus = newsgroups(length=16)
     model, pipeline = build(name, corpus.shape, 0), Pipeline.of(corpus.train.inputs)
     fast = Optimisation(epochs=6, lr=lr, optimiser="adamw", batch_size=25)
-    rows = torch.arange(len(corpus.train))
-    train(model, corpus.train, rows, pipeline, fast, 0)
+    train(model, corpus.train, torch.arange(len(corpus.train)), pipeline, fast, 0)
     for part in (corpus.train, corpus.heldout):
-        right = predict(model, part, pipeline).argmax(1) == part.targets
-        assert right.float().mean() > 0.9
+        correct = predict(model, part, pipeline).argmax(1) == part.targets
+        assert correct.float().mean() > 0.9
 
 
 @pytest.mark.parametrize("name", ["bag_of_embeddings", "transformer"])
 def test_padding_does_not_count(corpus, name):
-    """Nor does its embedding, which an unlearning method may have moved."""
+    """Its embedding does not either; an unlearning method may have moved it."""
     model = build(name, corpus.shape, 0).eval()
     tokens = corpus.train.inputs[:5].long()
     with torch.no_grad():

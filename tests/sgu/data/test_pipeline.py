@@ -16,11 +16,11 @@ def random_images(count: int, side: int, channels: int = 3) -> torch.Tensor:
 
 
 class Largest(TorchDispatchMode):
-    """The most bytes of one tensor made inside that is no view of the given one."""
+    """A measure: the most bytes of a tensor that is created inside and is no view of `base`."""
 
-    def __init__(self, given: torch.Tensor):
+    def __init__(self, base: torch.Tensor):
         super().__init__()
-        self.storage, self.size = given.untyped_storage().data_ptr(), 0
+        self.storage, self.size = base.untyped_storage().data_ptr(), 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         result = func(*args, **(kwargs or {}))
@@ -42,7 +42,7 @@ def test_statistics_are_those_of_all_pixels(monkeypatch):
 
 
 def test_statistics_of_a_set_larger_than_memory_take_little():
-    """200 MB that take none, since all images are one; only parts of them are ever copied."""
+    """200 MB that take no memory, since all images are one; only parts of them are copied."""
     images = random_images(1, 32).expand(65_536, 3, 32, 32)
     with Largest(images) as largest:
         Pipeline.of(images)
@@ -62,17 +62,17 @@ def test_images_are_standardised_channel_by_channel():
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_augmentation_is_a_flip_and_a_crop_of_the_mirrored_image(channels):
-    """Of 5000 draws each of the 50 forms is expected 100 times, and comes about so often."""
+    """Each of the 50 forms is expected 100 times in 5000 draws, and appears about as often."""
     image = random_images(1, 6, channels)
     pipeline = Pipeline(torch.zeros(channels), torch.ones(channels))
     draws = pipeline.prepare(image.expand(5000, -1, -1, -1), torch.Generator().manual_seed(0))
     padded = np.pad(image[0].numpy(), ((0, 0), (2, 2), (2, 2)), mode="reflect")
     crops = [padded[:, y : y + 6, x : x + 6] for y in range(5) for x in range(5)]
     forms = np.stack([*crops, *[crop[..., ::-1] for crop in crops]])
-    found = (draws.numpy()[:, None] == forms[None]).all((2, 3, 4))
-    assert (found.sum(1) == 1).all()
-    assert found.sum(0).min() > 60  # four standard deviations
-    assert found.sum(0).max() < 140
+    matches = (draws.numpy()[:, None] == forms[None]).all((2, 3, 4))
+    assert (matches.sum(1) == 1).all()
+    assert matches.sum(0).min() > 60  # four standard deviations
+    assert matches.sum(0).max() < 140
 
 
 def test_augmentation_follows_its_generator_alone():

@@ -1,13 +1,10 @@
-"""CIFAR and SVHN in their real formats, made small; the sums of the small files are patched in, so
-that torchvision's own check stays in force."""
+"""CIFAR and SVHN in their real formats, made small; the md5 sums of the small files are patched in,
+so that torchvision's own check stays in force."""
 
 import hashlib
-import http.server
 import io
 import pickle
 import tarfile
-import threading
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +17,7 @@ from sgu.data.sources import load_source
 from sgu.files.errors import DataError
 
 NOWHERE = "http://127.0.0.1:9"  # refuses at once
-NAMES = [f"kind {i}" for i in range(10)]
+NAMES = [f"class {i}" for i in range(10)]
 
 
 def images(count: int, seed: int = 0) -> np.ndarray:
@@ -33,22 +30,22 @@ def put(path: Path, data: bytes) -> str:
     return hashlib.md5(data).hexdigest()
 
 
-def batch(count: int, seed: int, labels: str = "labels", kinds: int = 10) -> bytes:
-    targets = [row % kinds for row in range(count)]
+def batch(count: int, seed: int, labels: str = "labels", classes: int = 10) -> bytes:
+    targets = [index % classes for index in range(count)]
     return pickle.dumps({"data": images(count, seed).reshape(count, -1), labels: targets})
 
 
 @pytest.fixture
 def root(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("SGU_DATA", str(tmp_path / "root"))
-    for kind in (CIFAR10, CIFAR100):
-        monkeypatch.setattr(kind, "url", f"{NOWHERE}/{kind.filename}")
+    for cifar in (CIFAR10, CIFAR100):
+        monkeypatch.setattr(cifar, "url", f"{NOWHERE}/{cifar.filename}")
     return tmp_path / "root"
 
 
 @pytest.fixture
 def cifar10_files(root, monkeypatch) -> Path:
-    """Five batches of 10 images and a test batch of 10, seeds 1 to 6."""
+    """The folder of five batches of 10 images and a test batch of 10, seeds 1 to 6."""
     folder = root / CIFAR10.base_folder
     sums = [[n, put(folder / n, batch(10, i))] for i, (n, _) in enumerate(CIFAR10.train_list, 1)]
     monkeypatch.setattr(CIFAR10, "train_list", sums)
@@ -62,7 +59,7 @@ def cifar10_files(root, monkeypatch) -> Path:
 
 @pytest.fixture
 def archive(cifar10_files, monkeypatch) -> bytes:
-    """The archive of the files, which are no longer there."""
+    """The archive of the files; the files themselves are deleted."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
         tar.add(cifar10_files, CIFAR10.base_folder)
@@ -104,7 +101,7 @@ def test_cifar100_has_the_fine_classes(root, monkeypatch):
 
 
 def svhn_file(path: Path, count: int, seed: int) -> str:
-    """As published: X (32, 32, 3, N), y (N, 1), where 10 is the digit 0."""
+    """Write a file as published: X (32, 32, 3, N), y (N, 1), 10 for the digit 0."""
     buffer = io.BytesIO()
     digits = np.arange(count)[:, None] % 10 + 1
     scipy.io.savemat(buffer, {"X": images(count, seed).transpose(2, 3, 1, 0), "y": digits})
@@ -157,24 +154,19 @@ def test_the_archive_in_the_root_is_enough(root, archive):
 
 
 def test_a_download_replaces_a_damaged_archive_and_the_next_try_needs_none(
-    root, archive, tmp_path, monkeypatch
+    root, archive, served, monkeypatch
 ):
+    folder, url = served
     (root / CIFAR10.filename).write_bytes(archive[:-9])
-    served = tmp_path / "served"
-    put(served / CIFAR10.filename, archive[:-5])  # cut short: it is noticed, and tried again
-    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(served))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setattr(
-            CIFAR10, "url", f"http://127.0.0.1:{server.server_port}/{CIFAR10.filename}"
-        )
-        with pytest.raises(DataError, match="download failed"):
-            load_source("cifar10")
-        assert [path.name for path in root.iterdir()] == [CIFAR10.filename]
-        assert (root / CIFAR10.filename).read_bytes() == archive[:-9]  # left as the user put it
-        put(served / CIFAR10.filename, archive)
-        check_cifar10()
-        server.shutdown()
+    put(folder / CIFAR10.filename, archive[:-5])  # cut short: it is noticed, and tried again
+    monkeypatch.setattr(CIFAR10, "url", f"{url}/{CIFAR10.filename}")
+    with pytest.raises(DataError, match="download failed"):
+        load_source("cifar10")
+    assert [path.name for path in root.iterdir()] == [CIFAR10.filename]
+    assert (root / CIFAR10.filename).read_bytes() == archive[:-9]  # left as the user put it
+    put(folder / CIFAR10.filename, archive)
+    check_cifar10()
+    monkeypatch.setattr(CIFAR10, "url", f"{NOWHERE}/{CIFAR10.filename}")
     check_cifar10()
 
 

@@ -1,4 +1,4 @@
-"""Sets of Parquet tables: where their shards may lie, and what is no whole set."""
+"""Sets of Parquet tables: the places of their shards, and the errors for incomplete sets."""
 
 import io
 import json
@@ -26,7 +26,7 @@ def encoded(seed: int) -> bytes:
 
 
 def write(path: Path, seed: int, names: tuple[str, ...] = ("cat", "dog")) -> None:
-    """A shard of 4 rows and 2 classes, its images as plain bytes."""
+    """Write a shard of 4 rows and 2 classes, its images as plain bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     images = pa.array([encoded(10 * seed + row) for row in range(4)], pa.binary())
     table = pa.table({"image": images, "label": pa.array([0, 1, 0, 1])})
@@ -93,24 +93,24 @@ def test_a_store_that_is_no_folder_of_this_machine(folder):
 
 
 def test_an_address_is_read_through_the_file_system_that_arrow_gives(folder, monkeypatch):
-    asked = []
+    addresses = []
 
     class Stores:
         @staticmethod
         def from_uri(uri: str):
-            asked.append(uri)
+            addresses.append(uri)
             return SubTreeFileSystem(str(folder.parent), LocalFileSystem()), "tables"
 
     monkeypatch.setattr(location, "FileSystem", Stores)
     assert same(load_source("gs://bucket/tables?scheme=https"), load_source(str(folder)))
     # without a limit, Arrow asks an unreachable store of this kind for 15 minutes
-    assert asked == ["gs://bucket/tables?scheme=https&retry_limit_seconds=30"]
+    assert addresses == ["gs://bucket/tables?scheme=https&retry_limit_seconds=30"]
 
 
 @pytest.mark.parametrize(
     "address", ["ftp://host/tables", "file://relative", "hdfs://127.0.0.1:9/tables"]
 )
-def test_what_cannot_be_reached_is_one_error(address):
+def test_an_unreachable_address_is_one_error(address):
     with pytest.raises(DataError, match=r"^\w+://.*: cannot be reached \(.*\): check the address"):
         load_source(address)
 

@@ -1,4 +1,4 @@
-"""Sources: what is read is what was stored, and what is unfit is named by file and row."""
+"""Sources: they hold what was stored, and errors name the unfit file and row."""
 
 import io
 from pathlib import Path
@@ -10,16 +10,13 @@ import pytest
 import torch
 from PIL import Image
 
-from sgu.data.sources import EMBEDDED, Examples, Source, load_source, make_source
+from sgu.data.base import make_source
+from sgu.data.examples import Examples
+from sgu.data.sources import EMBEDDED, load_source
 from sgu.data.tables import read_table
 from sgu.files.errors import DataError
 
 CIFAR10 = Path(__file__).parents[3].parent / "shared" / "data" / "cifar10"
-
-
-@pytest.fixture(scope="module")
-def embedded() -> Source:
-    return load_source("embedded")
 
 
 def pixels(count: int, side: int = 4, seed: int = 0) -> np.ndarray:
@@ -111,7 +108,7 @@ def test_a_label_that_no_number_of_classes_explains_is_named(tmp_path):
 def test_a_wild_label_is_refused_before_each_class_below_it_gets_a_name():
     images = torch.zeros(2, 3, 2, 2, dtype=torch.uint8)
     wild = Examples(images, torch.tensor([0, 10**9]))
-    with pytest.raises(DataError, match="t, train, row 1: label 1000000000; need"):
+    with pytest.raises(DataError, match="t, train, example 1: label 1000000000; need"):
         make_source("t", wild, Examples(images, torch.tensor([0, 1])))
 
 
@@ -171,7 +168,7 @@ def test_missing_things_are_named(tmp_path):
     write(tmp_path / "test-0.parquet", [encoded(pixels(1)[0])], [0])
     with pytest.raises(DataError, match=r"train-0\.parquet: not a readable Parquet file"):
         load_source(str(tmp_path))
-    path = write(tmp_path / "t", [encoded(pixels(1)[0])], [0], label="kind")
+    path = write(tmp_path / "t", [encoded(pixels(1)[0])], [0], label="category")
     with pytest.raises(DataError, match="need label or fine_label"):
         read_table([path])
 
@@ -192,10 +189,10 @@ def test_a_source_of_texts_has_a_vocabulary_and_a_length():
     tokens = Examples(torch.zeros(4, 7, dtype=torch.int32), torch.tensor([0, 1, 0, 1]))
     shape = make_source("t", tokens, tokens, vocabulary=9).shape
     assert (shape.classes, shape.vocabulary, shape.length, shape.text) == (2, 9, 7, True)
-    with pytest.raises(DataError, match=r"t, train: inputs \(4, 7\), vocabulary 0; need one"):
+    with pytest.raises(DataError, match=r"t, train: inputs \(4, 7\), vocabulary 0; need > 0"):
         make_source("t", tokens, tokens)
     tokens.inputs[2, 5] = 9
-    with pytest.raises(DataError, match=r"t, train, row 2: token 9; need 0\.\.8"):
+    with pytest.raises(DataError, match=r"t, train, example 2: token 9; need 0\.\.8"):
         make_source("t", tokens, tokens, vocabulary=9)
 
 

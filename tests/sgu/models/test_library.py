@@ -42,9 +42,9 @@ def test_with_three_channels_the_network_is_torchvisions(name):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         wanted = torchvision.models.get_model(name, num_classes=5).state_dict()
-    found = build(name, Shape(5), 3).state_dict()
-    assert found.keys() == wanted.keys()
-    assert all(torch.equal(found[key], wanted[key]) for key in wanted)
+    weights = build(name, Shape(5), 3).state_dict()
+    assert weights.keys() == wanted.keys()
+    assert all(torch.equal(weights[key], wanted[key]) for key in wanted)
 
 
 @pytest.mark.parametrize(("name", "side", "larger"), [("alexnet", 32, 64), ("vit_b_32", 40, 64)])

@@ -1,4 +1,4 @@
-"""Models: seeded, of the stated size, fit for their data or refused, and saved without loss."""
+"""Models: seeded, of the published size, refused for unfit data, and saved without loss."""
 
 import os
 
@@ -62,16 +62,16 @@ def test_sizes():
         "bag_of_embeddings": 50 * 128 + 128 * 128 + 128 + 1290,
         "transformer": 2 * text_layer + (50 + 12) * 128 + 2 * 128 + 1290,
     }
-    found = {
+    sizes = {
         name: sum(p.numel() for p in build(name, shape_of(name), 0).parameters()) for name in MODELS
     }
-    assert 1e5 < found.pop("small_cnn") < 3e5
-    assert found == wanted
+    assert 1e5 < sizes.pop("small_cnn") < 3e5
+    assert sizes == wanted
 
 
 @pytest.mark.parametrize("name", PRETRAIN)
 def test_every_recipe_moves_every_weight_of_its_model(name):
-    """Two steps: torchvision starts the head of a ViT at 0, so that it alone moves in the first."""
+    """Two steps: torchvision starts the head of a ViT at 0, so that only it moves in the first."""
     model, examples = build(name, shape_of(name, 4), 0), examples_of(name, 8, 4)
     before = {key: weight.clone() for key, weight in model.named_parameters()}
     recipe = pretraining(name)
@@ -86,7 +86,7 @@ def test_every_recipe_moves_every_weight_of_its_model(name):
 
 @pytest.mark.parametrize("name", ["vit_small", "bag_of_embeddings", "transformer"])
 def test_curvature_can_be_taken(name):
-    """Gradients example by example, by vmap, and a forward derivative, by finite differences."""
+    """Per-example gradients by vmap equal autograd's; a forward derivative, finite differences."""
     model = build(name, shape_of(name, 4), 0).double().eval()
     examples = examples_of(name, 3, 4)
     inputs = Pipeline.of(examples.inputs).prepare(examples.inputs)
@@ -98,13 +98,12 @@ def test_curvature_can_be_taken(name):
         return nn.functional.cross_entropy(logits, target[None])
 
     with sdpa_kernel(SDPBackend.MATH):
-        each = vmap(grad(loss), (None, 0, 0))(weights, inputs, examples.targets)
-        for row in range(3):
-            nn.functional.cross_entropy(
-                model(inputs[row : row + 1]), examples.targets[row : row + 1]
-            ).backward()
+        gradients = vmap(grad(loss), (None, 0, 0))(weights, inputs, examples.targets)
+        for index in range(3):
+            logits = model(inputs[index : index + 1])
+            nn.functional.cross_entropy(logits, examples.targets[index : index + 1]).backward()
             for key, weight in model.named_parameters():
-                torch.testing.assert_close(each[key][row], weight.grad)
+                torch.testing.assert_close(gradients[key][index], weight.grad)
             model.zero_grad()
         along = {key: torch.randn_like(weight) for key, weight in weights.items()}
         _, slope = jvp(lambda w: functional_call(model, w, (inputs,)), (weights,), (along,))
@@ -138,10 +137,10 @@ def test_a_model_for_other_data_is_refused(name, shape, choose):
         build(name, shape, 0)
 
 
-@pytest.mark.parametrize("ask", [lambda name: build(name, Shape(10), 0), pretraining])
-def test_an_unknown_name_lists_the_known_ones_and_those_near(ask):
+@pytest.mark.parametrize("use", [lambda name: build(name, Shape(10), 0), pretraining])
+def test_an_unknown_name_lists_the_known_and_the_similar_ones(use):
     with pytest.raises(ValueError, match=r"small_cnn, resnet18.*did you mean vgg1"):
-        ask("vgg")
+        use("vgg")
 
 
 def test_each_network_has_a_recipe():

@@ -1,7 +1,8 @@
-"""Splits that a file states: a study's, or who was forgotten alone; what is none is named."""
+"""Splits from a file: a study's, or the forgotten examples alone; errors name what is wrong."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def rows(**parts: list[int]) -> pa.Table:
 
 
 @pytest.fixture
-def stated(toy_source, tmp_path: Path):
+def read(toy_source, tmp_path: Path):
     def make(table: pa.Table, name: str = "splits.parquet") -> Splits:
         path = tmp_path / name
         (csv.write_csv if path.suffix == ".csv" else pq.write_table)(table, path)
@@ -37,38 +38,39 @@ def stated(toy_source, tmp_path: Path):
     return make
 
 
-@pytest.mark.parametrize("asked", [{}, {"requests": 3}, {"paper": True}])
+@pytest.mark.parametrize(("requests", "audit"), [(1, "audit"), (3, "audit"), (1, "val")])
 @pytest.mark.parametrize("name", ["splits.parquet", "splits.csv"])
-def test_those_of_a_study_come_back(stated, toy_source, asked, name):
-    """In whatever order the rows are."""
-    splits = random_splits(toy_source, 0.1, seed=3, **asked)
+def test_the_splits_of_a_study_come_back(read, toy_source, requests, audit, name):
+    """The order of the rows does not matter; audit may equal val, as published."""
+    splits = random_splits(toy_source, 0.1, seed=3, requests=requests)
+    splits = replace(splits, audit=getattr(splits, audit))
     table = splits.to_table()
     shuffled = table.take(torch.randperm(len(table)).numpy())
-    assert stated(shuffled, name).digest == splits.digest
+    assert read(shuffled, name).digest == splits.digest
 
 
-def test_who_was_forgotten_is_enough(stated, toy_source):
-    found, drawn = stated(rows(forget=[7, 3, 149])), random_splits(toy_source, 0.2)
-    assert found.forget.tolist() == [3, 7, 149]
-    assert found.retain.tolist() == [i for i in range(150) if i not in (3, 7, 149)]
+def test_the_forgotten_examples_are_enough(read, toy_source):
+    splits, drawn = read(rows(forget=[7, 3, 149])), random_splits(toy_source, 0.2)
+    assert splits.forget.tolist() == [3, 7, 149]
+    assert splits.retain.tolist() == [i for i in range(150) if i not in (3, 7, 149)]
     for name in PARTS[2:]:
-        assert torch.equal(getattr(found, name), getattr(drawn, name))
+        assert torch.equal(getattr(splits, name), getattr(drawn, name))
 
 
-def test_other_splits_are_other_networks_in_the_cache(stated, toy):
-    """Retrained, shadow and unlearned models; the original saw all of train either way."""
-    own, names = Experiment(), []
+def test_other_splits_are_other_networks_in_the_cache(read, toy):
+    """Retrained, shadow and unlearned models differ; all start from all of train either way."""
+    experiment, names = Experiment(), []
     for forget in ([1, 2, 3, 4], [1, 2, 3, 5]):
-        task = toy(stated(rows(forget=forget)))
-        made: list[Any] = [*oracles(own, task, 1), *shadows(own, task, 2).members]
-        made += [*unlearned(own, task, 1), recipe("retrain", "small_cnn", task, 0)]
-        names.append({each.filename for each in made})
+        task = toy(read(rows(forget=forget)))
+        networks: list[Any] = [*oracles(experiment, task, 1), *shadows(experiment, task, 2).members]
+        networks += [*unlearned(experiment, task, 1), recipe("retrain", "small_cnn", task, 0)]
+        names.append({network.filename for network in networks})
     assert len(names[0]) == len(names[1]) == 7
     assert not names[0] & names[1]
 
 
 @pytest.mark.parametrize(
-    ("parts", "said"),
+    ("parts", "message"),
     [
         ({"retain": [0, 1]}, "no row is of split 'forget'"),
         ({"forget": [150]}, "forget has index 150: must be 0..149"),
@@ -82,10 +84,10 @@ def test_other_splits_are_other_networks_in_the_cache(stated, toy):
         ({"forget": [4], "other": [0]}, "split 'other' is none of retain"),
     ],
 )
-def test_what_is_no_split_is_named(stated, parts, said):
+def test_unusable_splits_are_named(read, parts, message):
     with pytest.raises(ValueError, match=r"splits\.parquet") as caught:
-        stated(rows(**parts))
-    assert said in str(caught.value)
+        read(rows(**parts))
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -98,13 +100,13 @@ def test_what_is_no_split_is_named(stated, parts, said):
         pa.table({"split": ["forget"] * 2, "index": [1, 2], "request": [0, None]}),
     ],
 )
-def test_columns_that_are_none_of_ours_are_named(stated, table):
-    with pytest.raises(ValueError, match=r"splits\.parquet states no splits"):
-        stated(table)
+def test_unusable_columns_are_named(read, table):
+    with pytest.raises(ValueError, match=r"splits\.parquet holds no usable splits"):
+        read(table)
 
 
 def test_a_file_that_is_no_table_is_named(toy_source, tmp_path: Path):
     path = tmp_path / "splits.parquet"
-    path.write_text("nothing of the kind")
-    with pytest.raises(ValueError, match=r"splits\.parquet states no splits"):
+    path.write_text("no table")
+    with pytest.raises(ValueError, match=r"splits\.parquet holds no usable splits"):
         splits_from_file(path, toy_source, random_splits(toy_source, 0.2))

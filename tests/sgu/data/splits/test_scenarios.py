@@ -1,10 +1,11 @@
-"""Who may be asked to be forgotten, how memorisation is found, and one request after another."""
+"""Scenarios and their settings, the estimate of memorisation, and several requests in turn."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,8 @@ from safetensors import safe_open
 from scipy.stats import ks_2samp
 from sklearn.metrics import roc_auc_score
 
-from sgu.data.sources import Examples, Source, make_source
+from sgu.data.base import Source, make_source
+from sgu.data.examples import Examples
 from sgu.data.splits.scenarios import Scenario
 from sgu.data.splits.splits import Splits
 from sgu.evaluation import all_metrics, score
@@ -33,7 +35,7 @@ def noisy() -> Source:
     """Four classes of 16x16, a bright stripe each in noise; 200 train and 80 held-out images."""
     generator = torch.Generator().manual_seed(0)
 
-    def made(count: int, wrong: int) -> Examples:
+    def stripes(count: int, wrong: int) -> Examples:
         targets = torch.arange(count) % 4
         images = torch.randint(0, 120, (count, 1, 16, 16), generator=generator)
         for stripe in range(4):
@@ -41,24 +43,24 @@ def noisy() -> Source:
         targets[:wrong] = (targets[:wrong] + 1) % 4
         return Examples(images.to(torch.uint8), targets)
 
-    return make_source("noisy", made(200, WRONG), made(80, 0))
+    return make_source("noisy", stripes(200, WRONG), stripes(80, 0))
 
 
 CHANGES: list[dict[str, object]] = [{"seed": 1}, {"epochs": 2}, {"pairs": 2}]
 
 
-def found(source: Source, cache: Path, **settings) -> torch.Tensor:
-    given = {"model": "small_cnn", "seed": 0, "epochs": EPOCHS, "device": CPU} | settings
-    return memorisation(source, cache=cache, **given)
+def estimated(source: Source, cache: Path, **changes) -> torch.Tensor:
+    settings = {"model": "small_cnn", "seed": 0, "epochs": EPOCHS, "device": CPU} | changes
+    return memorisation(source, cache=cache, **settings)
 
 
 class TestMemorisation:
     @pytest.fixture(scope="class")
     def memorised(self, noisy, tmp_path_factory) -> torch.Tensor:
-        return found(noisy, tmp_path_factory.mktemp("cache"))
+        return estimated(noisy, tmp_path_factory.mktemp("cache"))
 
     def test_wrong_labels_are_memorised_most(self, memorised):
-        """Who has not seen a wrong label predicts the right one."""
+        """A network that was not trained on a wrong label predicts the right one."""
         assert roc_auc_score(torch.arange(len(memorised)) < WRONG, memorised) > 0.99
         assert memorised[:WRONG].mean() > 0.8
         assert memorised[WRONG:].median() < 0.1
@@ -66,31 +68,30 @@ class TestMemorisation:
     def test_its_mean_is_what_training_gains_on_the_examples_trained_on(
         self, noisy, memorised, tmp_path: Path
     ):
-        """On one half, less what it gains on the other; of networks of other halves and seeds."""
+        """The oracle: confidence on one half less that on the other, by other halves and seeds."""
         task = Task.of(noisy, Scenario(forget_fraction=0.5).splits(noisy, seed=9))
         gaps = []
         for seed in (8, 9, 10):
-            made = recipe("retrain", "small_cnn", task, seed, EPOCHS)
-            model = reference(made, task, tmp_path, CPU).model
-            seen, unseen = (score(model, task, split) for split in ("retain", "forget"))
-            gaps.append(seen.confidence.mean() - unseen.confidence.mean())
+            retrain = recipe("retrain", "small_cnn", task, seed, EPOCHS)
+            model = reference(retrain, task, tmp_path, CPU).model
+            trained, untrained = (score(model, task, split) for split in ("retain", "forget"))
+            gaps.append(trained.confidence.mean() - untrained.confidence.mean())
         assert float(memorised.mean()) == pytest.approx(sum(gaps) / 3, abs=0.04)
 
     def test_it_is_kept_by_the_content_of_all_that_decides_it(self, noisy, tmp_path):
-        quick = {"epochs": 1, "pairs": 1}
-        told: list[tuple[int, int]] = []
-        first = found(noisy, tmp_path, **quick, on_epoch=lambda *epochs: told.append(epochs))
+        quick: dict[str, Any] = {"epochs": 1, "pairs": 1}
+        progress: list[tuple[int, int]] = []
+        quick["on_epoch"] = lambda *epochs: progress.append(epochs)
+        first = estimated(noisy, tmp_path, **quick)
         (file,) = tmp_path.iterdir()
-        assert torch.equal(
-            first, found(noisy, tmp_path, **quick, on_epoch=lambda *_: pytest.fail("trained anew"))
-        )
-        assert told == [(1, 2), (2, 2)]
+        assert torch.equal(first, estimated(noisy, tmp_path, **quick))
+        assert progress == [(1, 2), (2, 2)]  # nothing was trained the second time
         file.unlink()
-        assert torch.equal(first, found(noisy, tmp_path, **quick))
+        assert torch.equal(first, estimated(noisy, tmp_path, **quick))
         changed = replace(noisy, fingerprint="0" * 16)
-        others = [found(noisy, tmp_path, **quick | other) for other in CHANGES]
+        others = [estimated(noisy, tmp_path, **quick | change) for change in CHANGES]
         assert not any(torch.equal(first, other) for other in others)
-        assert torch.equal(first, found(changed, tmp_path, **quick))
+        assert torch.equal(first, estimated(changed, tmp_path, **quick))
         assert len(list(tmp_path.iterdir())) == 2 + len(CHANGES)
         with safe_open(file, framework="pt") as stored:
             training = json.loads(stored.metadata()["estimate"])["training"]
@@ -98,7 +99,7 @@ class TestMemorisation:
 
 
 @pytest.mark.parametrize(
-    ("asked", "message"),
+    ("settings", "message"),
     [
         ({"scenario": "biased"}, "scenario = 'biased': must be one of random, class"),
         ({"forget_fraction": 0.0}, "forget_fraction = 0.0: must be between 0 and 1"),
@@ -116,15 +117,15 @@ class TestMemorisation:
     ],
     ids=str,
 )
-def test_what_does_not_go_together_is_refused(asked, message):
+def test_settings_that_do_not_go_together_are_refused(settings, message):
     for make in (Scenario, Experiment):
         with pytest.raises(ValueError, match=message) as caught:
-            make(**asked)
+            make(**settings)
         assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("asked", "message"),
+    ("settings", "message"),
     [
         ({"scenario": "class", "forget_classes": 7}, r"classes are \[7\]; name at least one of"),
         ({"scenario": "class", "forget_classes": [2, 1, 0]}, "leave one to be retained"),
@@ -134,26 +135,26 @@ def test_what_does_not_go_together_is_refused(asked, message):
     ],
     ids=str,
 )
-def test_what_the_data_do_not_allow_is_refused(toy_source, asked, message):
+def test_settings_that_the_data_do_not_allow_are_refused(toy_source, settings, message):
     with pytest.raises(ValueError, match=message):
-        Scenario(**asked).splits(toy_source, seed=0)
+        Scenario(**settings).splits(toy_source, seed=0)
 
 
-@pytest.mark.parametrize("given", [3, [3], (3,)])
-def test_classes_may_be_one_or_several(given):
-    experiment = Experiment(scenario="class", forget_classes=given)
+@pytest.mark.parametrize("classes", [3, [3], (3,)])
+def test_classes_may_be_one_or_several(classes):
+    experiment = Experiment(scenario="class", forget_classes=classes)
     assert experiment.forget_classes == (3,)
     assert Experiment.of(**json.loads(json.dumps(experiment.settings()))) == experiment
 
 
 def test_the_most_and_the_least_memorised_have_nothing_in_common(task, tmp_path):
     settings = {"subset": 400, "pretrain_epochs": 1, "forget_fraction": 0.2}
-    told: list[tuple[int, int]] = []
+    progress: list[tuple[int, int]] = []
     most, least = (
-        Experiment(scenario=name, **settings).task(tmp_path, lambda *epochs: told.append(epochs))
+        Experiment(scenario=name, **settings).task(tmp_path, lambda *done: progress.append(done))
         for name in ("most_memorised", "least_memorised")
     )
-    assert told == [(epoch, 2 * PAIRS) for epoch in range(1, 2 * PAIRS + 1)]  # once for both
+    assert progress == [(epoch, 2 * PAIRS) for epoch in range(1, 2 * PAIRS + 1)]  # once for both
     assert len(most.splits.forget) == len(least.splits.forget) == 80
     assert not set(most.splits.forget.tolist()) & set(least.splits.forget.tolist())
     for biased in (most, least):
@@ -162,7 +163,7 @@ def test_the_most_and_the_least_memorised_have_nothing_in_common(task, tmp_path)
 
 
 class TestRequests:
-    def test_one_alone_is_the_world_itself(self, task):
+    def test_a_single_request_is_the_task_itself(self, task):
         (request,) = task.requests()
         assert request.task is request.so_far is task
 
@@ -171,19 +172,21 @@ class TestRequests:
         requests = task.requests()
         assert len(requests) == 3
         for request in requests:
-            for each in (request.task, request.so_far):
-                assert each.source is task.source
-                assert each.pipeline is task.pipeline
-                assert torch.equal(each.splits.test, plain.splits.test)
+            for part in (request.task, request.so_far):
+                assert part.source is task.source
+                assert part.pipeline is task.pipeline
+                assert torch.equal(part.splits.test, plain.splits.test)
         assert torch.equal(requests[-1].so_far.splits.forget, plain.splits.forget)
         assert torch.equal(requests[-1].task.splits.retain, plain.splits.retain)
-        held = set(requests[0].task.splits.retain.tolist())
-        assert set(requests[1].task.splits.forget.tolist()) <= held
+        retained = set(requests[0].task.splits.retain.tolist())
+        assert set(requests[1].task.splits.forget.tolist()) <= retained
 
     @pytest.mark.parametrize("method", ["finetune", "sg", "random_label"])
-    def test_two_are_two_runs_one_from_the_others_result(self, task, original, bits, same, method):
-        asked = Scenario(forget_fraction=0.2, requests=2)
-        task = Task.of(task.source, asked.splits(task.source, seed=0))
+    def test_the_second_request_starts_from_the_result_of_the_first(
+        self, task, original, bits, same, method
+    ):
+        scenario = Scenario(forget_fraction=0.2, requests=2)
+        task = Task.of(task.source, scenario.splits(task.source, seed=0))
         experiment = Experiment.of(method=method, epochs=2, lr=0.02, solve_every=2)
         reports: list[dict[str, float]] = []
         outcome = unlearn(experiment, task, original, reports.append)
@@ -209,14 +212,14 @@ def test_a_forgotten_class_is_no_longer_predicted(original, tmp_path):
     assert outcome.metrics["forget_acc"] < before["forget_acc"] / 2
 
 
-def test_a_class_is_judged_by_its_own_and_the_others_by_accuracy(original):
-    """A class that is forgotten whole: its peers are held out, too, and count for no accuracy."""
+def test_a_forgotten_class_is_compared_with_its_held_out_peers(original):
+    """The peers of a class that is forgotten whole do not count in test_acc and val_acc."""
     task = Task.load("embedded", subset=400, scenario="class", forget_classes=(3,))
-    found = all_metrics(original, task)
+    metrics = all_metrics(original, task)
     forget, test, val = (score(original, task, split) for split in ("forget", "test", "val"))
     peers, others = test.targets == 3, test.targets != 3
-    assert found["test_acc"] == test.correct[others].mean()
-    assert found["val_acc"] == val.correct[val.targets != 3].mean()
-    assert found["forget_test_gap"] == abs(forget.acc - test.correct[peers].mean())
-    assert found["ks"] == ks_2samp(forget.losses, test.losses[peers]).statistic
-    assert found["mia_auc"] == loss_attack(forget.losses, test.losses[peers]).auc
+    assert metrics["test_acc"] == test.correct[others].mean()
+    assert metrics["val_acc"] == val.correct[val.targets != 3].mean()
+    assert metrics["forget_test_gap"] == abs(forget.acc - test.correct[peers].mean())
+    assert metrics["ks"] == ks_2samp(forget.losses, test.losses[peers]).statistic
+    assert metrics["mia_auc"] == loss_attack(forget.losses, test.losses[peers]).auc

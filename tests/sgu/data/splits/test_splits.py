@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from sgu.data.sources import Source, load_source
 from sgu.data.splits.splits import (
     PARTS,
     Splits,
@@ -23,11 +22,6 @@ MAKERS = {
     "most_memorised": lambda **more: memorised_splits(TARGETS, MEMORISED, 0.2, **more),
     "least_memorised": lambda **more: memorised_splits(TARGETS, MEMORISED, 0.2, False, **more),
 }
-
-
-@pytest.fixture(scope="module")
-def embedded() -> Source:
-    return load_source("embedded")
 
 
 def parts(splits: Splits, *names: str) -> list[int]:
@@ -79,12 +73,6 @@ def test_how_often_one_asks_does_not_change_what_for(scenario):
     assert len({once.digest, twice.digest, thrice.digest}) == 3
 
 
-def test_the_papers_protocol_halves_the_held_out_part():
-    splits = random_splits(TARGETS, 0.1, paper=True)
-    assert parts(splits, "val", "test") == list(range(500))
-    assert torch.equal(splits.audit, splits.val)
-
-
 def test_random_splits_are_stratified_to_the_example():
     splits = random_splits(TARGETS, 0.1, requests=3)
     assert TARGETS[0][splits.forget].bincount().tolist() == [10] * 10
@@ -107,8 +95,7 @@ def test_a_subgroup_is_a_share_of_each_class_named():
     splits = subgroup_splits(TARGETS, [7, 3], 0.4)
     assert TARGETS[0][splits.forget].bincount(minlength=10).nonzero().flatten().tolist() == [3, 7]
     assert set(TARGETS[0][splits.forget].bincount().tolist()) == {0, 40}
-    every = subgroup_splits(TARGETS, range(10), 0.4)
-    assert every.digest == random_splits(TARGETS, 0.4).digest
+    assert subgroup_splits(TARGETS, range(10), 0.4).digest == random_splits(TARGETS, 0.4).digest
 
 
 def test_memorised_splits_take_both_ends_and_the_lower_index_of_equals():
@@ -135,13 +122,13 @@ def test_dealing_is_even_in_all_and_in_each_class(parts):
     targets = torch.tensor([0] * 20 + [1] * 9 + [2])
     dealt = deal(targets, torch.arange(30), parts, torch.Generator().manual_seed(0))
     assert sorted(torch.cat(dealt).tolist()) == list(range(30))
-    for of in (torch.ones(30, dtype=torch.bool), targets == 0, targets == 1):
-        sizes = [int(of[part].sum()) for part in dealt]
+    for mask in (torch.ones(30, dtype=torch.bool), targets == 0, targets == 1):
+        sizes = [int(mask[part].sum()) for part in dealt]
         assert max(sizes) - min(sizes) <= 1
 
 
 class TestDigests:
-    """Of commit a702e93, which knew no requests: caches and stored splits stay valid."""
+    """Digests of commit a702e93, before requests: caches and stored splits stay valid."""
 
     def test_of_targets(self):
         assert random_splits(TARGETS, 0.1).digest == "79ffebb954edb9d8"
@@ -150,7 +137,6 @@ class TestDigests:
     def test_of_the_toy_source(self, toy_source):
         assert random_splits(toy_source, 0.2).digest == "9329229fd8b37d3e"
         assert random_splits(toy_source, 0.1, seed=3).digest == "b0602a7e8e86dc85"
-        assert random_splits(toy_source, 0.2, paper=True).digest == "833a61f4f33bc51f"
         assert class_splits(toy_source, [1]).digest == "23caf8b0c1796797"
         assert class_splits(toy_source, [0, 2], seed=5).digest == "3e577af14a75464e"
 
@@ -188,7 +174,7 @@ class TestSteps:
     def test_of_one_request_are_the_splits_themselves(self):
         splits = random_splits(TARGETS)
         (step,) = splits.steps()
-        assert [each.digest for each in step] == [splits.digest] * 2
+        assert [part.digest for part in step] == [splits.digest] * 2
 
     @pytest.mark.parametrize("scenario", MAKERS)
     def test_retain_holds_what_later_requests_ask_for(self, scenario):
@@ -223,11 +209,6 @@ class TestRefused:
         ):
             with pytest.raises(ValueError, match="train has 100 examples of class 0, too few"):
                 make()
-
-    @pytest.mark.parametrize("shares", [(0.5, 0.5, 0.5), (1.0, 0.0, 0.0), (1.0,)])
-    def test_shares_of_held_out(self, shares):
-        with pytest.raises(ValueError, match="need three"):
-            random_splits(TARGETS, shares=shares)
 
     @pytest.mark.parametrize("classes", [[], [10], [-1], [3, 3]])
     def test_classes(self, classes):
