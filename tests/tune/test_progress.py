@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from tune.interrupt import stoppable
-from tune.live import NAME, Watch, live, report, someone_looks
+from tune.live import NAME, Watch, live, report, on_a_terminal
 from tune.progress import views
 from tune.spec.spec import Spec
 from tune.storage.store import Store
@@ -107,7 +107,7 @@ def test_a_full_disk_does_not_stop_the_study(tmp_path, rows):
 
 
 def test_where_nobody_looks_nothing_is_drawn(tmp_path, rows, capsys):
-    assert not someone_looks()
+    assert not on_a_terminal()
     with live(Watch(spec_of(), rows, 2, tmp_path)):
         print("a line")
     assert capsys.readouterr().out == "a line\n"

@@ -48,7 +48,7 @@ class Trial:
 
 
 @pytest.fixture
-def sink_on(trial_row):
+def recorder_on(trial_row):
     def make(folder: Path, say: Any) -> Recorder:
         key = ("embedded", 0)
         retrained = {"retain_acc": 0.9, "forget_acc": 0.5, "test_acc": 0.5, "mia_acc": 0.5}
@@ -70,9 +70,9 @@ def ended(recorder: Recorder, name: str) -> None:
     recorder.on_trial_complete(0, [], trial)
 
 
-def test_a_row_is_there_when_its_trial_has_ended(tmp_path, sink_on):
+def test_a_row_is_there_when_its_trial_has_ended(tmp_path, recorder_on):
     said: list[str] = []
-    recorder = sink_on(tmp_path, said.append)
+    recorder = recorder_on(tmp_path, said.append)
     checkpoint = recorder.checkpoints.of(SETTINGS, SHARED["data_fingerprint"])
     checkpoint.write(b"its last epoch")
     ended(recorder, "0000")
@@ -83,9 +83,9 @@ def test_a_row_is_there_when_its_trial_has_ended(tmp_path, sink_on):
     assert said[0].startswith("[1/9]")
 
 
-def test_a_trial_that_ray_gave_up_is_a_row_with_its_reason(tmp_path, sink_on):
+def test_a_trial_that_ray_gave_up_is_a_row_with_its_reason(tmp_path, recorder_on):
     """Not one that had lives left: the search hands it out again."""
-    recorder = sink_on(tmp_path, print)
+    recorder = recorder_on(tmp_path, print)
     recorder.on_trial_error(0, [], Trial("0001", {}, RuntimeError("Too early."), lives=3))
     recorder.on_trial_error(
         0, [], Trial("0000", {}, RuntimeError("The worker died.\n  Of old age.\n"))
@@ -94,13 +94,13 @@ def test_a_trial_that_ray_gave_up_is_a_row_with_its_reason(tmp_path, sink_on):
     assert (row["status"], row["reason"]) == ("failed", "Of old age.")
 
 
-def test_it_never_raises(tmp_path, sink_on):
+def test_it_never_raises(tmp_path, recorder_on):
     """Not for a report it cannot read, nor when nobody listens any more."""
 
     def gone(_: str) -> None:
         raise BrokenPipeError("nobody listens")
 
-    recorder = sink_on(tmp_path, gone)
+    recorder = recorder_on(tmp_path, gone)
     recorder.on_trial_complete(0, [], Trial("0000", {"row": {"status": "strange"}}))
     recorder.on_trial_complete(0, [], Trial("0001", {}))
     recorder.on_trial_result(0, [], Trial("0002", {}), {"epoch": {}})
@@ -117,9 +117,9 @@ def fill(disk: Path) -> Path:
     return filler
 
 
-def test_rows_wait_for_a_disk_that_is_full(small_disk, sink_on, monkeypatch):
+def test_rows_wait_for_a_disk_that_is_full(small_disk, recorder_on, monkeypatch):
     said: list[str] = []
-    recorder = sink_on(small_disk, said.append)
+    recorder = recorder_on(small_disk, said.append)
     ended(recorder, "0000")
     filler = fill(small_disk)
     for name in ("0001", "0002"):
@@ -127,14 +127,14 @@ def test_rows_wait_for_a_disk_that_is_full(small_disk, sink_on, monkeypatch):
     assert list(load_study(small_disk)["trial_id"]) == ["0000"]
     assert any("0001 is not written yet: " in line and "space" in line for line in said)
     filler.unlink()
-    monkeypatch.setattr("tune.recorder.AGAIN", 0.0)
+    monkeypatch.setattr("tune.recorder.RETRY", 0.0)
     recorder.on_trial_result(0, [], Trial("0003", {}), {})  # any report of any other trial
     assert list(load_study(small_disk)["trial_id"]) == ["0000", "0001", "0002"]
     assert len(load_epochs(small_disk)) == 6
 
 
-def test_at_the_end_it_waits_for_room(small_disk, sink_on, monkeypatch):
-    recorder = sink_on(small_disk, print)
+def test_at_the_end_it_waits_for_room(small_disk, recorder_on, monkeypatch):
+    recorder = recorder_on(small_disk, print)
     filler = fill(small_disk)
     ended(recorder, "0000")
     monkeypatch.setattr("time.sleep", lambda _: filler.unlink(missing_ok=True))

@@ -322,7 +322,7 @@ def test_a_run_that_tune_gave_up_comes_back_first(store, trial_row):
     """Also the last one; Optuna hears nothing of it."""
     search = search_on(store, trials=2, seeds=2)
     first, second, third = (search.suggest(key) for key in "abc")
-    search.abandoned.add("a")
+    search.lost.add("a")
     search.on_trial_complete("a", error=True)
     again = search.suggest("d")
     assert (again["trial_id"], again["seed"]) == (first["trial_id"], first["seed"])
@@ -330,7 +330,7 @@ def test_a_run_that_tune_gave_up_comes_back_first(store, trial_row):
     for key, proposal in zip("bcd", (second, third, again), strict=True):
         finish(search, store, trial_row, key, proposal)
     assert search.suggest("f") is None
-    search.abandoned.add("e")
+    search.lost.add("e")
     search.on_trial_complete("e", error=True)
     back = search.suggest("g")
     assert (back["trial_id"], back["seed"]) == (last["trial_id"], last["seed"])

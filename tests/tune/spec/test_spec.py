@@ -246,7 +246,7 @@ BROKEN: list[tuple[Any, str]] = [
     (SOUND | {"scheduler": {"hyperband": {}}}, "scheduler.hyperband"),
     (SOUND | {"scheduler": {"asha": {"factor": 1}}}, "scheduler.asha.factor = 1"),
     (SOUND | {"scheduler": {"asha": {}}, "objectives": ["val_error", "seconds"]},
-     "scheduler.asha: seconds is known at the end alone"),
+     "scheduler.asha: seconds is known only at the end"),
     (SOUND | {"constraints": {"loveliness": {"at_most": 1}}}, "constraints.loveliness: is no"),
     (SOUND | {"constraints": {"test_acc": {"at_least": 1}}}, "constraints.test_acc: reads"),
     (SOUND | {"constraints": {"val_error": {}}}, "constraints.val_error: needs at_most"),
