@@ -43,7 +43,7 @@ SHARED = {
 
 @pytest.fixture(scope="session")
 def trial_row() -> Callable[..., dict[str, Any]]:
-    """A complete trial's row; settings: what differs from the defaults of Experiment."""
+    """Return a maker of complete trials' rows. settings: those that differ from Experiment's."""
 
     def make(trial_id: str, columns: dict[str, Any] | None = None, **settings: Any):
         row = ROW | SHARED | described(Experiment.of(**{"epochs": 5} | settings).settings())

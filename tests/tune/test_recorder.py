@@ -25,12 +25,12 @@ METRICS_OF = dict.fromkeys(METRICS, 0.25)
 
 @dataclass
 class Trial:
-    """As Ray Tune hands it to a callback."""
+    """A trial as Ray Tune hands it to a callback."""
 
     trial_id: str
     last_result: dict[str, Any]
     error: Exception | None = None
-    lives: int = 0
+    retries: int = 0
 
     @property
     def config(self) -> dict[str, Any]:
@@ -44,7 +44,7 @@ class Trial:
         return self.error
 
     def should_recover(self) -> bool:
-        return self.lives > 0
+        return self.retries > 0
 
 
 @pytest.fixture
@@ -71,8 +71,8 @@ def ended(recorder: Recorder, name: str) -> None:
 
 
 def test_a_row_is_there_when_its_trial_has_ended(tmp_path, recorder_on):
-    said: list[str] = []
-    recorder = recorder_on(tmp_path, said.append)
+    messages: list[str] = []
+    recorder = recorder_on(tmp_path, messages.append)
     checkpoint = recorder.checkpoints.of(SETTINGS, SHARED["data_fingerprint"])
     checkpoint.write(b"its last epoch")
     ended(recorder, "0000")
@@ -80,13 +80,13 @@ def test_a_row_is_there_when_its_trial_has_ended(tmp_path, recorder_on):
     assert (row["status"], row["workers"], row["trial_id"]) == ("complete", 2, "0000")
     assert len(load_epochs(tmp_path)) == 2
     assert checkpoint.read() is None
-    assert said[0].startswith("[1/9]")
+    assert messages[0].startswith("[1/9]")
 
 
 def test_a_trial_that_ray_gave_up_is_a_row_with_its_reason(tmp_path, recorder_on):
-    """Not one that had lives left: the search hands it out again."""
+    """A run that had retries left gets no row: the searcher hands it out again."""
     recorder = recorder_on(tmp_path, print)
-    recorder.on_trial_error(0, [], Trial("0001", {}, RuntimeError("Too early."), lives=3))
+    recorder.on_trial_error(0, [], Trial("0001", {}, RuntimeError("Too early."), retries=3))
     recorder.on_trial_error(
         0, [], Trial("0000", {}, RuntimeError("The worker died.\n  Of old age.\n"))
     )
@@ -95,7 +95,7 @@ def test_a_trial_that_ray_gave_up_is_a_row_with_its_reason(tmp_path, recorder_on
 
 
 def test_it_never_raises(tmp_path, recorder_on):
-    """Not for a report it cannot read, nor when nobody listens any more."""
+    """A report that it cannot read does not raise, nor does a user who is gone."""
 
     def gone(_: str) -> None:
         raise BrokenPipeError("nobody listens")
@@ -109,7 +109,7 @@ def test_it_never_raises(tmp_path, recorder_on):
 
 
 def fill(disk: Path) -> Path:
-    """A file that takes all the room there is left."""
+    """Return a file that fills the disk."""
     filler = disk / "filler"
     with filler.open("wb", buffering=0) as file, suppress(OSError):
         while True:
@@ -118,14 +118,14 @@ def fill(disk: Path) -> Path:
 
 
 def test_rows_wait_for_a_disk_that_is_full(small_disk, recorder_on, monkeypatch):
-    said: list[str] = []
-    recorder = recorder_on(small_disk, said.append)
+    messages: list[str] = []
+    recorder = recorder_on(small_disk, messages.append)
     ended(recorder, "0000")
     filler = fill(small_disk)
     for name in ("0001", "0002"):
         ended(recorder, name)
     assert list(load_study(small_disk)["trial_id"]) == ["0000"]
-    assert any("0001 is not written yet: " in line and "space" in line for line in said)
+    assert any("0001 is not written yet: " in line and "space" in line for line in messages)
     filler.unlink()
     monkeypatch.setattr("tune.recorder.RETRY", 0.0)
     recorder.on_trial_result(0, [], Trial("0003", {}), {})  # any report of any other trial
