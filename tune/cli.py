@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -37,12 +38,8 @@ app = Typer(
 )
 
 DEFAULT = "results"
+say = partial(print, flush=True)  # above the live view, if there is one
 FORESEEN = (SpecError, DataError, AuditorError, Interrupted, Failed, SubmitError, Held, OSError)
-
-
-def say(text: str) -> None:
-    """Print one line at once, above the live view if there is one."""
-    print(text, flush=True)
 
 
 @contextmanager
@@ -95,10 +92,7 @@ def run(
 
 @app.command()
 def resume(
-    name: Name,
-    results: Results = DEFAULT,
-    address: Address = None,
-    dashboard: Dashboard = False,
+    name: Name, results: Results = DEFAULT, address: Address = None, dashboard: Dashboard = False
 ) -> None:
     """Go on with a study that was stopped. Finished trials are kept as they are."""
     with one_line_ending(), dashboards(dashboard):

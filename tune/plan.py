@@ -43,10 +43,8 @@ def lines(spec: Spec, study: StudyFolder, probe: bool) -> Iterator[str]:
     yield f"objectives: {', '.join(spec.objectives)}"
     for cell in spec.cells:
         controls = " and ".join(_control(cell, settings) for settings in cell.controls())
-        yield (
-            f"  {cell.name}: {_budget(cell)}; controls: {controls}; searched: "
-            f"{', '.join(cell.space)}"
-        )
+        searched = ", ".join(cell.space)
+        yield f"  {cell.name}: {_budget(cell)}; controls: {controls}; searched: {searched}"
     needed = [
         (task, network)
         for task in tasks

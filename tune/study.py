@@ -54,7 +54,7 @@ class Interrupted(RuntimeError):
 
 @dataclass(frozen=True)
 class Session:
-    """What a start of a study works with. tasks: one for each data set and seed; address: Ray's."""
+    """One start of a study. tasks: one for each data set and seed; address: of a Ray cluster."""
 
     spec: Spec
     folder: StudyFolder
@@ -110,6 +110,7 @@ class Session:
                 tune_runs(spec, trainable, search, [recorder, watch])
 
     def finish(self, text: str) -> None:
+        """Pack the rows, and print the text."""
         self.folder.store.tidy()
         self.say(f"{text}: {self.folder.files.shown}")
 
@@ -186,9 +187,7 @@ def confirm(name: str, count: int, results: Results, address: str | None, say: S
     with held(folder.files):
         session.run("confirm", lambda _: ConfirmSearch(spec, trials), runs)
         if left := confirmations(spec, rows_of(folder.address), seeds):
-            raise Interrupted(
-                f"{len(left)} trials are left: `sgu-study confirm {spec.name}` goes on"
-            )
+            raise Interrupted(f"{len(left)} trials are left: `sgu-study confirm {name}` goes on")
         session.finish(done)
 
 

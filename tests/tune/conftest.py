@@ -1,9 +1,11 @@
-"""Rows as the recorder hands them to the store."""
+"""Rows as the recorder hands them to the store, and a disk without room."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,3 +53,17 @@ def trial_row() -> Callable[..., dict[str, Any]]:
         return row | (columns or {})
 
     return make
+
+
+@pytest.fixture
+def fill(small_disk: Path) -> Callable[[], Path]:
+    """Return a function that fills the small disk, and returns the file to delete for room."""
+
+    def write() -> Path:
+        filler = small_disk / "filler"
+        with filler.open("wb", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(bytes(512))
+        return filler
+
+    return write

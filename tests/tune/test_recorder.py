@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -108,20 +107,11 @@ def test_it_never_raises(tmp_path, recorder_on):
     assert "0003" in set(load_study(tmp_path)["trial_id"])
 
 
-def fill(disk: Path) -> Path:
-    """Return a file that fills the disk."""
-    filler = disk / "filler"
-    with filler.open("wb", buffering=0) as file, suppress(OSError):
-        while True:
-            file.write(bytes(4096))
-    return filler
-
-
-def test_rows_wait_for_a_disk_that_is_full(small_disk, recorder_on, monkeypatch):
+def test_rows_wait_for_a_disk_that_is_full(small_disk, fill, recorder_on, monkeypatch):
     messages: list[str] = []
     recorder = recorder_on(small_disk, messages.append)
     ended(recorder, "0000")
-    filler = fill(small_disk)
+    filler = fill()
     for name in ("0001", "0002"):
         ended(recorder, name)
     assert list(load_study(small_disk)["trial_id"]) == ["0000"]
@@ -133,9 +123,9 @@ def test_rows_wait_for_a_disk_that_is_full(small_disk, recorder_on, monkeypatch)
     assert len(load_epochs(small_disk)) == 6
 
 
-def test_at_the_end_it_waits_for_room(small_disk, recorder_on, monkeypatch):
+def test_at_the_end_it_waits_for_room(small_disk, fill, recorder_on, monkeypatch):
     recorder = recorder_on(small_disk, print)
-    filler = fill(small_disk)
+    filler = fill()
     ended(recorder, "0000")
     monkeypatch.setattr("time.sleep", lambda _: filler.unlink(missing_ok=True))
     recorder.on_experiment_end([])

@@ -32,8 +32,7 @@ class RunSearch(Searcher):
 
     def __init__(self, spec: Spec):
         super().__init__()
-        self.data = {cell.name: cell.data for cell in spec.cells}
-        self.workers = {cell.name: cell.workers for cell in spec.cells}
+        self.by_name = {cell.name: cell for cell in spec.cells}
         self.open: list[Proposal] = []  # trials that have seeds left
         self.runs: dict[str, tuple[Proposal, int]] = {}  # trials and seeds, by Tune's name
         self.lost = set[str]()  # Tune's names of runs that are to be handed out again
@@ -60,20 +59,20 @@ class RunSearch(Searcher):
         self.runs[trial_id] = trial, seed
         return {
             "cell": trial.cell,
-            "data": self.data[trial.cell],
+            "data": self.by_name[trial.cell].data,
             "trial_id": trial.trial_id,
             "seed": seed,
             "control": trial.control,
             "phase": self.phase,
-            "workers": self.workers[trial.cell],
+            "workers": self.by_name[trial.cell].workers,
             "settings": trial.settings | {"seed": seed},
         }
 
     def _has_room(self, cell: str) -> bool:
         """Return True if a run of the cell may start; a cell with `workers` runs alone."""
-        running, limit = [trial.cell for trial, _ in self.runs.values()], self.workers[cell]
+        running, limit = [trial.cell for trial, _ in self.runs.values()], self.by_name[cell].workers
         if limit is None:
-            return not any(self.workers[other] for other in running)
+            return not any(self.by_name[other].workers for other in running)
         return len(running) < limit and set(running) <= {cell}
 
     def on_trial_complete(

@@ -61,19 +61,19 @@ def cells(spec: WrittenSpec) -> list[Cell]:
     _check_labels(spec, "data", spec.data)
     _check_labels(spec, "methods", spec.methods)
     _check_sections(spec, methods)
-    made = [
+    product = [
         _cell(spec, source, used, f"data.{i}", f"methods.{j}")
         for i, source in enumerate(data)
         for j, used in enumerate(methods)
     ]
     for source in data:
-        grids = sorted({cell.trials or 0 for cell in made if cell.data == source.label})
+        grids = sorted({cell.trials or 0 for cell in product if cell.data == source.label})
         if len(grids) > 1:
             raise ValueError(
                 f"sampler = 'grid': the methods have grids of {', '.join(map(str, grids))} points, "
                 "and all have the same budget: give trials"
             )
-    return made
+    return product
 
 
 def _cell(
@@ -81,7 +81,7 @@ def _cell(
 ) -> Cell:
     sections = {"experiment": spec.experiment, data_key: source.settings}
     if len(spec.methods) > 1:
-        sections = {key: _applicable(given, used.method) for key, given in sections.items()}
+        sections = {key: _applicable(values, used.method) for key, values in sections.items()}
     sections[method_key] = used.settings
     settings = {key: value for section in sections.values() for key, value in section.items()}
     settings |= {"data": source.data, "method": used.method}
@@ -116,7 +116,7 @@ def _check_labels(spec: WrittenSpec, key: str, sections: Sequence[DataSet | Meth
 
 
 def _check_sections(spec: WrittenSpec, methods: Sequence[MethodUsed]) -> None:
-    """Raise ValueError for a key that is no setting of its method, or that may not stand there."""
+    """Raise ValueError for a key that is no setting of its method, or not allowed in its place."""
     allowed = {}
     for j, used in enumerate(methods):
         try:
@@ -190,11 +190,11 @@ def _placed(sections: Mapping[str, Mapping[str, Any]], text: str) -> str:
 
 def _experiment(settings: Mapping[str, Any]) -> Experiment:
     """Return the experiment of settings, each in its field's type. Raises ValueError."""
-    own = {name: value for name, value in settings.items() if name in SETTINGS}
-    given = {name: value for name, value in settings.items() if name not in SETTINGS}
-    method = TypeAdapter(method_class(settings["method"])).validate_python(given)
-    options = {name: getattr(method, name) for name in given}
-    return TypeAdapter(Experiment).validate_python(own | {"options": options})
+    shared = {name: value for name, value in settings.items() if name in SETTINGS}
+    options = {name: value for name, value in settings.items() if name not in SETTINGS}
+    method = TypeAdapter(method_class(settings["method"])).validate_python(options)
+    typed = {name: getattr(method, name) for name in options}
+    return TypeAdapter(Experiment).validate_python(shared | {"options": typed})
 
 
 def _check_type(value: Any, typed: Any) -> None:

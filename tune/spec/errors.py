@@ -13,10 +13,10 @@ class SpecError(ValueError):
     """A specification that cannot be used; one line that names the key and what is allowed."""
 
 
-def check_known(section: str, given: Iterable[Any], allowed: Iterable[str]) -> None:
+def check_known(section: str, keys: Iterable[Any], allowed: Iterable[str]) -> None:
     """Raise ValueError for a key that is not allowed, and suggest the nearest one."""
     names = sorted(allowed)
-    for key in given:
+    for key in keys:
         if key not in names:
             name = f"{section}.{key}" if section else key
             near = difflib.get_close_matches(str(key), names, 1)
@@ -31,6 +31,6 @@ def one_line(error: Exception) -> str:
     first, *more = error.errors()
     where = ".".join(str(part) for part in first["loc"])
     text = first["msg"].removeprefix("Value error, ")
-    given = "" if first["type"] in ("value_error", "missing") else f" = {first['input']!r}"
+    value = "" if first["type"] in ("value_error", "missing") else f" = {first['input']!r}"
     rest = f" (and {len(more)} more)" if more else ""
-    return f"{where}{given}: {text}{rest}" if where else f"{text}{rest}"
+    return f"{where}{value}: {text}{rest}" if where else f"{text}{rest}"

@@ -72,10 +72,8 @@ class Spec(WrittenSpec):
             raise ValueError(f"{name}: takes an audit of its own; choose what a trial measures")
         late = [name for name in self.objectives if name not in IN_EACH_EPOCH]
         if self.scheduler.asha and late:
-            raise ValueError(
-                f"scheduler.asha: {late[0]} is known only at the end; choose from "
-                f"{', '.join(sorted(IN_EACH_EPOCH))}"
-            )
+            choices = ", ".join(sorted(IN_EACH_EPOCH))
+            raise ValueError(f"scheduler.asha: {late[0]} is known only at the end: use {choices}")
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
@@ -121,18 +119,16 @@ def load_spec(path: Path, changes: Sequence[str] = ()) -> Spec:
     "experiment.data=some/folder"; the value is YAML.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        content = Path(path).read_bytes()
     except OSError as error:
         raise SpecError(
             f"{path}: {error.strerror}: give a YAML file such as studies/default.yaml"
         ) from error
-    except UnicodeDecodeError as error:
-        raise SpecError(f"{path}: not YAML: {one_line(error)}") from error
-    return parse_spec(text, str(path), changes)
+    return parse_spec(content, str(path), changes)
 
 
-def parse_spec(text: str, origin: str, changes: Sequence[str] = ()) -> Spec:
-    """Return the specification in a text, checked. origin: its source, for errors."""
+def parse_spec(text: str | bytes, origin: str, changes: Sequence[str] = ()) -> Spec:
+    """Return the specification in a YAML text, checked. origin: its source, for errors."""
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:

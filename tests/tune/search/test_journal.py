@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 import optuna
 import pytest
 from optuna.storages import JournalStorage
@@ -75,14 +73,11 @@ def test_half_a_line_is_no_line(tmp_path):
     assert Journal.stored(folder).lines == journal.lines
 
 
-def test_lines_wait_for_a_disk_that_is_full(small_disk):
+def test_lines_wait_for_a_disk_that_is_full(small_disk, fill):
     journal, study = begun(Folder.at(small_disk))
     journal.publish()
     run_trials(study, 2)
-    filler = small_disk / "filler"
-    with filler.open("wb", buffering=0) as file, suppress(OSError):
-        while True:
-            file.write(bytes(512))
+    filler = fill()
     run_trials(study, 60)
     assert len(study.trials) == 62
     assert 2 <= len(read(Folder.at(small_disk)).trials) < 62
