@@ -84,7 +84,7 @@ def _expected(
     total = 0.0
     for cell in spec.cells:
         run = _run_seconds(cell, by_data[cell.data].task)
-        sampled = run * (cell.trials or math.inf) * spec.seeds
+        sampled = run * spec.seeds * (math.inf if cell.trials is None else cell.trials)
         total += run * len(cell.controls()) * spec.seeds + min(sampled, cell.seconds or math.inf)
         yield f"probe: a run of {cell.name} takes about {duration(run)}"
     whole, training = START + (preparing + total) / slots, preparing / slots
