@@ -1,7 +1,7 @@
-"""Nothing that selects sees test: a study whose test images are noise makes the same choices.
+"""Nothing that selects reads test: a study whose test images are noise makes the same choices.
 
-The two studies have the same train, forget, audit and val; whatever reads test differs between
-them, and everything that may select must be the same, to the last bit.
+The two studies have the same train, forget, audit and val. Metrics that read test differ between
+them, and everything that may select must be the same to the last bit.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Study:
 
 
 def table(path: Path, examples: Examples) -> None:
-    """As a hub lays out an image table."""
+    """Write examples as a table of images, as hubs lay it out."""
     encoded = []
     for pixels in examples.inputs.permute(0, 2, 3, 1).numpy():
         content = io.BytesIO()
@@ -64,32 +64,32 @@ def table(path: Path, examples: Examples) -> None:
 
 @pytest.fixture(scope="module")
 def studies(tmp_path_factory: pytest.TempPathFactory, task: Task) -> dict[str, Study]:
-    """One on images, and one that has noise for the images of its test split."""
-    folder, found = tmp_path_factory.mktemp("data"), {}
+    """Run a study on images, and one with noise for the images of its test split."""
+    folder, by_name = tmp_path_factory.mktemp("data"), {}
     spec = parse_spec(SPEC.format(data=folder, trials=TRIALS), "here")
     source = task.source
     for name in ("clean", "poisoned"):
         heldout = source.heldout
         if name == "poisoned":
-            asked = Experiment(data=str(folder), forget_fraction=0.2)
+            experiment = Experiment(data=str(folder), forget_fraction=0.2)
             inputs, noise = heldout.inputs.clone(), np.random.default_rng(0)
-            test = asked.task().splits.test
+            test = experiment.task().splits.test
             drawn = noise.integers(0, 256, inputs[test].shape, dtype=np.uint8)
             inputs[test] = torch.from_numpy(drawn)
             heldout = Examples(inputs, heldout.targets)
         table(folder / "train-0.parquet", source.train)
         table(folder / "test-0.parquet", heldout)
-        made = run(spec, tmp_path_factory.mktemp(name), None, lambda _: None)
-        rows = load_study(made).sort_values(["trial_id", "seed"], ignore_index=True)
-        epochs = load_epochs(made).sort_values(["trial_id", "seed", "epoch"], ignore_index=True)
-        found[name] = Study(rows, epochs)
-    return found
+        address = run(spec, tmp_path_factory.mktemp(name), None, lambda _: None)
+        rows = load_study(address).sort_values(["trial_id", "seed"], ignore_index=True)
+        epochs = load_epochs(address).sort_values(["trial_id", "seed", "epoch"], ignore_index=True)
+        by_name[name] = Study(rows, epochs)
+    return by_name
 
 
 @pytest.mark.long
 class TestAPoisonedStudy:
     def test_the_poison_is_in_test_alone(self, studies):
-        clean, poisoned = (each.rows for each in studies.values())
+        clean, poisoned = (study.rows for study in studies.values())
         assert set(clean["split_digest"]) == set(poisoned["split_digest"])
         assert set(clean["data_fingerprint"]).isdisjoint(poisoned["data_fingerprint"])
         for name in ("test_acc", "mia_acc", "wasserstein"):
@@ -97,7 +97,7 @@ class TestAPoisonedStudy:
         assert clean["test_acc"].mean() > poisoned["test_acc"].mean() + 0.05
 
     def test_the_same_is_proposed(self, studies):
-        clean, poisoned = (each.rows for each in studies.values())
+        clean, poisoned = (study.rows for study in studies.values())
         assert (clean["status"] == "complete").all()
         assert (clean["control"] == False).sum() == TRIALS  # noqa: E712
         assert clean["trial_id"].tolist() == poisoned["trial_id"].tolist()
@@ -106,28 +106,28 @@ class TestAPoisonedStudy:
         ]
 
     def test_all_that_selects_is_the_same_to_the_bit(self, studies):
-        clean, poisoned = (each.rows for each in studies.values())
+        clean, poisoned = (study.rows for study in studies.values())
         names = [name for name in SELECTABLE if name not in COSTS]
         pd.testing.assert_frame_equal(clean[names], poisoned[names], check_exact=True)
 
     def test_each_epoch_reports_the_same(self, studies):
-        clean, poisoned = (each.epochs for each in studies.values())
+        clean, poisoned = (study.epochs for study in studies.values())
         names = [name for name in EPOCHS.names if name not in COSTS]
         assert len(clean) >= 2 * TRIALS
         assert not set(READS_TEST) & set(EPOCHS.names)
         pd.testing.assert_frame_equal(clean[names], poisoned[names], check_exact=True)
 
     def test_the_same_front_and_the_same_choices(self, studies):
-        clean, poisoned = (each.rows for each in studies.values())
+        clean, poisoned = (study.rows for study in studies.values())
         for select in (pareto_front, candidates):
-            found = [select(rows, OBJECTIVES)["trial_id"].tolist() for rows in (clean, poisoned)]
-            assert found[0] == found[1] != []
+            trials = [select(rows, OBJECTIVES)["trial_id"].tolist() for rows in (clean, poisoned)]
+            assert trials[0] == trials[1] != []
         assert hypervolume(clean, OBJECTIVES) == hypervolume(poisoned, OBJECTIVES)
         assert knee(clean, OBJECTIVES)["trial_id"] == knee(poisoned, OBJECTIVES)["trial_id"]
         costs = {name: clean[name] for name in COSTS}  # of equals, the quicker one is chosen
         poisoned = poisoned.assign(**costs)
-        for asked in ({"maximise": "val_acc"}, {"minimise": "val_mia_advantage"}):
-            ours, theirs = choose(clean, **asked), choose(poisoned, **asked)
+        for wish in ({"maximise": "val_acc"}, {"minimise": "val_mia_advantage"}):
+            ours, theirs = choose(clean, **wish), choose(poisoned, **wish)
             assert ours.row["trial_id"] == theirs.row["trial_id"]
             assert ours.reported != theirs.reported
 
@@ -136,13 +136,13 @@ class TestAPoisonedStudy:
 def test_a_metric_that_reads_test_is_refused_everywhere(name: str):
     frame = pd.DataFrame()
     spec = SPEC.format(data="embedded", trials=4)
-    asked = [
+    uses = [
         lambda: parse_spec(spec + f"objectives: [val_error, {name}]\n", "here"),
         lambda: parse_spec(spec.replace("val_acc:", f"{name}:"), "here"),
         lambda: check_selectable(["val_error", name]),  # as `sgu-report` does
         lambda: choose(frame, minimise=name),
         lambda: choose(frame, minimise="val_error", where={name: "<= 1"}),
     ]
-    for ask in asked:
+    for use in uses:
         with pytest.raises(ValueError, match=f"{name}.*reads the test split"):
-            ask()
+            use()

@@ -6,4 +6,4 @@ Because this package is called tune, write `from ray.tune import ...`, not `from
 from collections.abc import Callable
 
 Say = Callable[[str], None]
-"""Tells the user one line."""
+"""Prints one line for the user."""

@@ -6,7 +6,7 @@ from sgu.host.fast_imports import fast_imports
 
 with fast_imports():
     from tune.cli import main
-gc.freeze()  # all this stays: to look through it once more at the end would take a second
+gc.freeze()  # these objects stay: collecting them at exit would take a second
 
 if __name__ == "__main__":
     main()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option, Typer
 
 from sgu.auditor import AuditorError
 from sgu.cli.shared import one_line_errors
@@ -29,7 +30,7 @@ from tune.study import confirm as confirm_study
 from tune.study import resume as resume_study
 from tune.study import run as run_study
 
-app = typer.Typer(
+app = Typer(
     help="Searches the trade-off between accuracy, forgetting and time, with Ray Tune and Optuna.",
     no_args_is_help=True,
     add_completion=False,
@@ -37,17 +38,13 @@ app = typer.Typer(
 )
 
 DEFAULT = "results"
+say = partial(print, flush=True)  # above the live view, if there is one
 FORESEEN = (SpecError, DataError, AuditorError, Interrupted, Failed, SubmitError, Held, OSError)
 
 
-def say(text: str) -> None:
-    """One line, at once; above the live view where there is one."""
-    print(text, flush=True)
-
-
 @contextmanager
-def ending_well() -> Iterator[None]:
-    """One line for what was foreseen, Ctrl-C among it."""
+def one_line_ending() -> Iterator[None]:
+    """Print foreseen errors and Ctrl-C in one line, and end with code 2."""
     with one_line_errors("sgu-study", *FORESEEN):
         try:
             yield
@@ -55,26 +52,27 @@ def ending_well() -> Iterator[None]:
             raise Interrupted("stopped: the same command goes on where it was") from None
 
 
-Results = Annotated[
-    str, typer.Option(help="What holds the studies: a folder, or an address such as s3://...")
-]
+Results = Annotated[str, Option(help="Folder of the studies, or an address such as s3://...")]
 Storage = Annotated[
     str | None,
-    typer.Option("--results", help="As `storage` in SPEC; without both, the folder results."),
+    Option(
+        "--results",
+        help="The same; default: `storage` in SPEC, or else results.",
+    ),
 ]
 Address = Annotated[
     str | None,
-    typer.Option(help="A Ray cluster's address, or auto; without it, this machine alone."),
+    Option(help="A Ray cluster's address, or auto; default: this machine."),
 ]
 Dashboard = Annotated[
-    bool, typer.Option("--dashboard", help="Serve Ray's and Optuna's dashboards on 127.0.0.1.")
+    bool, Option("--dashboard", help="Serve Ray's and Optuna's dashboards on 127.0.0.1.")
 ]
-SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="A YAML file; see studies/.")]
+SpecFile = Annotated[Path, Argument(metavar="SPEC", help="A YAML file; see studies/.")]
 Change = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a key, such as trials=3."),
+    Option("--set", metavar="KEY=VALUE", help="Change a key, such as trials=3."),
 ]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The study's name.")]
+Name = Annotated[str, Argument(metavar="NAME", help="The study's name.")]
 
 
 @app.command()
@@ -83,24 +81,21 @@ def run(
     results: Storage = None,
     address: Address = None,
     change: Change = None,
-    fresh: Annotated[bool, typer.Option(help="Delete an earlier study of that name.")] = False,
+    fresh: Annotated[bool, Option(help="Delete an earlier study of that name.")] = False,
     dashboard: Dashboard = False,
 ) -> None:
-    """Run the study of a specification; rows go to results/<name>. Goes on with one begun."""
-    with ending_well(), dashboards(dashboard):
+    """Run the study of a specification, or go on with it. Its rows go to results/<name>."""
+    with one_line_ending(), dashboards(dashboard):
         checked = load_spec(spec, change or ())
         run_study(checked, results or checked.storage or DEFAULT, address, say, fresh)
 
 
 @app.command()
 def resume(
-    name: Name,
-    results: Results = DEFAULT,
-    address: Address = None,
-    dashboard: Dashboard = False,
+    name: Name, results: Results = DEFAULT, address: Address = None, dashboard: Dashboard = False
 ) -> None:
-    """Go on with a study that was stopped; finished trials are kept as they are."""
-    with ending_well(), dashboards(dashboard):
+    """Go on with a study that was stopped. Finished trials are kept as they are."""
+    with one_line_ending(), dashboards(dashboard):
         resume_study(name, results, address, say)
 
 
@@ -109,35 +104,35 @@ def check(
     spec: SpecFile,
     results: Storage = None,
     change: Change = None,
-    probe: Annotated[bool, typer.Option(help="Time one epoch of each kind of training.")] = True,
+    probe: Annotated[bool, Option(help="Time one epoch of each kind of training.")] = True,
 ) -> None:
     """Print what a study would do: its cells, networks and storage, and about how long it takes."""
-    with ending_well():
+    with one_line_ending():
         checked = load_spec(spec, change or ())
-        home = StudyFolder(results or checked.storage or DEFAULT, checked.name)
-        for line in lines(checked, home, probe):
+        study = StudyFolder(results or checked.storage or DEFAULT, checked.name)
+        for line in lines(checked, study, probe):
             say(line)
 
 
 @app.command()
 def confirm(
     name: Name,
-    seeds: Annotated[int, typer.Option(min=1, help="How many, after the study's own.")] = 3,
+    seeds: Annotated[int, Option(min=1, help="Number of fresh seeds.")] = 3,
     results: Results = DEFAULT,
     address: Address = None,
 ) -> None:
-    """Run the front's configurations again, on fresh seeds; goes on where it was stopped."""
-    with ending_well():
+    """Run the front's configurations again on fresh seeds, or go on with that."""
+    with one_line_ending():
         confirm_study(name, seeds, results, address, say)
 
 
 @app.command()
 def status(name: Name, results: Results = DEFAULT) -> None:
-    """Say how far a study is; works while it runs."""
-    with ending_well():
-        home = StudyFolder(results, name)
-        spec, rows = stored_spec(home.address), rows_of(home.address)
-        report(spec, rows, home.here, holder(home.files))
+    """Say how far a study is, also while it runs."""
+    with one_line_ending():
+        study = StudyFolder(results, name)
+        spec, rows = stored_spec(study.address), rows_of(study.address)
+        report(spec, rows, study.here, holder(study.files))
 
 
 @app.command()
@@ -146,13 +141,13 @@ def scaling(
     address: Address = None,
     sweep: Annotated[
         list[str] | None,
-        typer.Option(help="KIND=VALUE,...: subset, classes, audit, forget_fraction or workers."),
+        Option(help="KIND=VALUE,...: subset, classes, audit, forget_fraction or workers."),
     ] = None,
     change: Change = None,
-    fresh: Annotated[bool, typer.Option(help="Delete an earlier study of that name.")] = False,
+    fresh: Annotated[bool, Option(help="Delete an earlier study of that name.")] = False,
 ) -> None:
-    """Run a method and its retrained model at every size of a data set; goes on with one begun."""
-    with ending_well():
+    """Run a method and its retrained model at every size of a data set, or go on with that."""
+    with one_line_ending():
         spec = scaled(sweeps_of(sweep or ()), change or ())
         run_study(spec, results, address, say, fresh)
 
@@ -160,13 +155,13 @@ def scaling(
 @app.command()
 def submit(
     spec: SpecFile,
-    address: Annotated[str, typer.Option(help="The dashboard, such as http://127.0.0.1:8265.")],
-    results: Annotated[str, typer.Option(help="Folder of results as the cluster sees it.")],
+    address: Annotated[str, Option(help="The dashboard, such as http://127.0.0.1:8265.")],
+    results: Annotated[str, Option(help="Folder of results as the cluster sees it.")],
     change: Change = None,
-    wait: Annotated[bool, typer.Option(help="Follow the job's log to its end.")] = True,
+    wait: Annotated[bool, Option(help="Follow the job's log to its end.")] = True,
 ) -> None:
-    """Run a study as a job of a Ray cluster; the code goes along. See cluster.yaml."""
-    with ending_well():
+    """Run a study as a job of a Ray cluster, with this code. See cluster.yaml."""
+    with one_line_ending():
         submit_study(load_spec(spec, change or ()), address, results, say, wait)
 
 
@@ -176,5 +171,5 @@ app.command("audit", context_settings={"allow_extra_args": True, "ignore_unknown
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the command."""
     app(prog_name="sgu-study")

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
+from tune import Say
+
 
 @contextmanager
-def stoppable(say: Callable[[str], None]) -> Iterator[None]:
-    """Ctrl-C once ends Tune's loop, as its own handler would do without a word; twice, all."""
+def stoppable(say: Say) -> Iterator[None]:
+    """Let the first Ctrl-C end Tune's loop, by a signal it listens for, and the second one all."""
     before, pressed = signal.getsignal(signal.SIGINT), False
 
     def on_interrupt(number: int, frame: FrameType | None) -> None:
         nonlocal pressed
-        in_tune = callable(signal.getsignal(signal.SIGUSR1))  # where it listens for a stop, too
-        if in_tune and not pressed:
+        in_loop = callable(signal.getsignal(signal.SIGUSR1))  # Tune listens for SIGUSR1
+        if in_loop and not pressed:
             pressed = True
             signal.raise_signal(signal.SIGUSR1)
             with suppress(OSError, RuntimeError):  # nobody listens, or a line is being printed
@@ -26,7 +28,7 @@ def stoppable(say: Callable[[str], None]) -> Iterator[None]:
             before(number, frame)
 
     if threading.current_thread() is not threading.main_thread():
-        yield  # signals are the main thread's
+        yield  # only the main thread gets signals
         return
     signal.signal(signal.SIGINT, on_interrupt)
     try:

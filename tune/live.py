@@ -1,4 +1,10 @@
-"""How a running study is shown: a live view in a terminal, and the same for another shell."""
+"""A running study on the screen: a live view in its terminal, and a report in any other shell.
+
+Rows tell what has ended. Only the driver knows what is running: it writes that to a file whenever
+it changes and every few seconds, so that a report tells a running study from one that was killed.
+"""
+
+# ruff: noqa: ARG002 - the hooks have the signatures of ray.tune.Callback
 
 from __future__ import annotations
 
@@ -26,102 +32,97 @@ from tune.spec.spec import Spec
 from tune.storage.store import clean
 
 NAME = "progress.json"
-
-
-SAID_EVERY = 5.0  # seconds between two signs of life
+PERIOD = 5.0  # seconds after which the file is written again
 
 
 class Watch(Callback):
-    """The driver's: which runs are under way, and the rows so far."""
+    """The driver's record of the runs under way and the rows so far. folder: for its file."""
 
     def __init__(self, spec: Spec, rows: pd.DataFrame, slots: int, folder: Path):
         self.spec, self.rows, self.slots, self.files = spec, rows, slots, Folder.at(folder)
         self.running: dict[str, str] = {}  # cells, by Tune's names of runs
-        self.said, self.shown = 0.0, list[View]()
+        self.written, self.shown = 0.0, list[View]()
 
     def ended(self, row: Row) -> None:
-        """One more row, as it is stored."""
+        """Add a row, as it is stored."""
         known = {"schema_version": SCHEMA_VERSION, "study": self.spec.name} | row
         fresh = pd.DataFrame.from_records([clean(known, TRIALS)])
         self.rows = pd.concat([self.rows, fresh], ignore_index=True) if len(self.rows) else fresh
         self.shown = []
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        del iteration, trials, info
         self.running[trial.trial_id] = trial.config["cell"]
         self._changed()
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        del iteration, trials, info
         self.running.pop(trial.trial_id, None)
         self._changed()
 
     on_trial_error = on_trial_recover = on_trial_complete
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        del iteration, trials, info
-        if time.time() - self.said > SAID_EVERY:
-            self._say()
+        if time.time() - self.written > PERIOD:
+            self._write()
 
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
-        del trials, info
         self.running.clear()
         self._changed()
 
     def _changed(self) -> None:
         self.shown = []
-        self._say()
+        self._write()
 
-    def _say(self) -> None:
-        self.said = time.time()
-        told = {"at": self.said, "slots": self.slots, "running": Counter(self.running.values())}
+    def _write(self) -> None:
+        self.written, running = time.time(), Counter(self.running.values())
+        state = {"at": self.written, "slots": self.slots, "running": running}
         try:
-            self.files.put(NAME, json.dumps(told).encode())
+            self.files.put(NAME, json.dumps(state).encode())
         except OSError:
-            return  # a full disk, say: the rows matter, and the recorder tells of them
+            return  # a full disk, say: the rows matter, and the recorder reports it
 
     def table(self) -> Table:
+        """Return the live view's table."""
         running = Counter(self.running.values())
         self.shown = self.shown or views(self.spec, self.rows, running, self.slots)
-        return table(self.spec, self.shown)
+        return _table(self.spec, self.shown)
 
 
 @contextmanager
 def live(watch: Watch) -> Iterator[None]:
-    """The view of a study while it runs, below what is printed; nothing where nobody looks."""
-    if not someone_looks():
+    """Show the table below what is printed inside, if a person sees it."""
+    if not on_a_terminal():
         yield
         return
     with Live(get_renderable=watch.table, refresh_per_second=1, transient=True):
         yield
 
 
-def someone_looks() -> bool:
+def on_a_terminal() -> bool:
+    """Return True if the output goes to a terminal that can redraw, and not to a log."""
     return sys.stdout.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
 
 
-def table(spec: Spec, found: list[View]) -> Table:
-    made = Table(title=f"study {spec.name}", title_justify="left")
-    heads = ("cell", "done", "running", "failed", "to go", "hypervolume", "best")
-    for head in heads:
+def _table(spec: Spec, cells: list[View]) -> Table:
+    table = Table(title=f"study {spec.name}", title_justify="left")
+    for head in ("cell", "done", "running", "failed", "to go", "hypervolume", "best"):
         right = head in ("running", "failed", "to go", "hypervolume")
-        made.add_column(head, justify="right" if right else "left", no_wrap=head != "best")
-    for each in found:
-        made.add_row(*each.columns())
-    return made
+        table.add_column(head, justify="right" if right else "left", no_wrap=head != "best")
+    for view in cells:
+        table.add_row(*view.columns())
+    return table
 
 
-def report(spec: Spec, rows: pd.DataFrame, folder: Path, at_work: str | None) -> None:
-    """Print how far a study is. at_work: the driver that holds it."""
-    told = json.loads(Folder.at(folder).get(NAME) or "{}")
-    running = told.get("running", {}) if at_work else {}
-    found = views(spec, rows, running, told.get("slots") or spec.slots or 1)
-    if someone_looks():
-        Console().print(table(spec, found))
+def report(spec: Spec, rows: pd.DataFrame, folder: Path, driver: str | None) -> None:
+    """Print how far a study is. driver: the process that runs it, in words; None: nobody."""
+    state = json.loads(Folder.at(folder).get(NAME) or "{}")
+    running = state.get("running", {}) if driver else {}
+    cells = views(spec, rows, running, state.get("slots") or spec.slots or 1)
+    if on_a_terminal():
+        Console().print(_table(spec, cells))
     else:
-        print(*found, sep="\n")
-    if at_work:
-        heard = f"; last heard of {time.time() - told['at']:.0f} s ago" if told else ""
-        print(f"{at_work} is at work on it{heard}")
-    elif not all(each.budget.finished for each in found):
+        print(*cells, sep="\n")
+    if driver:
+        heard = f"; last heard of {time.time() - state['at']:.0f} s ago" if state else ""
+        print(f"{driver} is at work on it{heard}")
+    elif not all(view.budget.finished for view in cells):
         print(f"nobody is at work on it: `sgu-study resume {spec.name}` goes on")

@@ -1,4 +1,4 @@
-"""What a study would do, before it does it: its cells, its networks, its storage and its time."""
+"""What a study would do, before it starts: its cells, networks, storage and time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 
@@ -20,126 +20,101 @@ from sgu.task import Task
 from sgu.training.inference import default_device
 from sgu.unlearning import unlearn
 from tune.prepare import Ground, grounds
+from tune.progress import duration
 from tune.spec.cells import Cell
 from tune.spec.spec import Spec
 from tune.storage.study_folder import StudyFolder
 from tune.worker.networks import Network, networks
 
-START = 10.0  # seconds of Ray's own and of its workers' imports, on a node of one's own
-
-
-@dataclass(frozen=True)
-class Pace:
-    """Seconds as measured by one short run: of a trial apart from its epochs, and of each."""
-
-    fixed: float
-    epoch: float
-
-    def of(self, epochs: float) -> float:
-        return self.fixed + self.epoch * epochs
-
-
+START = 10.0  # seconds that Ray and its workers' imports take to start, on one node
 MEMORISED = ("most_memorised", "least_memorised")
 
 
-def lines(spec: Spec, home: StudyFolder, probe: bool) -> Iterator[str]:
-    """The plan, line by line; the last are there when the probe has run. Loads the data.
+def lines(spec: Spec, study: StudyFolder, probe: bool) -> Iterator[str]:
+    """Load the data and return the plan line by line; the last lines come when the probe has run.
 
-    Raises DataError, or SpecError where the storage cannot be written to.
+    Raises DataError, or SpecError if the storage cannot be written to.
     """
-    home.check()
-    folder, cache = home.files, home.cache.path
-    at_a_time, ground = slots_here(spec), grounds(_bases(spec), spec.runs(), cache, print)
+    study.check()
+    cache = study.cache.path
+    slots = spec.slots_on(len(os.sched_getaffinity(0)), torch.cuda.device_count())
+    tasks = grounds(_bases(spec), spec.runs(), cache, print)
     yield f"study {spec.name}: {_count(len(spec.cells), 'cell')}, {_seeds(spec)}, {spec.sampler}"
     yield f"objectives: {', '.join(spec.objectives)}"
     for cell in spec.cells:
-        controls = " and ".join(_control(cell, each) for each in cell.controls())
-        yield (
-            f"  {cell.name}: {_budget(cell)}; controls: {controls}; searched: "
-            f"{', '.join(cell.space)}"
-        )
-    made = [
-        (each, network)
-        for each in ground
-        for network in networks(each.base, each.task, spec.oracles, spec.shadows)
+        controls = " and ".join(_control(cell, settings) for settings in cell.controls())
+        searched = ", ".join(cell.space)
+        yield f"  {cell.name}: {_budget(cell)}; controls: {controls}; searched: {searched}"
+    needed = [
+        (task, network)
+        for task in tasks
+        for network in networks(task.base, task.task, spec.oracles, spec.shadows)
     ]
-    left = [(each, network) for each, network in made if not network.is_in(cache)]
-    shadowed = f", {spec.shadows} shadow models" if spec.shadows else ""
+    missing = [(task, network) for task, network in needed if not network.is_in(cache)]
+    shadows = f", {spec.shadows} shadow models" if spec.shadows else ""
     yield (
-        f"networks: {len(made)}; of each data set and seed an original, {1 + spec.oracles} "
-        f"retrained{shadowed}; {len(made) - len(left)} of them in the cache"
+        f"networks: {len(needed)}; of each data set and seed an original, {1 + spec.oracles} "
+        f"retrained{shadows}; {len(needed) - len(missing)} of them in the cache"
     )
-    yield f"storage: {folder.shown}, writable{_space(folder)}"
-    yield f"at a time: {_count(at_a_time, 'trial')} on this machine"
+    yield f"storage: {study.files.shown}, writable{_space(study.files)}"
+    yield f"at a time: {_count(slots, 'trial')} on this machine"
     if probe:
-        yield from _expected(spec, ground, left, at_a_time)
+        yield from _expected(spec, tasks, missing, slots)
 
 
 def _bases(spec: Spec) -> dict[str, Experiment]:
-    """Settings on each data set; who is memorised is not known yet: as many at random."""
+    """Return the settings on each data set, with as many random examples to forget in place of
+    memorised ones: finding those takes a training."""
     return {
         data: replace(base, scenario="random") if base.scenario in MEMORISED else base
         for data, base in spec.bases.items()
     }
 
 
-def slots_here(spec: Spec) -> int:
-    """Trials at a time on this machine."""
-    here = len(os.sched_getaffinity(0)) / spec.cpus_per_trial
-    if spec.gpus_per_trial:
-        here = min(here, torch.cuda.device_count() / spec.gpus_per_trial)
-    return spec.slots or max(1, int(here))
-
-
 def _expected(
-    spec: Spec,
-    ground: Sequence[Ground],
-    left: Sequence[tuple[Ground, Network]],
-    at_a_time: int,
+    spec: Spec, tasks: Sequence[Ground], missing: Sequence[tuple[Ground, Network]], slots: int
 ) -> Iterator[str]:
-    """From one epoch of each kind of training, timed one after the other on this machine."""
+    """Time one epoch of each kind of training on this machine, and return what follows from it."""
     torch.set_num_threads(max(1, int(spec.cpus_per_trial)))
-    tasks = {each.data: each for each in reversed(ground)}
-    training = {data: _network_pace(each) for data, each in tasks.items()}
+    by_data = {task.data: task for task in reversed(tasks)}
+    epochs = {data: _training_epoch(task) for data, task in by_data.items()}
     preparing = sum(
-        training[each.data].of(network.recipe.optimisation.epochs) for each, network in left
+        epochs[task.data] * network.recipe.optimisation.epochs for task, network in missing
     )
     total = 0.0
     for cell in spec.cells:
-        trial = _trial_pace(cell.base, tasks[cell.data].task).of(epochs_of(cell))
-        runs = len(cell.controls()) * spec.seeds
-        sampled = trial * (cell.trials or math.inf) * spec.seeds
-        total += trial * runs + min(sampled, cell.seconds or math.inf)
-        yield f"probe: a run of {cell.name} takes about {_time(trial)}"
-    whole = START + (preparing + total) / at_a_time
-    yield (
-        f"expected: {_time(whole)} in all, {_time(preparing / at_a_time)} of them for the networks"
-    )
+        run = _run_seconds(cell, by_data[cell.data].task)
+        sampled = run * spec.seeds * (math.inf if cell.trials is None else cell.trials)
+        total += run * len(cell.controls()) * spec.seeds + min(sampled, cell.seconds or math.inf)
+        yield f"probe: a run of {cell.name} takes about {duration(run)}"
+    whole, training = START + (preparing + total) / slots, preparing / slots
+    yield f"expected: {duration(whole)} in all, {duration(training)} of them for the networks"
 
 
-def _network_pace(ground: Ground) -> Pace:
-    base, device = ground.base, default_device()
-    made = recipe("original", base.model, ground.task, base.seed, 1)
-    return Pace(0.0, trained(made, ground.task.to(device), device).seconds)
-
-
-def _trial_pace(base: Experiment, task: Task) -> Pace:
-    """A run of one epoch, from an untrained network; whole, where the method has no epochs."""
+def _training_epoch(task: Ground) -> float:
+    """Return the seconds of one epoch of the original's training."""
     device = default_device()
-    short = {"epochs": min(1, base.options["epochs"])}
+    one_epoch = recipe("original", task.base.model, task.task, task.base.seed, 1)
+    return trained(one_epoch, task.task.to(device), device).seconds
+
+
+def _run_seconds(cell: Cell, task: Task) -> float:
+    """Return the seconds of a run in the middle of the cell's search space, from one of one epoch
+    that starts from an untrained network, or of no epoch if the method has none."""
+    base, device = cell.base, default_device()
+    epochs = min(1, base.options["epochs"])
     model = build(base.model, task.source.shape, base.seed).to(device)
     begin = time.perf_counter()
-    experiment = replace(base, options={**base.options, **short})
-    outcome = unlearn(experiment, task.to(device), model, lambda _: None)
-    wall, own = time.perf_counter() - begin, outcome.metrics["seconds"]
-    return Pace(wall - own, own) if short["epochs"] else Pace(wall, 0.0)
+    short = replace(base, options={**base.options, "epochs": epochs})
+    outcome = unlearn(short, task.to(device), model, lambda _: None)
+    wall = time.perf_counter() - begin
+    return wall + (_epochs(cell) - 1) * outcome.metrics["seconds"] if epochs else wall
 
 
-def epochs_of(cell: Cell) -> float:
-    """Of a run of the cell, in the middle of its search space."""
-    if "epochs" in cell.space:
-        return mean(cell.space["epochs"].ends()) * cell.base.requests
-    return cell.base.options["epochs"] * cell.base.requests
+def _epochs(cell: Cell) -> float:
+    """Return the epochs of a run in the middle of the cell's search space."""
+    domain = cell.space.get("epochs")
+    return cell.base.requests * (mean(domain.ends()) if domain else cell.base.options["epochs"])
 
 
 def _budget(cell: Cell) -> str:
@@ -159,24 +134,13 @@ def _seeds(spec: Spec) -> str:
 
 
 def _space(folder: Folder) -> str:
+    """Return the free space of a local folder, or of the nearest folder above that exists."""
     if not folder.local:
         return ""
-    whole = os.statvfs(_there(Path(folder.path)))
-    return f", {whole.f_bavail * whole.f_frsize / 2**30:.0f} GiB free"
+    path = Path(folder.path)
+    disk = os.statvfs(next(p for p in (path, *path.absolute().parents) if p.exists()))
+    return f", {disk.f_bavail * disk.f_frsize / 2**30:.0f} GiB free"
 
 
-def _there(path: Path) -> Path:
-    """The folder, or the nearest above it that exists."""
-    return path if path.exists() else _there(path.parent)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def _time(seconds: float) -> str:
-    """Two figures that a person reads at a glance."""
-    for size, unit in ((86400, "days"), (3600, "hours"), (60, "min")):
-        if seconds >= 1.5 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} s"
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,8 +1,4 @@
-"""How a study is going: a live view in a terminal, and the same for another shell.
-
-The rows say what is over. What is running only the driver knows: it writes that down whenever it
-changes and every few seconds, so that another shell tells a study at work from one that was killed.
-"""
+"""How far each cell of a study is: what the live view and `sgu-study status` show."""
 
 from __future__ import annotations
 
@@ -20,8 +16,12 @@ from tune.spec.spec import Spec
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """Of one cell. eta: seconds to the end of the study, None where no run has ended yet;
-    best: of the first objective, among the configurations that keep to the constraints."""
+    """The state of one cell.
+
+    running, failed: numbers of runs; eta: seconds to the end of the study, None before the first
+    run has ended; best: the best value of the first objective among the configurations that keep
+    to the constraints, and its trial.
+    """
 
     budget: Budget
     running: int
@@ -31,18 +31,16 @@ class View:
     best: str
 
     def columns(self) -> list[str]:
-        done, *rest = str(self.budget).removeprefix(f"{self.budget.cell.name}: ").split(", ")
+        """Return the cell's row in the table of `tune.live`."""
         volume = "–" if self.hypervolume is None else f"{self.hypervolume:.4f}"
-        eta = "done" if self.budget.finished else _duration(self.eta)
-        controls = [f" (and {text})" for text in rest]
-        return [
-            self.budget.cell.name, done + "".join(controls), str(self.running), str(self.failed),
-            eta, volume, self.best,
-        ]  # fmt: skip
+        left = "–" if self.eta is None else duration(self.eta)
+        left = "done" if self.budget.finished else left
+        runs = [self.budget.text, str(self.running), str(self.failed)]
+        return [self.budget.cell.name, *runs, left, volume, self.best]
 
     def __str__(self) -> str:
-        cell, done, running, failed, eta, volume, best = self.columns()
-        left = eta if self.budget.finished else f"{eta} to go"
+        cell, done, running, failed, left, volume, best = self.columns()
+        left += "" if self.budget.finished else " to go"
         return (
             f"{cell}: {done}, {running} running, {failed} failed, {left}; "
             f"hypervolume {volume}, best {best}"
@@ -50,63 +48,66 @@ class View:
 
 
 def views(spec: Spec, rows: pd.DataFrame, running: Mapping[str, int], slots: int) -> list[View]:
-    """Of each cell, by its rows and by how many of its runs are under way."""
-    found = budgets(spec, rows)
-    eta = _eta(found, rows, slots)
+    """Return the state of each cell. running: the number of its runs under way, by its name."""
+    cells = budgets(spec, rows)
+    eta, failed = _eta(cells, rows, slots), rows.loc[rows["status"] == "failed", "cell"]
     return [
         View(
-            each,
-            running.get(each.cell.name, 0),
-            int(((rows["cell"] == each.cell.name) & (rows["status"] == "failed")).sum()),
+            budget,
+            running.get(budget.cell.name, 0),
+            int((failed == budget.cell.name).sum()),
             eta,
-            *_reached(spec, each, rows),
+            *_reached(spec, budget, rows),
         )
-        for each in found
+        for budget in cells
     ]
 
 
-def _eta(found: list[Budget], rows: pd.DataFrame, slots: int) -> float | None:
-    """Runs to come, each as long as its cell's mean so far (or the study's), over the slots: a slot
-    goes to the cell that is furthest back, so all of them end together."""
-    ended = rows[rows["cell"].isin([each.cell.name for each in found])]
-    means, every = ended.groupby("cell")["wall_seconds"].mean(), ended["wall_seconds"].mean()
+def _eta(cells: list[Budget], rows: pd.DataFrame, slots: int) -> float | None:
+    """Return the seconds to the end: the runs to come, each as long as the mean of its cell so far
+    (or of the study), over the slots. A free slot goes to the cell that is furthest behind, so all
+    cells end together."""
+    ended = rows[rows["cell"].isin([budget.cell.name for budget in cells])]
+    means, of_all = ended.groupby("cell")["wall_seconds"].mean(), ended["wall_seconds"].mean()
     left = 0.0
-    for each in found:
-        if each.runs_left is None:
-            left += max(0.0, (each.cell.seconds or 0) - each.seconds)
-        elif each.runs_left:
-            left += each.runs_left * float(means.get(each.cell.name, every))
+    for budget in cells:
+        if budget.runs_left is None:
+            left += max(0.0, (budget.cell.seconds or 0) - budget.seconds)
+        elif budget.runs_left:
+            left += budget.runs_left * float(means.get(budget.cell.name, of_all))
     return left / slots if math.isfinite(left) else None
 
 
 def _reached(spec: Spec, budget: Budget, rows: pd.DataFrame) -> tuple[float | None, str]:
-    """The hypervolume of a cell, and its best trial."""
-    own = rows[rows["cell"] == budget.cell.name]
-    found = candidates(own, spec.objectives) if len(own) else own
-    if found.empty:
+    """Return the hypervolume of a cell, and its best trial in words."""
+    of_cell = rows[rows["cell"] == budget.cell.name]
+    complete = candidates(of_cell, spec.objectives) if len(of_cell) else of_cell
+    if complete.empty:
         return None, "–"
-    reached = volume(losses(found, spec.objectives), spec.objectives)
-    first = spec.objectives[0]
-    kept = found[_kept(spec, found, rows[rows["cell"] == budget.cell.data])]
+    reached = volume(losses(complete, spec.objectives), spec.objectives)
+    kept = complete[_kept(spec, complete, rows[rows["cell"] == budget.cell.data])]
     if kept.empty:
         return reached, "none keeps to the constraints"
+    first = spec.objectives[0]
     best = kept.sort_values(first, ascending=METRICS[first].goal == "min").iloc[0]
     return reached, f"{first} {best[first]:.4g} ({best['trial_id']})"
 
 
-def _kept(spec: Spec, found: pd.DataFrame, references: pd.DataFrame) -> pd.Series:
-    """Which configurations keep to the constraints."""
-    kept = pd.Series(data=True, index=found.index, dtype=bool)
+def _kept(spec: Spec, configurations: pd.DataFrame, references: pd.DataFrame) -> pd.Series:
+    """Return which configurations keep to the constraints."""
+    kept = pd.Series(data=True, index=configurations.index, dtype=bool)
     for name, bound in spec.constraints.items():
-        own = references[references["trial_id"] == bound.above]
-        zero = own.loc[own["seed"].isin(spec.runs()), name].mean() if bound.above else 0.0
-        kept &= (found[name] - zero).map(bound.excess) <= 0
+        of_bound = references[references["trial_id"] == bound.above]
+        above = (
+            of_bound.loc[of_bound["seed"].isin(spec.runs()), name].mean() if bound.above else 0.0
+        )
+        kept &= (configurations[name] - above).map(bound.excess) <= 0
     return kept
 
 
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return "–"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+def duration(seconds: float) -> str:
+    """Return a duration in two figures or so, from 1.5 minutes on in a larger unit."""
+    for size, unit in ((86400, "days"), (3600, "hours"), (60, "min")):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,4 +1,6 @@
-"""From what Ray Tune reports to result rows: the driver's callback, which never raises."""
+"""The driver's callback that turns what Ray Tune reports into result rows; it never raises."""
+
+# ruff: noqa: ARG002 - the hooks have the signatures of ray.tune.Callback
 
 from __future__ import annotations
 
@@ -15,17 +17,17 @@ from sgu.results.schema import METRICS
 from sgu.rows import ROW, Row, described
 from tune import Say
 from tune.prepare import Prepared
-from tune.search.recovery import abandoned
+from tune.search.recovery import lost_in_setup
 from tune.storage.checkpoints import Checkpoint, Checkpoints
 from tune.storage.store import Store
 
 IDENTITY = ("cell", "trial_id", "seed", "control", "phase")
-AGAIN = 5.0  # seconds until a row that could not be written is tried again
-LAST = 60.0  # and so long, once no trial is left
+RETRY = 5.0  # seconds until a row that could not be written is tried again
+WAIT = 60.0  # seconds for which rows are tried again once no trial is left
 
 
 def _contained(hook: Callable[..., None]) -> Callable[..., None]:
-    """What a callback raises would end the study: it is said instead."""
+    """Return a hook that tells its errors to the user: raising them would end the study."""
 
     @wraps(hook)
     def run(recorder: Recorder, *args: Any, **info: Any) -> None:
@@ -38,10 +40,11 @@ def _contained(hook: Callable[..., None]) -> Callable[..., None]:
 
 
 class Recorder(Callback):
-    """Writes a trial's rows when it ends, removes its checkpoint, and says so in one line.
+    """Writes a run's rows when it ends, removes its checkpoint, and prints one line.
 
     A row that cannot be written (a full disk, say) is kept, and tried again while others run.
-    ended: is given each whole row, too.
+    searched: names of the searched settings, by cell; count: runs in all, None if it is not known;
+    ended: called with each row.
     """
 
     def __init__(
@@ -50,28 +53,27 @@ class Recorder(Callback):
         prepared: Prepared,
         checkpoints: Checkpoints,
         searched: Mapping[str, Sequence[str]],
-        todo: int | None,
+        count: int | None,
         say: Say,
         ended: Callable[[Row], object] | None = None,
     ):
         self.store, self.prepared, self.checkpoints = store, prepared, checkpoints
-        self.searched, self.todo, self.say, self.ended = searched, todo, say, ended
+        self.searched, self.count, self.say, self.ended = searched, count, say, ended
         self.epochs: dict[str, list[Row]] = defaultdict(list)
         self.unwritten: list[tuple[Row, list[Row], Checkpoint]] = []
-        self.done, self.begin, self.tried = 0, time.perf_counter(), -AGAIN
+        self.done, self.begin, self.tried = 0, time.perf_counter(), -RETRY
 
     def tell(self, text: str) -> None:
         try:
             self.say(text)
         except OSError:
-            return  # whoever listened is gone
+            return  # nobody listens any more
 
     @_contained
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: Row, **info: Any
     ) -> None:
-        del iteration, trials, info
-        if self.unwritten and time.perf_counter() - self.tried > AGAIN:
+        if self.unwritten and time.perf_counter() - self.tried > RETRY:
             self._write()
         epochs = self.epochs[trial.trial_id]
         if "epoch" in result and result["epoch"] not in epochs:
@@ -81,7 +83,6 @@ class Recorder(Callback):
 
     @_contained
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        del iteration, trials, info
         last = trial.last_result
         if "row" in last:
             self._ended(trial, dict(last["row"]))
@@ -92,14 +93,12 @@ class Recorder(Callback):
 
     @_contained
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        del iteration, trials, info
-        if not abandoned(trial):
+        if not lost_in_setup(trial):
             self._ended(trial, {"failure": _reason(trial.get_error())})
 
     @_contained
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
-        del trials, info
-        end = time.perf_counter() + LAST
+        end = time.perf_counter() + WAIT
         self._write()
         while self.unwritten and time.perf_counter() < end:
             time.sleep(1)
@@ -125,10 +124,10 @@ class Recorder(Callback):
             self.ended(row)
         self.done += 1
         elapsed = time.perf_counter() - self.begin
-        self.tell(f"[{self.done}/{self.todo}] {elapsed:4.0f} s  {self._line(row)}")
+        self.tell(f"[{self.done}/{self.count}] {elapsed:4.0f} s  {self._line(row)}")
 
     def _write(self) -> None:
-        """All rows that wait, in order, as far as it goes."""
+        """Write the rows that wait, in order, until one cannot be written."""
         self.tried = time.perf_counter()
         while self.unwritten:
             row, epochs, checkpoint = self.unwritten[0]
@@ -142,10 +141,9 @@ class Recorder(Callback):
             checkpoint.remove()
 
     def _line(self, row: Row) -> str:
-        """One trial in one line."""
         values = [f"{name} {_short(row['config'][name])}" for name in self.searched[row["cell"]]]
-        what = f"{row['method']}, control" if row["control"] else ", ".join(values)
-        run = f"{row['cell']} trial {row['trial_id']}, seed {row['seed']} ({what})"
+        settings = f"{row['method']}, control" if row["control"] else ", ".join(values)
+        run = f"{row['cell']} trial {row['trial_id']}, seed {row['seed']} ({settings})"
         if row["status"] != "complete":
             return f"{run} {row['status']}" + (f": {row['reason']}" if row["reason"] else "")
         return (
@@ -155,7 +153,7 @@ class Recorder(Callback):
 
 
 def _reason(error: Exception | None) -> str:
-    """Why Ray gave a trial up, in one line."""
+    """Return in one line why Ray gave a run up."""
     lines = [line.strip() for line in str(error or "").splitlines() if line.strip()]
     return lines[-1] if lines else "the worker died"
 

@@ -1,10 +1,11 @@
-"""A study from its specification to its rows: prepare, search, store; and all of it again."""
+"""A study from its specification to its rows: prepare, search, store, and go on after a stop."""
 
 from __future__ import annotations
 
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -26,7 +27,7 @@ from tune.live import Watch, live
 from tune.prepare import Ground, Prepared, grounds, prepare
 from tune.recorder import Recorder
 from tune.search.asha import FrontAsha
-from tune.search.budget import budgets
+from tune.search.budget import budgets, unfinished
 from tune.search.confirm import confirmations, fresh_seeds
 from tune.search.journal import Journal
 from tune.search.recovery import Fifo
@@ -39,158 +40,167 @@ from tune.storage.study_folder import StudyFolder, no_rows, rows_of, stored_spec
 from tune.worker.networks import networks
 from tune.worker.trial import run_trial
 
-DEATHS = 8  # of a trial's worker or node: each time it goes on from its checkpoint
-BUDGET = {"trials", "seconds", "oracles", "slots", "cpus_per_trial", "gpus_per_trial"}
-"""What may change from one start of a study to the next."""
-
-Plan = Callable[[Prepared], tuple[RunSearch, int | None]]
-"""A searcher, and how many runs it is to hand out where that is known."""
-
-
-Begin = Callable[[], None]
-"""Makes a new study's folder, once Ray is up: without it nothing is deleted, and nothing left."""
-
-
-class Interrupted(RuntimeError):
-    """The search ended before all its trials had."""
-
+DEATHS = 8  # of a trial's worker or node: each time the trial goes on from its checkpoint
+CHANGEABLE = {"trials", "seconds", "oracles", "slots", "cpus_per_trial", "gpus_per_trial"}
+"""Keys of a specification that may change from one start of a study to the next."""
 
 Results = str | Path
 """The folder that holds the studies, or an address such as s3://bucket/folder."""
 
 
+class Interrupted(RuntimeError):
+    """A search that ended before all its trials had run."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """One start of a study. tasks: one for each data set and seed; address: of a Ray cluster."""
+
+    spec: Spec
+    folder: StudyFolder
+    tasks: list[Ground]
+    address: str | None
+    say: Say
+
+    def search(self, rows: pd.DataFrame, begin: Callable[[], None] | None = None) -> None:
+        """Run what the rows lack; begin: see `run`. Raises Interrupted if trials are left."""
+        spec, address = self.spec, self.folder.address
+        if not unfinished(spec, rows) and self._has_references(rows):
+            self.say(f"{self.folder.files.shown}: all trials are there (--fresh runs them anew)")
+            return
+        left = [budget.runs_left for budget in budgets(spec, rows)]
+        self.run(
+            spec.phase,
+            lambda prepared: StudySearch(spec, address, rows, prepared.references),
+            None if None in left else sum(runs or 0 for runs in left),
+            begin,
+        )
+        if cells := unfinished(spec, rows_of(address)):
+            raise Interrupted(f"{cells}: `sgu-study resume {spec.name}` goes on")
+        self.finish(f"study {spec.name} is complete")
+
+    def run(
+        self,
+        phase: str,
+        searcher: Callable[[Prepared], RunSearch],
+        count: int | None,
+        begin: Callable[[], None] | None = None,
+    ) -> None:
+        """Connect to Ray, prepare the networks, and run all `count` runs of the searcher.
+
+        count: None if it is not known; begin: called once Ray is up.
+        """
+        spec, folder, say = self.spec, self.folder, self.say
+        store, start = folder.store, time.perf_counter()
+        with connected(spec, self.address) as dashboard:
+            say(f"Ray is up after {time.perf_counter() - start:.0f} s")
+            if begin:
+                begin()
+            rows = rows_of(folder.address)
+            prepared = prepare(spec, self.tasks, folder.cache, store, rows, say, phase)
+            search = searcher(prepared)
+            journal = search.journal if isinstance(search, StudySearch) else None
+            serve(journal or Journal.stored(folder.files), dashboard, say)
+            searched = {cell.name: list(cell.space) for cell in spec.cells}
+            checkpoints = store.checkpoints()
+            watch = Watch(spec, rows_of(folder.address), slots(spec), folder.here)
+            recorder = Recorder(store, prepared, checkpoints, searched, count, say, watch.ended)
+            trainable = with_parameters(run_trial, stages=prepared.stages, checkpoints=checkpoints)
+            with live(watch), stoppable(say):
+                tune_runs(spec, trainable, search, [recorder, watch])
+
+    def finish(self, text: str) -> None:
+        """Pack the rows, and print the text."""
+        self.folder.store.tidy()
+        self.say(f"{text}: {self.folder.files.shown}")
+
+    def _has_references(self, rows: pd.DataFrame) -> bool:
+        """Return True if every reference has a row, those of the null band included."""
+        present = set(zip(rows["cell"], rows["seed"], rows["trial_id"], strict=True))
+        return all(
+            (*task.key, network.name) in present
+            for task in self.tasks
+            for network in networks(task.base, task.task, self.spec.oracles, 0)
+        )
+
+
 def run(
     spec: Spec, results: Results, address: str | None, say: Say, fresh: bool = False
 ) -> Results:
-    """Run a study in results/<name>, or go on with it where it is there already.
+    """Run a study in results/<name>, or go on with it if it was begun; return where it is.
 
-    Its budget and resources may have changed since; raises SpecError where anything else has.
-    fresh: delete what is there, and begin anew. Returns where it is.
+    fresh: delete what is there first. Raises SpecError if a study of that name has another
+    specification; only its budget and resources may change.
     """
-    home = StudyFolder(str(results), spec.name)
-    home.check()
-    if home.begun and not fresh:
-        stored = stored_spec(home.address)
-        if spec.model_copy(update=stored.model_dump(include=BUDGET)) != stored:
+    folder = StudyFolder(str(results), spec.name)
+    folder.check()
+    if folder.begun and not fresh:
+        stored = stored_spec(folder.address)
+        if spec.model_copy(update=stored.model_dump(include=CHANGEABLE)) != stored:
             raise SpecError(
-                f"{home.files.shown} holds another study of that name: give this one its own "
+                f"{folder.files.shown} holds another study of that name: give this one its own "
                 "name, or delete the other with --fresh"
             )
-    ground = grounds(spec.bases, spec.runs(), home.cache.path, say)  # or else leave no trace
+    tasks = grounds(
+        spec.bases, spec.runs(), folder.cache.path, say
+    )  # raises before a trace is left
 
     def begin() -> None:
+        """Make the folder once Ray is up: if it does not start, nothing is deleted or left."""
         if fresh:
-            home.files.clear(but=lock.NAME)
-        home.keep(spec)
+            folder.files.clear(but=lock.NAME)
+        folder.keep(spec)
 
-    with held(home.files):
-        rows = no_rows() if fresh else rows_of(home.address)
-        goes_on = not fresh and (home.begun or not rows.empty)
-        if goes_on:
-            home.keep(spec)
-        _search(spec, home, ground, rows, address, say, None if goes_on else begin)
-    return home.here if home.files.local else home.address
+    with held(folder.files):
+        rows = no_rows() if fresh else rows_of(folder.address)
+        new = fresh or (rows.empty and not folder.begun)
+        if not new:
+            folder.keep(spec)
+        Session(spec, folder, tasks, address, say).search(rows, begin if new else None)
+    return folder.here if folder.files.local else folder.address
 
 
 def resume(name: str, results: Results, address: str | None, say: Say) -> None:
     """Go on with results/<name>: finished trials are kept, interrupted ones run again."""
-    home = StudyFolder(str(results), name)
-    spec = stored_spec(home.address)
-    ground = grounds(spec.bases, spec.runs(), home.cache.path, say)
-    with held(home.files):
-        _search(spec, home, ground, rows_of(home.address), address, say)
+    folder = StudyFolder(str(results), name)
+    spec = stored_spec(folder.address)
+    tasks = grounds(spec.bases, spec.runs(), folder.cache.path, say)
+    with held(folder.files):
+        Session(spec, folder, tasks, address, say).search(rows_of(folder.address))
 
 
 def confirm(name: str, count: int, results: Results, address: str | None, say: Say) -> None:
-    """Run the configurations of each cell's front again, on `count` seeds that are new."""
-    home = StudyFolder(str(results), name)
-    spec = stored_spec(home.address)
-    rows, seeds = rows_of(home.address), fresh_seeds(spec, count)
-    if unfinished := [str(each) for each in budgets(spec, rows) if not each.finished]:
-        raise SpecError(f"{'; '.join(unfinished)}: first end it: `sgu-study resume {spec.name}`")
+    """Run the configurations of each cell's front again, on `count` fresh seeds."""
+    folder = StudyFolder(str(results), name)
+    spec = stored_spec(folder.address)
+    rows, seeds = rows_of(folder.address), fresh_seeds(spec, count)
+    if cells := unfinished(spec, rows):
+        raise SpecError(f"{cells}: first end it: `sgu-study resume {spec.name}`")
     done = f"the front of {spec.name} is confirmed on {count} seeds"
-    if not confirmations(spec, rows, seeds):
-        say(f"{done}: {home.files.shown}")
+    trials = confirmations(spec, rows, seeds)
+    if not trials:
+        say(f"{done}: {folder.files.shown}")
         return
-
-    def plan(_: Prepared) -> tuple[RunSearch, int]:
-        trials = confirmations(spec, rows, seeds)
-        return ConfirmSearch(spec, trials), sum(len(each.seeds) for each in trials)
-
-    ground = grounds(spec.bases, seeds, home.cache.path, say)
-    with held(home.files):
-        _session(spec, home, ground, address, say, plan, "confirm")
-        if left := confirmations(spec, rows_of(home.address), seeds):
-            raise Interrupted(
-                f"{len(left)} trials are left: `sgu-study confirm {spec.name}` goes on"
-            )
-        _finished(home, say, done)
-
-
-def _search(
-    spec: Spec,
-    home: StudyFolder,
-    ground: list[Ground],
-    rows: pd.DataFrame,
-    address: str | None,
-    say: Say,
-    begin: Begin | None = None,
-) -> None:
-    budget = budgets(spec, rows)
-    if all(each.finished for each in budget) and _referenced(spec, ground, rows):
-        say(f"{home.files.shown}: all trials are there (--fresh runs them anew)")
-        return
-
-    def plan(prepared: Prepared) -> tuple[RunSearch, int | None]:
-        left = [each.runs_left for each in budget]
-        todo = None if None in left else sum(each or 0 for each in left)
-        return StudySearch(spec, home.address, rows, prepared.references), todo
-
-    _session(spec, home, ground, address, say, plan, spec.phase, begin)
-    if left := [str(each) for each in budgets(spec, rows_of(home.address)) if not each.finished]:
-        raise Interrupted(f"{'; '.join(left)}: `sgu-study resume {spec.name}` goes on")
-    _finished(home, say, f"study {spec.name} is complete")
-
-
-def _session(
-    spec: Spec,
-    home: StudyFolder,
-    ground: list[Ground],
-    address: str | None,
-    say: Say,
-    plan: Plan,
-    phase: str = "search",
-    begin: Begin | None = None,
-) -> None:
-    """One connection to Ray: what is prepared, and all runs of the plan's searcher."""
-    store, asked = home.store, time.perf_counter()
-    with connected(spec, address) as dashboard:
-        say(f"Ray is up after {time.perf_counter() - asked:.0f} s")
-        if begin:
-            begin()
-        prepared = prepare(spec, ground, home.cache, store, rows_of(home.address), say, phase)
-        search, todo = plan(prepared)
-        of_search = search.journal if isinstance(search, StudySearch) else None
-        serve(of_search or Journal.stored(home.files), dashboard, say)
-        searched = {cell.name: list(cell.space) for cell in spec.cells}
-        checkpoints = store.checkpoints()
-        watch = Watch(spec, rows_of(home.address), slots(spec), home.here)
-        recorder = Recorder(store, prepared, checkpoints, searched, todo, say, watch.ended)
-        trainable = with_parameters(run_trial, stages=prepared.stages, checkpoints=checkpoints)
-        with live(watch), stoppable(say):
-            tune_runs(spec, trainable, search, [recorder, watch])
+    runs = sum(len(trial.seeds) for trial in trials)
+    tasks = grounds(spec.bases, seeds, folder.cache.path, say)
+    session = Session(spec, folder, tasks, address, say)
+    with held(folder.files):
+        session.run("confirm", lambda _: ConfirmSearch(spec, trials), runs)
+        if left := confirmations(spec, rows_of(folder.address), seeds):
+            raise Interrupted(f"{len(left)} trials are left: `sgu-study confirm {name}` goes on")
+        session.finish(done)
 
 
 def tune_runs(
     spec: Spec, trainable: Callable[..., None], search: RunSearch, callbacks: list[Callback]
 ) -> None:
-    """All runs that the searcher hands out, as many at a time as there is room for.
+    """Run all that the searcher hands out, as many at a time as there is room for.
 
     What Tune itself writes is thrown away: a study goes on from its rows.
     """
     asha = spec.scheduler.asha if search.phase == "search" else None
     scheduler = FrontAsha(asha, spec.objectives) if asha else Fifo()
-    scheduler.abandoned = search.abandoned
+    scheduler.lost = search.lost
     scratch = tempfile.TemporaryDirectory(prefix="sgu-study-")
     tuner = Tuner(
         with_resources(trainable, {"cpu": spec.cpus_per_trial, "gpu": spec.gpus_per_trial}),
@@ -211,18 +221,3 @@ def tune_runs(
     )
     with scratch:
         tuner.fit()
-
-
-def _finished(home: StudyFolder, say: Say, text: str) -> None:
-    home.store.tidy()
-    say(f"{text}: {home.files.shown}")
-
-
-def _referenced(spec: Spec, ground: list[Ground], rows: pd.DataFrame) -> bool:
-    """Whether the rows of the references are there, those of the null band among them."""
-    there = set(zip(rows["cell"], rows["seed"], rows["trial_id"], strict=True))
-    return all(
-        (*each.key, network.name) in there
-        for each in ground
-        for network in networks(each.base, each.task, spec.oracles, 0)
-    )

@@ -1,4 +1,4 @@
-"""`sgu-study` with two trials that break their worker: 0000 dies in it, 0001 has too little memory.
+"""`sgu-study` with two trials that fail: 0000 kills its worker, 0001 has too little memory.
 
 `python broken.py LOG WORDS...` is `sgu-study WORDS...`; LOG gets a line for each run of a trial.
 """
@@ -18,10 +18,10 @@ from tune.cli import main
 from tune.worker.trial import run_trial
 
 LOG = sys.argv.pop(1)
-LEFT = 64 * 2**20  # bytes that a trial may take beside what its process has
+LEFT = 64 * 2**20  # bytes that a trial may take in addition to its process
 
 
-def broken(config: dict[str, Any], **given: Any) -> None:
+def broken(config: dict[str, Any], **arguments: Any) -> None:
     with open(LOG, "a") as log:
         log.write(f"{config['trial_id']}\n")
     if config["trial_id"] == "0000":
@@ -32,11 +32,11 @@ def broken(config: dict[str, Any], **given: Any) -> None:
         limits = resource.getrlimit(resource.RLIMIT_AS)
         resource.setrlimit(resource.RLIMIT_AS, (taken + LEFT, limits[1]))
         try:
-            run_trial(config, **given)
+            run_trial(config, **arguments)
         finally:
             resource.setrlimit(resource.RLIMIT_AS, limits)
     else:
-        run_trial(config, **given)
+        run_trial(config, **arguments)
 
 
 if __name__ == "__main__":

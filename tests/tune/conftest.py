@@ -1,9 +1,11 @@
-"""Rows as the recorder hands them to the store."""
+"""Rows as the recorder hands them to the store, and a disk without room."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,7 +45,7 @@ SHARED = {
 
 @pytest.fixture(scope="session")
 def trial_row() -> Callable[..., dict[str, Any]]:
-    """A complete trial's row; settings: what differs from the defaults of Experiment."""
+    """Return a maker of complete trials' rows. settings: those that differ from Experiment's."""
 
     def make(trial_id: str, columns: dict[str, Any] | None = None, **settings: Any):
         row = ROW | SHARED | described(Experiment.of(**{"epochs": 5} | settings).settings())
@@ -51,3 +53,17 @@ def trial_row() -> Callable[..., dict[str, Any]]:
         return row | (columns or {})
 
     return make
+
+
+@pytest.fixture
+def fill(small_disk: Path) -> Callable[[], Path]:
+    """Return a function that fills the small disk, and returns the file to delete for room."""
+
+    def write() -> Path:
+        filler = small_disk / "filler"
+        with filler.open("wb", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(bytes(512))
+        return filler
+
+    return write

@@ -1,4 +1,4 @@
-"""A finished study whose references have become more."""
+"""A finished study that is run again with more references."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ SPEC = {
 
 
 def test_more_retrained_models_are_made_and_no_trial_is_run_again(tmp_path):
-    said: list[str] = []
-    run(Spec.model_validate(SPEC), tmp_path, None, said.append)
+    messages: list[str] = []
+    run(Spec.model_validate(SPEC), tmp_path, None, messages.append)
     before = set(load_study(tmp_path / "small")["trial_id"])
     for _ in range(2):
-        said.clear()
-        run(Spec.model_validate(SPEC | {"oracles": 2}), tmp_path, None, said.append)
+        messages.clear()
+        run(Spec.model_validate(SPEC | {"oracles": 2}), tmp_path, None, messages.append)
         after = load_study(tmp_path / "small")
         assert set(after["trial_id"]) - before == {"retrain-1", "retrain-2"}
-    assert "all trials are there" in said[-1]
+    assert "all trials are there" in messages[-1]
     assert set(after["attempt"]) == {0}

@@ -1,4 +1,4 @@
-"""Whatever breaks a trial is a row with its reason, and the study goes on."""
+"""A trial that breaks becomes a row with its reason, and the study goes on."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def study(folder: Path, *words: str, launcher: Path | None = None) -> subprocess
 def test_a_worker_that_dies_each_time_and_one_without_memory(tmp_path):
     spec = tmp_path / "broken.yaml"
     spec.write_text(yaml.safe_dump(SPEC))
-    said = study(tmp_path, "run", str(spec), launcher=HERE / "broken.py")
-    assert said.returncode == 0, said.stdout + said.stderr
+    ended = study(tmp_path, "run", str(spec), launcher=HERE / "broken.py")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
     rows = load_study(tmp_path / "broken").set_index("trial_id")
     assert rows.loc["0000", "status"] == "failed"
     assert re.search("died|unavailable", rows.loc["0000", "reason"])  # Ray knows, or only suspects
@@ -67,9 +67,9 @@ def test_a_worker_that_dies_each_time_and_one_without_memory(tmp_path):
 def test_a_gpu_that_is_not_there_is_one_line(tmp_path):
     spec = tmp_path / "broken.yaml"
     spec.write_text(yaml.safe_dump(SPEC | {"gpus_per_trial": 64}))
-    said = study(tmp_path, "run", str(spec))
-    assert said.returncode == 2
-    (line,) = [line for line in said.stderr.splitlines() if line.startswith("sgu-study: ")]
+    ended = study(tmp_path, "run", str(spec))
+    assert ended.returncode == 2
+    (line,) = [line for line in ended.stderr.splitlines() if line.startswith("sgu-study: ")]
     assert "gpus_per_trial = 64" in line
     assert "no node has more than" in line
     assert not (tmp_path / "cache").exists()  # nothing was trained
@@ -77,7 +77,7 @@ def test_a_gpu_that_is_not_there_is_one_line(tmp_path):
 
 @pytest.mark.long
 def test_a_second_driver_is_refused(tmp_path):
-    """It is told of the first one, whose death frees the study."""
+    """The refusal names the first driver, whose death frees the study."""
     spec, changes = tmp_path / "broken.yaml", ["--set", "trials=4000"]
     spec.write_text(yaml.safe_dump(SPEC))
     first = subprocess.Popen(
@@ -87,10 +87,10 @@ def test_a_second_driver_is_refused(tmp_path):
     try:
         assert first.stdout is not None
         assert first.stdout.readline().startswith("Ray is up")
-        said = study(tmp_path, "resume", "broken")
-        assert said.returncode == 2
-        assert f"process {first.pid} on " in said.stderr
-        assert "is at work on it" in said.stderr
+        ended = study(tmp_path, "resume", "broken")
+        assert ended.returncode == 2
+        assert f"process {first.pid} on " in ended.stderr
+        assert "is at work on it" in ended.stderr
     finally:
         first.kill()
         first.wait()

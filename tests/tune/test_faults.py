@@ -1,7 +1,7 @@
-"""Nothing kills a study: workers, nodes and drivers are, with SIGKILL, at random moments.
+"""A study survives SIGKILL to its workers, nodes and drivers at random moments.
 
-Against the rows stands a log of its own (witness.py), in which each run of a trial says when it
-began and when it ended, and a watcher that copies each row the moment it is there.
+Its rows are checked against an independent log (witness.py) of when each run began and ended, and
+against copies that a watcher takes of each row when it appears.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ SPEC = {
 
 @contextmanager
 def nodes() -> Iterator[tuple[Cluster, list[Any]]]:
-    """A cluster of a head without CPUs, and two nodes of one CPU each."""
+    """Yield a cluster of a head without CPUs, and its two nodes of one CPU each."""
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **SMALL})
     try:
         yield cluster, [cluster.add_node(num_cpus=1, **SMALL) for _ in range(2)]
@@ -97,7 +97,7 @@ class Watcher(threading.Thread):
 
 
 class Siege:
-    """A study that runs on a cluster, and what is done to it."""
+    """A study on a cluster, and the kills that it has to survive."""
 
     def __init__(self, results: Path, cluster: Cluster, workers: list[Any], seed: int, trials: int):
         self.results, self.cluster, self.workers = results, cluster, workers
@@ -122,14 +122,14 @@ class Siege:
         return (self.folder / "spec.yaml").exists()
 
     def kill(self, what: str) -> None:
-        """At a random moment after a trial under this driver has left a checkpoint."""
+        """Kill one at a random moment after a trial of this driver has left a checkpoint."""
         self.wait_for(lambda: self.under_way() and self.checkpoints(), "a trial")
         time.sleep(self.drawn.uniform(0, 3))
         {"worker": self._worker, "node": self._node, "driver": self._driver}[what]()
         self.killed.append(what)
 
     def under_way(self) -> list[int]:
-        """Processes in which trials run."""
+        """Return the processes in which trials run."""
         last = {line["pid"]: line["what"] for line in self.witnessed()}
         return [pid for pid, what in last.items() if what == "began" and _alive(pid)]
 
@@ -152,20 +152,20 @@ class Siege:
         self.driver.wait()
         self.start()
 
-    def wait_for(self, found: Any, what: str, limit: float = 600) -> Any:
+    def wait_for(self, condition: Any, what: str, limit: float = 600) -> Any:
         end = time.monotonic() + limit
-        while not (value := found()):
-            assert self.driver.poll() is None, f"the driver ended: {self.said()}"
-            assert time.monotonic() < end, f"waited {limit} s for {what}: {self.said()}"
+        while not (value := condition()):
+            assert self.driver.poll() is None, f"the driver ended: {self.output()}"
+            assert time.monotonic() < end, f"waited {limit} s for {what}: {self.output()}"
             time.sleep(0.05)
         return value
 
     def finish(self) -> None:
-        assert self.driver.wait(1200) == 0, self.said()
+        assert self.driver.wait(1200) == 0, self.output()
         self.watcher.over.set()
         self.watcher.join()
 
-    def said(self) -> str:
+    def output(self) -> str:
         return (self.results / "driver.log").read_text()[-3000:]
 
     def witnessed(self) -> list[dict[str, Any]]:
@@ -174,7 +174,7 @@ class Siege:
 
 
 def _alive(pid: int) -> bool:
-    """Whether a process is there, and not only its entry."""
+    """Return True if a process runs, and is no zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
@@ -186,7 +186,7 @@ def key_of(row: Any) -> tuple[Any, ...]:
 
 
 def report_of(siege: Siege, trials: int) -> dict[str, Any]:
-    """What came of it, in figures."""
+    """Return figures of what came of the study."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         rows, epochs = load_study(siege.folder), load_epochs(siege.folder)
@@ -195,7 +195,7 @@ def report_of(siege: Siege, trials: int) -> dict[str, Any]:
     log = pd.DataFrame(siege.witnessed())
     began, ended = (log[log["what"] == what] for what in ("began", "ended"))
     storage = JournalStorage(JournalFileBackend(str(siege.folder / "optuna.journal")))
-    told = [
+    states = [
         trial.state.name
         for cell in optuna.get_all_study_names(storage)
         for trial in optuna.load_study(study_name=cell, storage=storage).trials
@@ -222,7 +222,7 @@ def report_of(siege: Siege, trials: int) -> dict[str, Any]:
             if line["at"] > written.get(key_of(line), math.inf)
         ],
         "same settings": int(sampled["config"].duplicated().sum()),
-        "zombies": told.count("RUNNING"),
+        "zombies": states.count("RUNNING"),
         "unreadable": [*siege.watcher.unreadable, *(str(p) for p in files if not _readable(p))],
         "epochs missing": trials + 2 - int((epochs.groupby("trial_id").size() == EPOCHS).sum()),
         "checkpoints left": len(siege.checkpoints()),
@@ -230,7 +230,7 @@ def report_of(siege: Siege, trials: int) -> dict[str, Any]:
 
 
 def _kept(row: dict[str, Any], final: Any) -> bool:
-    """Whether a row is at the end what it was when it first was there."""
+    """Return True if a row is at the end what it was when it appeared."""
     names = ("config", "status", "attempt", "wall_seconds", *METRICS)
     return final is not None and all(
         row[name] == final[name] or (pd.isna(row[name]) and pd.isna(final[name])) for name in names
@@ -245,27 +245,27 @@ def _readable(path: Path) -> bool:
 
 
 def check(siege: Siege, trials: int) -> None:
-    found = report_of(siege, trials)
-    print(f"\n{json.dumps(found, indent=1)}")
+    figures = report_of(siege, trials)
+    print(f"\n{json.dumps(figures, indent=1)}")
     for nothing in ("failed", "lost", "run twice", "unreadable"):
-        assert found[nothing] == [], nothing
+        assert figures[nothing] == [], nothing
     for none in ("same settings", "zombies", "epochs missing", "checkpoints left"):
-        assert found[none] == 0, none
-    assert found["trials"] == trials
-    assert found["rows"] == trials + 4  # two controls, the original and the retrained model
-    assert found["runs begun"] > trials + 2, "no kill hit a trial"
+        assert figures[none] == 0, none
+    assert figures["trials"] == trials
+    assert figures["rows"] == trials + 4  # two controls, the original and the retrained model
+    assert figures["runs begun"] > trials + 2, "no kill hit a trial"
 
 
 def check_bits(siege: Siege, count: int) -> None:
-    """Trials that were cut off have the metrics of runs that were not."""
+    """Compare trials that were cut off with uninterrupted runs, to the bit."""
     rows = load_study(siege.folder)
     resumed = rows[rows["attempt"] > 0].head(count)
     assert len(resumed), "no trial went on from a checkpoint"
     for row in resumed.to_dict("records"):
         experiment = Experiment.of(**json.loads(row["config"]))
         task, cpu = experiment.task(siege.results / "cache"), torch.device("cpu")
-        made = recipe("original", experiment.model, task, experiment.seed, 2)
-        original = reference(made, task, siege.results / "cache", cpu)
+        original_recipe = recipe("original", experiment.model, task, experiment.seed, 2)
+        original = reference(original_recipe, task, siege.results / "cache", cpu)
         assert original.cached
         outcome = unlearn(experiment, task, original.model)
         for name, value in outcome.metrics.items():

@@ -1,4 +1,4 @@
-"""A Ctrl-C ends a study whoever listens, and who looks at a study keeps no driver from it."""
+"""Ctrl-C ends a study also if nobody listens, and looking at a study keeps no driver from it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tune.storage.lock import NAME, held
 
 
 @pytest.mark.parametrize("error", [BrokenPipeError, RuntimeError])
-def test_ctrl_c_stops_tune_also_where_it_cannot_be_said(error):
+def test_ctrl_c_stops_tune_also_if_it_cannot_be_said(error):
     def say(_: str) -> None:
         raise error("reentrant call, or nobody listens")
 
@@ -26,7 +26,23 @@ def test_ctrl_c_stops_tune_also_where_it_cannot_be_said(error):
     assert stops == [True]
 
 
-def test_who_looks_keeps_no_driver_from_a_study(tmp_path):
+def test_ctrl_c_once_stops_tune_and_twice_all():
+    messages, stops = [], []
+    with stoppable(messages.append):
+        signal.signal(signal.SIGUSR1, lambda *_: stops.append(True))  # as Tune does
+        signal.raise_signal(signal.SIGINT)
+        assert (len(messages), len(stops)) == (1, 1)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert len(stops) == 1
+
+
+def test_ctrl_c_before_tune_listens_stops_all():
+    with stoppable(print), pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_looking_at_a_study_keeps_no_driver_from_it(tmp_path):
     (tmp_path / NAME).write_text('{"host": "here", "pid": 1, "since": "long ago"}')
 
     def look() -> None:

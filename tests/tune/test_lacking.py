@@ -1,5 +1,5 @@
-"""What a machine lacks or has ready, found by real runs of Ray Tune: a GPU, room for Tune's own
-files, processes that wait for work."""
+"""Real runs of Ray Tune without a GPU or room for Tune's own files, and with worker processes that
+wait for work or die."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.long
 
 
 class Ends(Callback):
-    """The rows that came; begun: called when the first run begins."""
+    """Collects the rows. begun: called when the first run begins."""
 
     def __init__(self, begun: Callable[[], None] | None) -> None:
         self.rows: list[dict[str, Any]] = []
@@ -46,7 +46,7 @@ class Ends(Callback):
 
 @pytest.fixture
 def two_runs(tmp_path, monkeypatch) -> Iterator[Callable[..., list[dict[str, Any]]]]:
-    """Of a trainable, on a node that says it has a GPU: the rows that came."""
+    """Return a function that runs a trainable on a node that claims a GPU, and returns its rows."""
     for name, value in QUIET.items():
         monkeypatch.setenv(name, value)
 
@@ -88,26 +88,26 @@ def test_a_missing_gpu_is_a_failure_with_its_reason(two_runs, tmp_path):
 
 @pytest.fixture
 def full_disk(two_runs) -> Iterator[Callable[[], None]]:
-    """Puts one below the files that Tune keeps of its own."""
+    """Return a function that mounts a full disk where Tune keeps its own files."""
     del two_runs
     session = Path(ray._private.worker.global_worker.node.get_session_dir_path())
     mounted: list[Path] = []
 
     def fill() -> None:
-        (own,) = session.glob("artifacts/*/run/driver_artifacts")
-        mount = ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(own)]
+        (folder,) = session.glob("artifacts/*/run/driver_artifacts")
+        mount = ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(folder)]
         if subprocess.run(mount, capture_output=True).returncode:
             pytest.skip("needs the right to mount")
-        mounted.append(own)
-        (own / "filler").write_bytes(bytes(4096))
+        mounted.append(folder)
+        (folder / "filler").write_bytes(bytes(4096))
 
     yield fill
-    for each in mounted:
-        subprocess.run(["umount", str(each)], check=True)
+    for folder in mounted:
+        subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_disk_without_room_for_tunes_own_files_stops_nothing(two_runs, full_disk):
-    """For longer than it leaves between two of its snapshots by itself, 10 seconds."""
+    """The runs take longer than the 10 seconds between two snapshots of Tune."""
 
     def slow(config: dict[str, Any]) -> None:
         del config
@@ -121,7 +121,7 @@ def test_a_disk_without_room_for_tunes_own_files_stops_nothing(two_runs, full_di
 
 @dataclass(frozen=True)
 class Deadly:
-    """Ends the first worker that reads it."""
+    """Kills the first worker that unpickles it."""
 
     died: Path
     driver: int
@@ -140,16 +140,16 @@ def _read(died: Path, driver: int) -> Deadly:
 def test_a_worker_that_dies_as_it_is_made_ready_takes_no_run_with_it(
     two_runs, tmp_path, monkeypatch
 ):
-    """Ray Tune gives the second run up, whose settings end the worker of the first."""
+    """The settings of the second run kill the worker of the first; Ray Tune gives the run up."""
     suggest, names = StudySearch.suggest, list[str]()
 
     def deadly(self: StudySearch, trial_id: str) -> Any:
-        found = suggest(self, trial_id)
-        if not isinstance(found, dict):
-            return found
-        names.append(found["trial_id"])
+        config = suggest(self, trial_id)
+        if not isinstance(config, dict):
+            return config
+        names.append(config["trial_id"])
         died = {"deadly": Deadly(tmp_path / "died", os.getpid())} if len(names) > 1 else {}
-        return found | died
+        return config | died
 
     def named(config: dict[str, Any]) -> None:
         row = {"val_error": 0.5, "val_mia_advantage": 0.5, "trial_id": config["trial_id"]}

@@ -1,21 +1,19 @@
-"""How far a study is, as the live view and another shell say it; Ctrl-C."""
+"""How far a study is, in the live view and in another shell."""
 
 from __future__ import annotations
 
 import json
 import re
-import signal
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
-from tune.interrupt import stoppable
-from tune.live import NAME, Watch, live, report, someone_looks
+from tune.live import NAME, Watch, live, on_a_terminal, report
 from tune.progress import views
 from tune.spec.spec import Spec
 from tune.storage.store import Store
-from tune.study import rows_of
+from tune.storage.study_folder import rows_of
 
 CELL = "embedded/sg"
 
@@ -27,7 +25,7 @@ def spec_of(**changes) -> Spec:
 
 @pytest.fixture
 def rows(tmp_path, trial_row) -> pd.DataFrame:
-    """A retrained model, two controls, a good trial, a better one, and a failed one."""
+    """Return rows of a retrained model, two controls, two trials and a failed one."""
     store, control = Store(tmp_path, "small"), {"control": True, "val_error": 0.9}
     reference = {"method": "retrain", "cell": "embedded", "control": True, "val_error": 0.2}
     store.trial(trial_row("retrain", reference))
@@ -94,7 +92,7 @@ def test_what_runs_is_written_down_for_other_shells(tmp_path, capsys, rows, tria
     assert re.fullmatch("process 7 on here since noon is at work on it; last heard of .+ ago", last)
     report(watch.spec, rows, tmp_path, None)
     first, last = capsys.readouterr().out.splitlines()
-    assert "0 running" in first  # it was killed: what it wrote last is not so any more
+    assert "0 running" in first  # it was killed: what it wrote last no longer holds
     assert "sgu-study resume small" in last
     watch.ended(trial_row("0005", {"cell": CELL}))
     assert views(watch.spec, watch.rows, {}, 2)[0].budget.finished
@@ -106,24 +104,8 @@ def test_a_full_disk_does_not_stop_the_study(tmp_path, rows):
     Watch(spec_of(), rows, 2, tmp_path / "file").on_trial_start(0, [], trial("a"))
 
 
-def test_where_nobody_looks_nothing_is_drawn(tmp_path, rows, capsys):
-    assert not someone_looks()
+def test_without_a_terminal_nothing_is_drawn(tmp_path, rows, capsys):
+    assert not on_a_terminal()
     with live(Watch(spec_of(), rows, 2, tmp_path)):
         print("a line")
     assert capsys.readouterr().out == "a line\n"
-
-
-def test_ctrl_c_once_stops_tune_and_twice_all():
-    said, stops = [], []
-    with stoppable(said.append):
-        signal.signal(signal.SIGUSR1, lambda *_: stops.append(True))  # as Tune does
-        signal.raise_signal(signal.SIGINT)
-        assert (len(said), len(stops)) == (1, 1)
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-    assert len(stops) == 1
-
-
-def test_ctrl_c_before_tune_listens_stops_all():
-    with stoppable(print), pytest.raises(KeyboardInterrupt):
-        signal.raise_signal(signal.SIGINT)

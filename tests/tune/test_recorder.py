@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,12 +24,12 @@ METRICS_OF = dict.fromkeys(METRICS, 0.25)
 
 @dataclass
 class Trial:
-    """As Ray Tune hands it to a callback."""
+    """A trial as Ray Tune hands it to a callback."""
 
     trial_id: str
     last_result: dict[str, Any]
     error: Exception | None = None
-    lives: int = 0
+    retries: int = 0
 
     @property
     def config(self) -> dict[str, Any]:
@@ -44,11 +43,11 @@ class Trial:
         return self.error
 
     def should_recover(self) -> bool:
-        return self.lives > 0
+        return self.retries > 0
 
 
 @pytest.fixture
-def sink_on(trial_row):
+def recorder_on(trial_row):
     def make(folder: Path, say: Any) -> Recorder:
         key = ("embedded", 0)
         retrained = {"retain_acc": 0.9, "forget_acc": 0.5, "test_acc": 0.5, "mia_acc": 0.5}
@@ -70,9 +69,9 @@ def ended(recorder: Recorder, name: str) -> None:
     recorder.on_trial_complete(0, [], trial)
 
 
-def test_a_row_is_there_when_its_trial_has_ended(tmp_path, sink_on):
-    said: list[str] = []
-    recorder = sink_on(tmp_path, said.append)
+def test_a_row_is_there_when_its_trial_has_ended(tmp_path, recorder_on):
+    messages: list[str] = []
+    recorder = recorder_on(tmp_path, messages.append)
     checkpoint = recorder.checkpoints.of(SETTINGS, SHARED["data_fingerprint"])
     checkpoint.write(b"its last epoch")
     ended(recorder, "0000")
@@ -80,13 +79,13 @@ def test_a_row_is_there_when_its_trial_has_ended(tmp_path, sink_on):
     assert (row["status"], row["workers"], row["trial_id"]) == ("complete", 2, "0000")
     assert len(load_epochs(tmp_path)) == 2
     assert checkpoint.read() is None
-    assert said[0].startswith("[1/9]")
+    assert messages[0].startswith("[1/9]")
 
 
-def test_a_trial_that_ray_gave_up_is_a_row_with_its_reason(tmp_path, sink_on):
-    """Not one that had lives left: the search hands it out again."""
-    recorder = sink_on(tmp_path, print)
-    recorder.on_trial_error(0, [], Trial("0001", {}, RuntimeError("Too early."), lives=3))
+def test_a_trial_that_ray_gave_up_is_a_row_with_its_reason(tmp_path, recorder_on):
+    """A run that had retries left gets no row: the searcher hands it out again."""
+    recorder = recorder_on(tmp_path, print)
+    recorder.on_trial_error(0, [], Trial("0001", {}, RuntimeError("Too early."), retries=3))
     recorder.on_trial_error(
         0, [], Trial("0000", {}, RuntimeError("The worker died.\n  Of old age.\n"))
     )
@@ -94,13 +93,13 @@ def test_a_trial_that_ray_gave_up_is_a_row_with_its_reason(tmp_path, sink_on):
     assert (row["status"], row["reason"]) == ("failed", "Of old age.")
 
 
-def test_it_never_raises(tmp_path, sink_on):
-    """Not for a report it cannot read, nor when nobody listens any more."""
+def test_it_never_raises(tmp_path, recorder_on):
+    """A report that it cannot read does not raise, nor does a user who is gone."""
 
     def gone(_: str) -> None:
         raise BrokenPipeError("nobody listens")
 
-    recorder = sink_on(tmp_path, gone)
+    recorder = recorder_on(tmp_path, gone)
     recorder.on_trial_complete(0, [], Trial("0000", {"row": {"status": "strange"}}))
     recorder.on_trial_complete(0, [], Trial("0001", {}))
     recorder.on_trial_result(0, [], Trial("0002", {}), {"epoch": {}})
@@ -108,34 +107,25 @@ def test_it_never_raises(tmp_path, sink_on):
     assert "0003" in set(load_study(tmp_path)["trial_id"])
 
 
-def fill(disk: Path) -> Path:
-    """A file that takes all the room there is left."""
-    filler = disk / "filler"
-    with filler.open("wb", buffering=0) as file, suppress(OSError):
-        while True:
-            file.write(bytes(4096))
-    return filler
-
-
-def test_rows_wait_for_a_disk_that_is_full(small_disk, sink_on, monkeypatch):
-    said: list[str] = []
-    recorder = sink_on(small_disk, said.append)
+def test_rows_wait_for_a_disk_that_is_full(small_disk, fill, recorder_on, monkeypatch):
+    messages: list[str] = []
+    recorder = recorder_on(small_disk, messages.append)
     ended(recorder, "0000")
-    filler = fill(small_disk)
+    filler = fill()
     for name in ("0001", "0002"):
         ended(recorder, name)
     assert list(load_study(small_disk)["trial_id"]) == ["0000"]
-    assert any("0001 is not written yet: " in line and "space" in line for line in said)
+    assert any("0001 is not written yet: " in line and "space" in line for line in messages)
     filler.unlink()
-    monkeypatch.setattr("tune.recorder.AGAIN", 0.0)
+    monkeypatch.setattr("tune.recorder.RETRY", 0.0)
     recorder.on_trial_result(0, [], Trial("0003", {}), {})  # any report of any other trial
     assert list(load_study(small_disk)["trial_id"]) == ["0000", "0001", "0002"]
     assert len(load_epochs(small_disk)) == 6
 
 
-def test_at_the_end_it_waits_for_room(small_disk, sink_on, monkeypatch):
-    recorder = sink_on(small_disk, print)
-    filler = fill(small_disk)
+def test_at_the_end_it_waits_for_room(small_disk, fill, recorder_on, monkeypatch):
+    recorder = recorder_on(small_disk, print)
+    filler = fill()
     ended(recorder, "0000")
     monkeypatch.setattr("time.sleep", lambda _: filler.unlink(missing_ok=True))
     recorder.on_experiment_end([])

@@ -1,4 +1,4 @@
-"""The shipped studies of other scenarios and methods, made small, from spec to rows."""
+"""Small versions of the shipped studies of other scenarios and methods, from spec to rows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def results(tmp_path_factory) -> Path:
 
 
 def ran(results: Path, name: str):
-    """The rows of a shipped study, by trial, with its reports by epoch."""
+    """Run a shipped study, and return its rows by trial and its rows of epochs."""
     small = ["trials=1", "oracles=0", *(f"experiment.{setting}" for setting in SMALL)]
     changes = [word for change in small for word in ("--set", change)]
     command = [sys.executable, "-m", "tune", "run", f"studies/{name}.yaml", *changes]

@@ -1,4 +1,4 @@
-"""What trials share: one copy of the data for all workers of a node, which none of them changes."""
+"""Trials share one copy of the data on each node, and none of them changes it."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def one_node() -> Iterator[None]:
 
 @ray.remote
 def mapped(task: Task) -> list[tuple[str, int]]:
-    """The file that backs each tensor, from /proc/self/maps, and the bytes that it holds there."""
-    found = []
+    """Return the file behind each tensor, from /proc/self/maps, and the tensor's bytes."""
+    places = []
     with open("/proc/self/maps") as file:
         areas = [line.split(maxsplit=5) for line in file]
     for tensor in (task.source.train.inputs, task.source.heldout.inputs):
         for area in areas:
             low, high = (int(end, 16) for end in area[0].split("-"))
             if low <= tensor.data_ptr() < high:
-                found.append((area[5].strip() if len(area) > 5 else "", tensor.nbytes))
-    return found
+                places.append((area[5].strip() if len(area) > 5 else "", tensor.nbytes))
+    return places
 
 
 @pytest.mark.slow
@@ -49,7 +49,7 @@ METHODS = ["finetune", "sg", "scrub", "random_label", "neggrad_plus", "salun", "
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_whole_trial_leaves_the_world_as_it_was(method, task, original):
+def test_a_whole_trial_leaves_the_task_as_it_was(method, task, original):
     settings = {} if method == "ssd" else {"epochs": 1, "lr": 0.01}
     tensors = [
         task.source.train.inputs, task.source.train.targets,

@@ -1,7 +1,7 @@
-"""A whole study by its command line: run, killed half-way, resumed, looked at.
+"""Whole studies by the command line: run, killed half-way, looked at, resumed.
 
 Two small studies share a results folder, and so the cached original and retrained models. Every
-driver leads a session of its own, in which all processes that Ray starts for it stay.
+driver leads a process session, which all processes that Ray starts for it stay in.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ PROVENANCE = [
 
 
 @dataclass(frozen=True)
-class Said:
+class Ended:
     code: int
     text: str
 
@@ -69,8 +69,8 @@ def driver(results: Path, *words: str) -> subprocess.Popen[bytes]:
     )
 
 
-def command(results: Path, *words: str, limit: float = 600) -> Said:
-    """Run to its end; nothing it started may outlive it."""
+def command(results: Path, *words: str, limit: float = 600) -> Ended:
+    """Run a command to its end; no process that it started may outlive it."""
     log = results / "driver.log"
     begin = log.stat().st_size if log.exists() else 0
     process = driver(results, *words)
@@ -79,12 +79,12 @@ def command(results: Path, *words: str, limit: float = 600) -> Said:
         wait_for(lambda: not session(process.pid), 120, "Ray to be gone")
     finally:
         end_session(process)
-    return Said(code, log.read_bytes()[begin:].decode())
+    return Ended(code, log.read_bytes()[begin:].decode())
 
 
 def session(leader: int) -> list[int]:
-    """Processes of a session, from the sixth field of their /proc/<pid>/stat; no zombies."""
-    found = []
+    """Return the processes of a session, from field 6 of /proc/<pid>/stat, without zombies."""
+    processes = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
@@ -92,12 +92,12 @@ def session(leader: int) -> list[int]:
             except (FileNotFoundError, ProcessLookupError):
                 continue  # ended while we looked
             if int(fields[3]) == leader and fields[0] != "Z":
-                found.append(int(entry.name))
-    return found
+                processes.append(int(entry.name))
+    return processes
 
 
 def end_session(process: subprocess.Popen[bytes]) -> None:
-    """SIGKILL to the driver's group, and to whatever of its session has a group of its own."""
+    """Kill the driver's process group, and processes of its session in other groups."""
     for pid in (-process.pid, *session(process.pid)):
         try:
             os.kill(pid, signal.SIGKILL)
@@ -140,9 +140,9 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def small(results: Path) -> Path:
-    """A study that ran without a break."""
-    said = command(results, "run", str(write_spec(results, "small")))
-    assert said.code == 0, said.text
+    """Return the folder of a study that ran without a break."""
+    ended = command(results, "run", str(write_spec(results, "small")))
+    assert ended.code == 0, ended.text
     return results / "small"
 
 
@@ -150,14 +150,14 @@ def small(results: Path) -> Path:
 class Interrupted:
     folder: Path
     before: pd.DataFrame  # the rows at the kill
-    in_flight: list[dict]  # what the sampler had proposed and no row answers
-    status: Said  # after it
-    resumed: Said
+    in_flight: list[dict]  # parameters of the trials that had no row yet
+    status: Ended  # after the kill
+    resumed: Ended
 
 
 @pytest.fixture(scope="module")
 def killed(small: Path) -> Interrupted:
-    """A study whose driver, with all of Ray, was killed after its first sampled trial."""
+    """Return a study whose driver and Ray were killed after its first sampled trial."""
     results, folder = small.parent, small.parent / "killed"
     log, trials = results / "driver.log", folder / "trials"
     spec = write_spec(results, "killed", trials=MORE)
@@ -295,12 +295,12 @@ def test_no_file_is_torn(killed):
 
 
 def test_one_seed_gives_one_control_in_every_study(small, killed):
-    """One original was just trained, the other came from the cache."""
+    """The first study trained the original, the second one loaded it from the cache."""
     rows = [load_study(folder).set_index("trial_id") for folder in (small, killed.folder)]
     for trial in ("0000", "0001", "original", "retrain", "retrain-1"):
         for name in METRICS:
             if "seconds" not in name and name not in AUDITED:
-                one, other = (each.loc[trial, name] for each in rows)
+                one, other = (frame.loc[trial, name] for frame in rows)
                 assert one == other or (math.isnan(one) and math.isnan(other)), (trial, name)
 
 
@@ -315,20 +315,20 @@ def test_a_finished_study_is_left_alone(small):
 
 
 def refused(*words: str) -> str:
-    """What the command says, in one line, as it ends with code 2."""
-    found = CliRunner().invoke(app, words)
-    assert found.exit_code == 2, found.output
-    assert found.output.startswith("sgu-study: ")
-    assert found.output.count("\n") == 1
-    return found.output
+    """Return the one line with which a command ends with code 2."""
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2, result.output
+    assert result.output.startswith("sgu-study: ")
+    assert result.output.count("\n") == 1
+    return result.output
 
 
 def test_another_study_of_that_name_is_refused(small):
     changed = write_spec(small.parent, "small", sampler_seed=7)
     stored = (small / "spec.yaml").read_text()
-    said = refused("run", str(changed), "--results", str(small.parent))
-    assert "another study of that name" in said
-    assert "--fresh" in said
+    error = refused("run", str(changed), "--results", str(small.parent))
+    assert "another study of that name" in error
+    assert "--fresh" in error
     assert (small / "spec.yaml").read_text() == stored
 
 

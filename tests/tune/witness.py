@@ -1,4 +1,4 @@
-"""`sgu-study`, with a log that the study knows nothing of: when each run began and ended.
+"""`sgu-study` with a log, unknown to the study, of when each run began and ended.
 
 `python witness.py LOG WORDS...` is `sgu-study WORDS...`.
 """
@@ -26,9 +26,9 @@ def say(what: str, config: dict[str, Any]) -> None:
     os.close(log)
 
 
-def witnessed(config: dict[str, Any], **given: Any) -> None:
+def witnessed(config: dict[str, Any], **arguments: Any) -> None:
     say("began", config)
-    run_trial(config, **given)
+    run_trial(config, **arguments)
     say("ended", config)
 
 

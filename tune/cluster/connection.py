@@ -71,13 +71,8 @@ def _check_room(spec: Spec) -> None:
 
 def slots(spec: Spec) -> int:
     """Trials at a time: as the specification says, or as many as the cluster has room for."""
-    if spec.slots:
-        return spec.slots
-    there = ray.cluster_resources()
-    room = [there.get("CPU", 0) / spec.cpus_per_trial]
-    if spec.gpus_per_trial:
-        room.append(there.get("GPU", 0) / spec.gpus_per_trial)
-    return max(1, int(min(room)))
+    cluster = ray.cluster_resources()
+    return spec.slots_on(cluster.get("CPU", 0), cluster.get("GPU", 0))
 
 
 def _cpus(spec: Spec) -> int | None:

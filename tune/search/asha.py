@@ -12,15 +12,15 @@ from sgu.results.schema import METRICS
 from tune.search.recovery import Fifo
 from tune.spec.sections import Asha
 
-Rung = dict[str, list[float]]  # what has come to it, by Tune's name: objectives, smaller is better
+Rung = dict[str, list[float]]  # objectives at a number of epochs by Tune's name; smaller is better
 
 
 class FrontAsha(Fifo):
-    """Stops a run after grace * factor^k epochs unless it is among the best that came so far.
+    """Stops a run after grace * factor^k epochs unless it is among the best so far.
 
-    Of n runs of a cell that reached rung k, one goes on where fewer than n / factor of them are of
-    a better non-dominated rank; so the best front always goes on. Controls do, too, and so does
-    a run after its last epoch: nothing is saved.
+    If n runs of a cell have reached rung k, a run goes on if fewer than n / factor of them have a
+    better non-dominated rank; so the best front always goes on. Controls always go on, and so does
+    a run after its last epoch: stopping it would save nothing.
     """
 
     def __init__(self, asha: Asha, objectives: tuple[str, ...]):
@@ -51,6 +51,6 @@ class FrontAsha(Fifo):
 
 
 def better(rung: Rung, name: str) -> int:
-    """How many of a rung are of a better non-dominated rank than one of them."""
+    """Return how many runs of a rung have a better non-dominated rank than run `name`."""
     ranks = moocore.pareto_rank(np.array(list(rung.values())))
     return int((ranks < ranks[list(rung).index(name)]).sum())

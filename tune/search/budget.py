@@ -1,4 +1,4 @@
-"""How far a study is, by its rows alone: while it runs and after, also from another shell."""
+"""The budget of each cell and how much of it is used, from the rows alone."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from tune.search.proposals import Proposal, known, spent
+from tune.search.proposals import Proposal, recorded, sampled_seconds
 from tune.spec.cells import Cell
 from tune.spec.spec import Spec
 
 
 @dataclass(frozen=True, eq=False)
 class Budget:
-    """Of one cell. trials: those that have rows; seeds: runs that each is to have."""
+    """The budget of one cell. trials: those that have rows; seeds: the runs of each trial."""
 
     cell: Cell
     trials: list[Proposal]
@@ -21,34 +21,30 @@ class Budget:
 
     @property
     def done(self) -> int:
-        """Trials of the sampler's that are over; one that failed has had its turn."""
-        return sum(trial.over for trial in self.trials if not trial.control)
+        """The number of the sampler's trials that have ended; a failed one counts."""
+        return sum(trial.finished for trial in self.trials if not trial.control)
 
     @property
     def seconds(self) -> float:
-        """What they have taken."""
-        return spent(self.trials)
+        """The seconds that the sampler's trials took."""
+        return sampled_seconds(self.trials)
 
     @property
     def controls_left(self) -> int:
-        """Runs of controls that are missing."""
-        mine = [trial for trial in self.trials if trial.control]
-        fresh = len(self.cell.controls()) - len(mine)
-        return fresh * self.seeds + sum(len(trial.seeds) for trial in mine)
+        """The number of runs of controls that have no row yet."""
+        begun = [trial for trial in self.trials if trial.control]
+        fresh = len(self.cell.controls()) - len(begun)
+        return fresh * self.seeds + sum(len(trial.seeds) for trial in begun)
 
     @property
     def begun(self) -> list[Proposal]:
-        """Trials of the sampler's that have seeds left."""
-        return [trial for trial in self.trials if not (trial.control or trial.over)]
+        """The sampler's trials that have seeds left."""
+        return [trial for trial in self.trials if not (trial.control or trial.finished)]
 
     @property
     def share(self) -> float:
-        """Of its budget, what is used; the fuller of the two where it has both."""
-        if self.cell.trials == 0:
-            return 1.0
-        of_trials = self.done / self.cell.trials if self.cell.trials else 0.0
-        of_seconds = self.seconds / self.cell.seconds if self.cell.seconds else 0.0
-        return min(1.0, max(of_trials, of_seconds))
+        """The share of the budget that is used, at most 1."""
+        return min(1.0, self.cell.share(self.done, self.seconds))
 
     @property
     def finished(self) -> bool:
@@ -56,27 +52,34 @@ class Budget:
 
     @property
     def runs_left(self) -> int | None:
-        """Rows that are to come; None where seconds alone decide."""
+        """The number of rows to come; None if only the seconds are limited."""
         if self.cell.trials is None:
             return None
         fresh = max(0, self.cell.trials - self.done - len(self.begun)) * self.seeds
         return fresh + self.controls_left + sum(len(trial.seeds) for trial in self.begun)
 
-    def __str__(self) -> str:
+    @property
+    def text(self) -> str:
+        """What is done, in words."""
         if self.cell.trials == 0:
-            of = len(self.cell.controls()) * self.seeds
-            return f"{self.cell.name}: {of - self.controls_left} of {of} runs"
-        if self.cell.trials is not None:
+            controls = len(self.cell.controls()) * self.seeds
+            return f"{controls - self.controls_left} of {controls} runs"
+        text = f"{self.done} trials in {self.seconds:.0f} of {self.cell.seconds or 0:.0f} s"
+        if self.cell.trials:
             text = f"{self.done} of {self.cell.trials} trials"
-        else:
-            text = f"{self.done} trials in {self.seconds:.0f} of {self.cell.seconds:.0f} s"
-        controls = f", {self.controls_left} runs of controls to come" if self.controls_left else ""
-        return f"{self.cell.name}: {text}{controls}"
+        left = self.controls_left
+        return f"{text} (and {left} runs of controls to come)" if left else text
 
 
 def budgets(spec: Spec, rows: pd.DataFrame) -> list[Budget]:
-    """Of each cell."""
-    runs = spec.runs()
+    """Return the budget of each cell."""
     return [
-        Budget(cell, known(cell.name, rows, runs, spec.phase), spec.seeds) for cell in spec.cells
+        Budget(cell, recorded(cell.name, rows, spec.runs(), spec.phase), spec.seeds)
+        for cell in spec.cells
     ]
+
+
+def unfinished(spec: Spec, rows: pd.DataFrame) -> str:
+    """Return in one line how far each cell is that is not finished; empty if all are."""
+    left = [budget for budget in budgets(spec, rows) if not budget.finished]
+    return "; ".join(f"{budget.cell.name}: {budget.text}" for budget in left)

@@ -1,8 +1,8 @@
-"""The search of one cell: its controls, then what its Optuna study proposes, while it has budget.
+"""The search of one cell: its controls, then the proposals of its Optuna study within its budget.
 
-The rows in the store are the truth. The study in Optuna's journal is rebuilt from them whenever the
-driver starts, so no trial can be finished in one place and unknown in the other, and none stays
-RUNNING for ever: what was in flight when it stopped is proposed again, with its number.
+The rows in the store are the truth. Optuna's study is rebuilt from them whenever the driver starts,
+so a trial cannot be finished in one place and unknown in the other, and none stays RUNNING for
+ever: a trial that was under way when the driver stopped is proposed again, with its number.
 """
 
 from __future__ import annotations
@@ -18,143 +18,145 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sgu.results.schema import METRICS
 from sgu.rows import Row
-from tune.search.proposals import Proposal, spent
+from tune.search.proposals import Proposal, sampled_seconds
 from tune.search.samplers import sampler
 from tune.spec.cells import Cell
 from tune.spec.spec import Spec
 
-STATES = {
-    "complete": TrialState.COMPLETE,
-    "pruned": TrialState.PRUNED,
-    "failed": TrialState.FAIL,
-}
+STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+GOALS = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
 NUMBER = "trial_id"  # an attribute of each of Optuna's trials
+
+References = Mapping[tuple[str, int], Mapping[str, Row]]
+"""Metrics of the original and the retrained model, by data set and seed, then by name."""
 
 
 class CellSearch:
-    """known: trials that have rows; handed_out: those of the driver before, as Optuna had them, by
-    number; references: metrics by data set and seed, and by the reference's name."""
+    """The search of one cell.
+
+    recorded: trials that have rows; earlier: trials that an earlier driver handed out, as Optuna
+    had them, by number.
+    """
 
     def __init__(
         self,
         spec: Spec,
         cell: Cell,
         storage: BaseStorage,
-        known: Iterable[Proposal],
-        handed_out: Mapping[str, FrozenTrial],
-        references: Mapping[tuple[str, int], Mapping[str, Row]],
+        recorded: Iterable[Proposal],
+        earlier: Mapping[str, FrozenTrial],
+        references: References,
     ):
         self.spec, self.cell, self.references = spec, cell, references
         self.space = {name: domain.distribution() for name, domain in cell.space.items()}
-        self.known, self.before = {each.trial_id: each for each in known}, handed_out
-        sampled = [each for each in self.known.values() if not each.control]
-        self.asked = len({*handed_out, *(each.trial_id for each in sampled)})
-        goals = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
+        self.trials, self.earlier = {trial.trial_id: trial for trial in recorded}, earlier
+        sampled = [trial for trial in self.trials.values() if not trial.control]
+        self.proposed = len({*earlier, *(trial.trial_id for trial in sampled)})
         self.study = optuna.create_study(
             storage=storage,
             study_name=cell.name,
-            directions=[goals[METRICS[name].goal] for name in spec.objectives],
-            sampler=sampler(spec.sampler, spec.sampler_seed, self.asked, cell.trials or 100),
+            directions=[GOALS[METRICS[name].goal] for name in spec.objectives],
+            sampler=sampler(spec.sampler, spec.sampler_seed, self.proposed, cell.trials or 100),
         )
-        self.study.add_trials([self._replayed(each) for each in sampled if each.over])
+        self.study.add_trials([self._replay(trial) for trial in sampled if trial.finished])
         self.waiting = self._controls() + self._begun()
-        numbers = [int(name) for name in (*self.known, *handed_out) if name.isdigit()]
+        numbers = [int(name) for name in (*self.trials, *earlier) if name.isdigit()]
         self.next = max([*numbers, len(cell.controls()) - 1]) + 1
 
     def share(self) -> float:
-        """Of its budget, what is handed out; >= 1 when nothing more is to be proposed."""
+        """Return the share of the budget that is handed out; from 1 on, no trial is proposed."""
         if self.waiting:
             return -1.0
-        if self.cell.trials == 0:
-            return 1.0
-        of_trials = self.asked / self.cell.trials if self.cell.trials else 0.0
-        seconds = self.cell.seconds
-        return max(of_trials, spent(self.known.values()) / seconds if seconds else 0.0)
+        return self.cell.share(self.proposed, sampled_seconds(self.trials.values()))
 
     def propose(self) -> Proposal:
+        """Return the next trial: one that waits, else a new one of the sampler's."""
         if self.waiting:
-            proposal = self.waiting.pop(0)
+            trial = self.waiting.pop(0)
         else:
-            name, self.next, self.asked = f"{self.next:04d}", self.next + 1, self.asked + 1
-            proposal = Proposal(self.cell.name, name, False, {}, list(self.spec.runs()))
-        self.known[proposal.trial_id] = proposal
-        if not proposal.control:
-            proposal.handle = self.study.ask(self.space)
-            proposal.handle.set_user_attr(NUMBER, proposal.trial_id)
-            proposal.settings = self.cell.base.settings() | proposal.handle.params
-        return proposal
+            trial = self._trial(f"{self.next:04d}", False, {})
+            self.next, self.proposed = self.next + 1, self.proposed + 1
+        self.trials[trial.trial_id] = trial
+        if not trial.control:
+            trial.handle = self.study.ask(self.space)
+            trial.handle.set_user_attr(NUMBER, trial.trial_id)
+            trial.settings = self.cell.base.settings() | trial.handle.params
+        return trial
 
-    def ended(self, proposal: Proposal) -> None:
-        """Tell Optuna of a trial all of whose runs are over."""
-        if proposal.control:
+    def tell(self, trial: Proposal) -> None:
+        """Tell Optuna the outcome of a finished trial, unless it is a control."""
+        if trial.control:
             return
-        state, values = self._told(proposal)
-        for name, excess in self._excess(proposal).items() if values else ():
-            proposal.handle.set_constraint(name, excess)
-        self.study.tell(proposal.handle, values, state)
+        state, values = self._outcome(trial)
+        for name, excess in self._excess(trial).items() if values else ():
+            trial.handle.set_constraint(name, excess)
+        self.study.tell(trial.handle, values, state)
 
-    def _told(self, proposal: Proposal) -> tuple[TrialState, list[float] | None]:
-        """Its state and values; an objective that is not finite is a failure."""
-        if proposal.status != "complete":
-            return STATES[proposal.status], None
-        values = [proposal.mean(name) for name in self.spec.objectives]
-        if not all(math.isfinite(value) for value in [*values, *self._excess(proposal).values()]):
+    def _trial(self, trial_id: str, control: bool, settings: Row) -> Proposal:
+        return Proposal(self.cell.name, trial_id, control, settings, list(self.spec.runs()))
+
+    def _outcome(self, trial: Proposal) -> tuple[TrialState, list[float] | None]:
+        """Return a trial's state and objectives; one that is not finite is a failure."""
+        if trial.status != "complete":
+            return STATES[trial.status], None
+        values = [trial.mean(name) for name in self.spec.objectives]
+        if not all(math.isfinite(value) for value in [*values, *self._excess(trial).values()]):
             return TrialState.FAIL, None
         return TrialState.COMPLETE, values
 
-    def _excess(self, proposal: Proposal) -> dict[str, float]:
-        """How far the means of a trial are out of each bound; <= 0 where they keep to it."""
-        found = {}
+    def _excess(self, trial: Proposal) -> dict[str, float]:
+        """Return by how much the means of a trial exceed each bound; <= 0 if it is kept."""
+        excess = {}
         for name, bound in self.spec.constraints.items():
-            over = [
+            above = [
                 self.references[self.cell.data, seed][bound.above][name] if bound.above else 0.0
-                for seed in proposal.rows
+                for seed in trial.rows
             ]
-            found[name] = bound.excess(proposal.mean(name) - sum(over) / len(over))
-        return found
+            excess[name] = bound.excess(trial.mean(name) - sum(above) / len(above))
+        return excess
 
-    def _replayed(self, proposal: Proposal) -> FrozenTrial:
-        state, values = self._told(proposal)
+    def _replay(self, trial: Proposal) -> FrozenTrial:
+        """Return a finished trial as Optuna's."""
+        state, values = self._outcome(trial)
         return create_trial(
             state=state,
             values=values,
-            params={name: proposal.settings[name] for name in self.space},
+            params={name: trial.settings[name] for name in self.space},
             distributions=self.space,
-            user_attrs={NUMBER: proposal.trial_id},
-            constraints=self._excess(proposal) if values else None,
-            system_attrs=self._generation(proposal),
+            user_attrs={NUMBER: trial.trial_id},
+            constraints=self._excess(trial) if values else None,
+            system_attrs=self._generation(trial),
         )
 
-    def _generation(self, proposal: Proposal) -> dict[str, Any]:
-        """Of a genetic sampler, which counts them from what its trials say."""
-        before = self.before.get(proposal.trial_id)
-        said = before.system_attrs.items() if before else ()
-        return {key: value for key, value in said if key.endswith(":generation")}
+    def _generation(self, trial: Proposal) -> dict[str, Any]:
+        """Return a trial's generation; genetic samplers count generations from these attributes."""
+        earlier = self.earlier.get(trial.trial_id)
+        attributes = earlier.system_attrs.items() if earlier else ()
+        return {key: value for key, value in attributes if key.endswith(":generation")}
 
     def _controls(self) -> list[Proposal]:
-        """Those that have runs left; their numbers are the first."""
-        seeds = list(self.spec.runs())
+        """Return the controls that have runs left; their numbers come first."""
         fresh = [
-            Proposal(self.cell.name, f"{number:04d}", True, settings, list(seeds))
+            self._trial(f"{number:04d}", True, settings)
             for number, settings in enumerate(self.cell.controls())
         ]
-        found = [self.known.get(each.trial_id, each) for each in fresh]
-        return [each for each in found if not each.over]
+        controls = [self.trials.get(trial.trial_id, trial) for trial in fresh]
+        return [trial for trial in controls if not trial.finished]
 
     def _begun(self) -> list[Proposal]:
-        """Trials that were on their way, to be gone on with: enqueued in Optuna in this order."""
-        begun = [each for each in self.known.values() if not (each.control or each.over)]
+        """Return the trials that were under way, after enqueueing them in Optuna in this order."""
+        begun = [trial for trial in self.trials.values() if not (trial.control or trial.finished)]
         begun += [
-            Proposal(self.cell.name, name, False, _parameters(trial), list(self.spec.runs()))
-            for name, trial in self.before.items()
-            if name not in self.known
+            self._trial(name, False, _parameters(trial))
+            for name, trial in self.earlier.items()
+            if name not in self.trials
         ]
-        for each in begun:
-            params = {name: each.settings[name] for name in self.space}
-            self.study.enqueue_trial(params, user_attrs={NUMBER: each.trial_id})
+        for trial in begun:
+            params = {name: trial.settings[name] for name in self.space}
+            self.study.enqueue_trial(params, user_attrs={NUMBER: trial.trial_id})
         return begun
 
 
 def _parameters(trial: FrozenTrial) -> dict[str, Any]:
-    """Those it has, and those it was to have once it is asked for."""
+    """Return the parameters of a trial, including those not sampled yet."""
     return trial.system_attrs.get("fixed_params", {}) | trial.params

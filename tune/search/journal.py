@@ -1,4 +1,4 @@
-"""Optuna's journal: kept by the driver, and as a file that a dashboard and the next driver read."""
+"""Optuna's journal, which the driver writes and a dashboard or the next driver reads."""
 
 from __future__ import annotations
 
@@ -17,38 +17,40 @@ NAME = "optuna.journal"
 
 
 class Journal(BaseJournalBackend):
-    """In a study's folder, in the format of Optuna's JournalFileBackend; one process writes it, any
-    may read it. In a store, where nothing can be appended, it is written whole each time.
+    """The journal of a study's folder, in the format of Optuna's JournalFileBackend.
 
-    What is there of an earlier driver stays until `publish` puts all that is known in its place.
-    What is appended within `whole` comes into the file in one piece: of a proposal, a driver that
-    is killed leaves all there or nothing. Lines that cannot be written (a full disk, say) are
-    written with the next ones.
+    One process writes it, any may read it. A store such as s3:// cannot append: there the whole
+    file is written each time. The file of an earlier driver stays until `publish` replaces it.
+    Lines appended within `batch` reach the file together, so a driver that is killed leaves a
+    proposal whole or not at all. Lines that cannot be written (a full disk, say) are written with
+    the next ones. written: lines in the file, None before it is published.
     """
 
     def __init__(self, folder: Folder):
         self.folder, self.lines = folder, list[str]()
-        self.written: int | None = None  # lines in the file; None before it is published
-        self.held = False
+        self.written: int | None = None
+        self.batching = False
 
     @classmethod
     def stored(cls, folder: Folder) -> Journal:
-        """What an earlier driver has left, to be read; half a line at its end is no line."""
-        found, text = cls(folder), (folder.get(NAME) or b"").decode()
-        found.lines = [f"{line}\n" for line in text.split("\n")[:-1]]
-        return found
+        """Return the journal of an earlier driver, for reading, without half a line at its end."""
+        journal, text = cls(folder), (folder.get(NAME) or b"").decode()
+        journal.lines = [f"{line}\n" for line in text.split("\n")[:-1]]
+        return journal
 
     def publish(self) -> None:
+        """Write all lines, in place of an earlier driver's."""
         self.folder.put(NAME, "".join(self.lines).encode())
         self.written = len(self.lines)
 
     @contextmanager
-    def whole(self) -> Iterator[None]:
-        self.held = True
+    def batch(self) -> Iterator[None]:
+        """Write the lines that are appended inside together, at the end."""
+        self.batching = True
         try:
             yield
         finally:
-            self.held = False
+            self.batching = False
             self._write()
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
@@ -59,8 +61,8 @@ class Journal(BaseJournalBackend):
         self._write()
 
     def _write(self) -> None:
-        """Put into the file what it lacks."""
-        if self.held or self.written is None or self.written == len(self.lines):
+        """Write the lines that the file lacks."""
+        if self.batching or self.written is None or self.written == len(self.lines):
             return
         with suppress(OSError):
             if self.folder.local:
@@ -78,5 +80,5 @@ class Journal(BaseJournalBackend):
                 file.flush()
                 os.fsync(file.fileno())
         except OSError:
-            os.truncate(path, size)  # not half a line
+            os.truncate(path, size)  # leave no half line
             raise

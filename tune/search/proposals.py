@@ -1,4 +1,4 @@
-"""A configuration on its way through its seeds, and what the rows say of those before."""
+"""Trials: configurations with one run for each seed, proposed now or read from rows."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from sgu.rows import Row
 
 @dataclass(eq=False)
 class Proposal:
-    """One configuration: a trial, with a row for each seed.
+    """One trial: a configuration with one run, and so one row, for each seed.
 
-    settings: of its experiment, but for the seed; seeds: those without a row; rows: by seed, what
-    is known of those that ended; running: seeds in flight; handle: Optuna's trial, if it has one.
+    settings: of its experiment, except the seed; seeds: those not started yet; rows: of the runs
+    that ended, by seed; running: seeds under way; handle: Optuna's trial, if there is one.
     """
 
     cell: str
@@ -30,60 +30,62 @@ class Proposal:
     running: set[int] = field(default_factory=set)
     handle: Any = None
 
-    def take(self) -> int:
-        """The next seed to be run."""
+    @classmethod
+    def from_row(cls, row: Any, seeds: Sequence[int]) -> Proposal:
+        """Return the trial of a result row, to be run on `seeds`."""
+        settings = json.loads(row["config"])
+        return cls(row["cell"], row["trial_id"], bool(row["control"]), settings, list(seeds))
+
+    def start_run(self) -> int:
+        """Return the seed of the run that starts now."""
         seed = self.seeds.pop(0)
         self.running.add(seed)
         return seed
 
-    def give_back(self, seed: int) -> None:
-        """A seed that was taken and not run."""
+    def requeue_run(self, seed: int) -> None:
+        """Put a seed first in the queue again: its run was lost."""
         self.running.discard(seed)
         self.seeds.insert(0, seed)
 
-    def ended(self, seed: int, row: Row) -> None:
-        """What came of a seed; after one that did not complete, the others are not run."""
+    def end_run(self, seed: int, row: Row) -> None:
+        """Keep the row of a run; if it is not complete, drop the seeds that have not started."""
         self.running.discard(seed)
         self.rows[seed] = row
         if row["status"] != "complete":
             self.seeds.clear()
 
     @property
-    def over(self) -> bool:
+    def finished(self) -> bool:
         return not self.seeds and not self.running
 
     @property
     def status(self) -> str:
-        """Of the whole trial: failed where a seed failed, else pruned where one was."""
-        found = {row["status"] for row in self.rows.values()}
-        return next((each for each in ("failed", "pruned") if each in found), "complete")
+        """Failed if a run failed, else pruned if one was pruned, else complete."""
+        statuses = {row["status"] for row in self.rows.values()}
+        return next((status for status in ("failed", "pruned") if status in statuses), "complete")
 
     def mean(self, metric: str) -> float:
+        """Return a metric's mean over the runs; NaN if one of them lacks it."""
         values = [row.get(metric) for row in self.rows.values()]
         return sum(math.nan if v is None else float(v) for v in values) / len(values)
 
 
-def known(
+def recorded(
     cell: str, rows: pd.DataFrame, seeds: Sequence[int], phase: str = "search"
 ) -> list[Proposal]:
-    """The trials of a cell that have rows, by their number; `seeds` are what each is to have."""
-    own = rows[(rows["cell"] == cell) & (rows["phase"] == phase)]
-    found: dict[str, Proposal] = {}
-    for record in own.sort_values(["trial_id", "seed"]).to_dict("records"):
-        row = {str(name): value for name, value in record.items()}
-        if row["trial_id"] not in found:
-            settings = json.loads(row["config"])
-            found[row["trial_id"]] = Proposal(
-                cell, row["trial_id"], bool(row["control"]), settings, list(seeds)
-            )
-        proposal = found[row["trial_id"]]
-        if row["seed"] in proposal.seeds:
-            proposal.seeds.remove(row["seed"])
-        proposal.ended(int(row["seed"]), row)
-    return list(found.values())
+    """Return the trials of a cell that have rows, by number. seeds: those that each is to run."""
+    of_cell = rows[(rows["cell"] == cell) & (rows["phase"] == phase)]
+    records: list[Any] = of_cell.sort_values(["trial_id", "seed"]).to_dict("records")
+    trials: dict[str, Proposal] = {}
+    for row in records:
+        trial = trials.setdefault(row["trial_id"], Proposal.from_row(row, seeds))
+        if row["seed"] in trial.seeds:
+            trial.seeds.remove(row["seed"])
+        trial.end_run(int(row["seed"]), row)
+    return list(trials.values())
 
 
-def spent(proposals: Iterable[Proposal]) -> float:
-    """Seconds of all runs that the sampler proposed."""
-    rows = [row for each in proposals if not each.control for row in each.rows.values()]
+def sampled_seconds(trials: Iterable[Proposal]) -> float:
+    """Return the seconds that the runs of the sampler's trials took; controls do not count."""
+    rows = [row for trial in trials if not trial.control for row in trial.rows.values()]
     return sum(float(row.get("wall_seconds") or 0) for row in rows)

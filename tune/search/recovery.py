@@ -1,5 +1,8 @@
-"""Runs that Ray Tune gives up though they have lives left: it counts the deaths of workers, but one
-that dies while it is made ready for its next run ends that run at once."""
+"""Runs that Ray Tune gives up although they have retries left.
+
+Tune retries a run whose worker dies while it works. A worker that dies while it is being set up for
+its next run ends that run at once.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +12,19 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
 
-def abandoned(trial: Any) -> bool:
-    """Whether a trial that Tune gave up was so by such a death: it is handed out again."""
+def lost_in_setup(trial: Any) -> bool:
+    """Return True if Tune's trial failed with retries left: the searcher hands it out again."""
     return trial.should_recover()
 
 
 class Fifo(FIFOScheduler):
-    """Every run to its end. abandoned: Tune's names of such runs, said before the search hears."""
+    """Lets every run end. lost: Tune's names of lost runs, known before the searcher is told."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.abandoned = set[str]()
+        self.lost = set[str]()
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         del tune_controller
-        if abandoned(trial) and trial.status == Trial.PENDING:  # else Tune recovers from it
-            self.abandoned.add(trial.trial_id)
+        if lost_in_setup(trial) and trial.status == Trial.PENDING:  # else Tune retries it
+            self.lost.add(trial.trial_id)

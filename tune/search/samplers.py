@@ -20,17 +20,17 @@ from optuna.study import Study
 
 
 class Grid(BruteForceSampler):
-    """Every point of the space once, in an order that the seed draws."""
+    """Proposes every point of the space once, in an order that the seed draws."""
 
     def after_trial(self, *_: object) -> None:
-        """Its own asks to stop a loop that is not there: the budget ends a study."""
+        """Do nothing: Optuna's would stop a loop that is not running; the budget ends a study."""
 
 
 class Sobol(QMCSampler):
-    """One scrambled sequence for a whole study, however often its driver starts anew."""
+    """Draws one scrambled sequence for a whole study, however often its driver restarts."""
 
     def _find_sample_id(self, study: Study, search_space: object) -> int:
-        """Its place: after all trials there are, of which the one that asks is the last."""
+        """Return the next place in the sequence; the last trial is the one being sampled."""
         del search_space
         return len(study.get_trials(deepcopy=False)) - 1
 
@@ -46,16 +46,16 @@ SAMPLERS: dict[str, Callable[[int, int], BaseSampler]] = {
 }
 
 
-def sampler(name: str, seed: int, asked: int, trials: int) -> BaseSampler:
-    """A sampler for about so many trials, of which it or one before it was asked for some.
+def sampler(name: str, seed: int, proposed: int, trials: int) -> BaseSampler:
+    """Return a sampler for about `trials` trials, `proposed` of which earlier samplers proposed.
 
-    A generator begins at another place then, or it would draw the first points once more.
+    Its generator then starts from another seed, or it would draw the first points again.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        return SAMPLERS[name](seed if name == "qmc" else seed + asked, trials)
+        return SAMPLERS[name](seed if name == "qmc" else seed + proposed, trials)
 
 
 def _share(trials: int, parts: int, most: int) -> int:
-    """A part of the trials, 4 to `most`: the first random ones, or a generation."""
+    """Return 1 / parts of the trials, between 4 and `most`: random ones, or a generation."""
     return max(4, min(most, trials // parts))

@@ -1,13 +1,13 @@
-"""The searcher of a study: all its cells at once, each with an Optuna study of its own.
+"""The searcher of a study: all its cells at once, each with its own Optuna study.
 
-Ray Tune knows runs, one configuration with one seed; Optuna knows trials, one configuration with
-all of them. A slot that is free goes to a trial that has seeds left, else to the cell that has used
-the least of its budget.
+Ray Tune knows runs: one configuration with one seed. Optuna knows trials: one configuration with
+all seeds. A free slot goes to a trial that has seeds left, else to the cell that has used the
+smallest share of its budget.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,10 @@ from optuna.trial import FrozenTrial
 from ray.tune.search import Searcher
 
 from sgu.files.folder import Folder
-from sgu.rows import Row
-from tune.search.cell import NUMBER, CellSearch
+from tune.search.cell import NUMBER, CellSearch, References
 from tune.search.journal import Journal
-from tune.search.proposals import Proposal, known
+from tune.search.proposals import Proposal, recorded
 from tune.spec.spec import Spec
-
-References = Mapping[tuple[str, int], Mapping[str, Row]]
-"""By data set and seed: metrics of the original and the retrained model, by their kind."""
 
 
 class RunSearch(Searcher):
@@ -36,56 +32,57 @@ class RunSearch(Searcher):
 
     def __init__(self, spec: Spec):
         super().__init__()
-        self.data = {cell.name: cell.data for cell in spec.cells}
-        self.workers = {cell.name: cell.workers for cell in spec.cells}
+        self.by_name = {cell.name: cell for cell in spec.cells}
         self.open: list[Proposal] = []  # trials that have seeds left
-        self.runs: dict[str, tuple[Proposal, int]] = {}  # by Tune's name
-        self.abandoned = set[str]()  # names of runs that are to be handed out again
+        self.runs: dict[str, tuple[Proposal, int]] = {}  # trials and seeds, by Tune's name
+        self.lost = set[str]()  # Tune's names of runs that are to be handed out again
 
-    def proposed(self) -> Proposal | None:
-        """The next trial; None: there is no other."""
+    def next_trial(self) -> Proposal | None:
+        """Return a trial that has not been handed out; None if there is none."""
         raise NotImplementedError
 
-    def over(self, proposal: Proposal) -> None:
-        """All runs of a trial are over."""
+    def tell(self, trial: Proposal) -> None:
+        """Take notice of a finished trial."""
 
     def suggest(self, trial_id: str) -> Any:
+        """Return the next run; None if there is none for now, FINISHED if none will come."""
         if not self.open:
-            fresh = self.proposed()
+            fresh = self.next_trial()
             if fresh is None:
-                return None if self.runs else Searcher.FINISHED  # one of them may come back
+                return None if self.runs else Searcher.FINISHED  # a run may still be lost
             self.open.append(fresh)
-        proposal = self.open[0]
-        if not self._has_room(proposal.cell):
-            return None  # not yet
-        seed = proposal.take()
+        trial = self.open[0]
+        if not self._has_room(trial.cell):
+            return None
+        seed = trial.start_run()
         self._close()
-        self.runs[trial_id] = proposal, seed
+        self.runs[trial_id] = trial, seed
         return {
-            "cell": proposal.cell,
-            "data": self.data[proposal.cell],
-            "trial_id": proposal.trial_id,
+            "cell": trial.cell,
+            "data": self.by_name[trial.cell].data,
+            "trial_id": trial.trial_id,
             "seed": seed,
-            "control": proposal.control,
+            "control": trial.control,
             "phase": self.phase,
-            "workers": self.workers[proposal.cell],
-            "settings": proposal.settings | {"seed": seed},
+            "workers": self.by_name[trial.cell].workers,
+            "settings": trial.settings | {"seed": seed},
         }
 
     def _has_room(self, cell: str) -> bool:
-        """A cell with a number of workers of its own is alone, and has no more of them."""
-        under_way, limit = [proposal.cell for proposal, _ in self.runs.values()], self.workers[cell]
+        """Return True if a run of the cell may start; a cell with `workers` runs alone."""
+        running, limit = [trial.cell for trial, _ in self.runs.values()], self.by_name[cell].workers
         if limit is None:
-            return not any(self.workers[other] for other in under_way)
-        return len(under_way) < limit and set(under_way) <= {cell}
+            return not any(self.by_name[other].workers for other in running)
+        return len(running) < limit and set(running) <= {cell}
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        proposal, seed = self.runs.pop(trial_id)
-        if trial_id in self.abandoned:
-            proposal.give_back(seed)
-            self.open = [proposal, *(each for each in self.open if each is not proposal)]
+        """Take the result of a run, and hand a lost run out again before any other."""
+        trial, seed = self.runs.pop(trial_id)
+        if trial_id in self.lost:
+            trial.requeue_run(seed)
+            self.open = [trial, *(other for other in self.open if other is not trial)]
             return
         values = {
             name.removeprefix("row/"): value
@@ -93,53 +90,53 @@ class RunSearch(Searcher):
             if name.startswith("row/")
         }
         status = "failed" if error or "failure" in values else "complete" if values else "pruned"
-        proposal.ended(seed, values | {"status": status})
+        trial.end_run(seed, values | {"status": status})
         self._close()
-        if proposal.over:
-            self.over(proposal)
+        if trial.finished:
+            self.tell(trial)
 
     def _close(self) -> None:
-        self.open = [each for each in self.open if each.seeds]
-
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Optuna hears of ends alone."""
+        self.open = [trial for trial in self.open if trial.seeds]
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: the rows are the state."""
+        """Do nothing: the rows are the state."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing: a study goes on from its rows, not from Tune's files."""
+        """Do nothing: a study goes on from its rows, not from Tune's files."""
 
 
 class StudySearch(RunSearch):
-    """What the cells' samplers propose, and their controls before that."""
+    """Hands out the controls of the cells, then what the samplers propose.
+
+    folder: the study's folder or address, where the journal is; rows: the study's rows so far.
+    """
 
     def __init__(self, spec: Spec, folder: str | Path, rows: pd.DataFrame, references: References):
         super().__init__(spec)
         self.phase = spec.phase
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        there = Folder.at(folder)
-        before, self.journal = _handed_out(Journal.stored(there)), Journal(there)
+        files = Folder.at(folder)
+        earlier, self.journal = _handed_out(Journal.stored(files)), Journal(files)
         storage = JournalStorage(self.journal)
         self.cells = {}
         for cell in spec.cells:
-            begun = known(cell.name, rows, spec.runs(), spec.phase)
-            handed_out = before.get(cell.name, {})
-            self.cells[cell.name] = CellSearch(spec, cell, storage, begun, handed_out, references)
+            trials = recorded(cell.name, rows, spec.runs(), spec.phase)
+            handed_out = earlier.get(cell.name, {})
+            self.cells[cell.name] = CellSearch(spec, cell, storage, trials, handed_out, references)
         self.journal.publish()
 
-    def proposed(self) -> Proposal | None:
+    def next_trial(self) -> Proposal | None:
         cell = min(self.cells.values(), key=CellSearch.share)
-        with self.journal.whole():
+        with self.journal.batch():
             return cell.propose() if cell.share() < 1 else None
 
-    def over(self, proposal: Proposal) -> None:
-        with self.journal.whole():
-            self.cells[proposal.cell].ended(proposal)
+    def tell(self, trial: Proposal) -> None:
+        with self.journal.batch():
+            self.cells[trial.cell].tell(trial)
 
 
 class ConfirmSearch(RunSearch):
-    """Trials that are given, with the seeds that they lack."""
+    """Hands out the runs that the given trials lack."""
 
     phase = "confirm"
 
@@ -147,16 +144,16 @@ class ConfirmSearch(RunSearch):
         super().__init__(spec)
         self.left = list(trials)
 
-    def proposed(self) -> Proposal | None:
+    def next_trial(self) -> Proposal | None:
         return self.left.pop(0) if self.left else None
 
 
 def _handed_out(journal: Journal) -> dict[str, dict[str, FrozenTrial]]:
-    """The trials that Optuna had handed out, or was to, by cell and number."""
-    storage, found = JournalStorage(journal), {}
+    """Return the trials that Optuna had handed out or enqueued, by cell and number."""
+    storage, handed_out = JournalStorage(journal), {}
     for cell in optuna.get_all_study_names(storage):
         trials = optuna.load_study(study_name=cell, storage=storage).trials
-        found[cell] = {
+        handed_out[cell] = {
             trial.user_attrs[NUMBER]: trial for trial in trials if NUMBER in trial.user_attrs
         }
-    return found
+    return handed_out

@@ -21,11 +21,11 @@ FIXED_IN_A_STUDY = SETTINGS - GAME_SETTINGS
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One data set with one method: a search of its own, with a budget of its own.
+    """One data set with one method, searched on a budget of its own.
 
     name: as in the rows; data: the data set's name; base: the settings that its trials share, with
-    the first seed; trials, seconds: how many the sampler proposes, and the time they may take
-    together (None: no limit), controls apart; workers: as of its data set.
+    the first seed; trials, seconds: the number of trials that the sampler proposes and the time
+    they may take together (None: no limit), controls apart; workers: as in its data set.
     """
 
     name: str
@@ -37,91 +37,86 @@ class Cell:
     workers: int | None = None
 
     def controls(self) -> list[dict[str, Any]]:
-        """Settings that are always tried: without a game, and as published where the study does
-        not say otherwise."""
-        alone, published = self.base.control().settings(), self.base.settings()
-        if not plays(self.base.method):
-            return [published]
-        return [alone, published]
+        """Return the settings that are always tried: the method without its game, if it has one,
+        and the method as published where the study does not say otherwise."""
+        alone = [self.base.control()] if plays(self.base.method) else []
+        return [experiment.settings() for experiment in (*alone, self.base)]
 
-
-Sections = Mapping[str, Mapping[str, Any]]
-"""Settings by where the specification gives them; of one that is given twice, the later holds."""
+    def share(self, trials: int, seconds: float) -> float:
+        """Return the larger share of the budget that so many trials and seconds use."""
+        if self.trials == 0:
+            return 1.0
+        of_trials = trials / self.trials if self.trials else 0.0
+        return max(of_trials, seconds / self.seconds if self.seconds else 0.0)
 
 
 def cells(spec: WrittenSpec) -> list[Cell]:
-    """All cells of a study, checked. Raises ValueError with one line.
+    """Return all cells of a study, checked. Raises ValueError with one line.
 
-    Of several methods, what `experiment` and a data set say holds for those that have such a
-    setting, and epochs for those that train.
+    With several methods, a setting in `experiment` or in a data set holds for the methods that have
+    it, and `epochs` for those that train.
     """
     data = spec.data or (DataSet(data=spec.experiment.get("data", Experiment.data)),)
     methods = spec.methods or (MethodUsed(method=spec.experiment.get("method", Experiment.method)),)
-    for key, many in (("data", spec.data), ("methods", spec.methods)):
-        if many and key.rstrip("s") in spec.experiment:
-            raise ValueError(f"experiment.{key.rstrip('s')}: `{key}` names them; keep one of both")
-        _check_labels(key, many)
+    _check_labels(spec, "data", spec.data)
+    _check_labels(spec, "methods", spec.methods)
     _check_sections(spec, methods)
-    found = [
-        _cell(spec, (i, each), (j, used), len(methods) > 1)
-        for i, each in enumerate(data)
+    product = [
+        _cell(spec, source, used, f"data.{i}", f"methods.{j}")
+        for i, source in enumerate(data)
         for j, used in enumerate(methods)
     ]
-    for each in data:
-        grids = sorted({cell.trials or 0 for cell in found if cell.data == each.label})
+    for source in data:
+        grids = sorted({cell.trials or 0 for cell in product if cell.data == source.label})
         if len(grids) > 1:
             raise ValueError(
                 f"sampler = 'grid': the methods have grids of {', '.join(map(str, grids))} points, "
                 "and all have the same budget: give trials"
             )
-    return found
+    return product
 
 
 def _cell(
-    spec: WrittenSpec, data: tuple[int, DataSet], used: tuple[int, MethodUsed], many: bool
+    spec: WrittenSpec, source: DataSet, used: MethodUsed, data_key: str, method_key: str
 ) -> Cell:
-    (i, source), (j, method) = data, used
-    shared = {"experiment": spec.experiment, f"data.{i}": source.settings}
-    if many:
-        shared = {where: _held(given, method.method) for where, given in shared.items()}
-    given = {**shared, f"methods.{j}": method.settings}
-    own = {"data": source.data, "method": method.method}
-    where, space = ("search", spec.search) if method.search is None else (
-        f"methods.{j}.search", method.search
-    )  # fmt: skip
-    settings = {key: value for section in given.values() for key, value in section.items()} | own
+    sections = {"experiment": spec.experiment, data_key: source.settings}
+    if len(spec.methods) > 1:
+        sections = {key: _applicable(values, used.method) for key, values in sections.items()}
+    sections[method_key] = used.settings
+    settings = {key: value for section in sections.values() for key, value in section.items()}
+    settings |= {"data": source.data, "method": used.method}
     try:
-        typed = _typed(settings)
+        base = _experiment(settings)
     except ValueError as error:
-        raise ValueError(_placed(given, one_line(error))) from error
+        raise ValueError(_placed(sections, one_line(error))) from error
+    where = "search" if used.search is None else f"{method_key}.search"
+    space = spec.search if used.search is None else used.search
     _check_space(where, space, settings)
-    own_budget = source.trials or source.seconds
-    budget = source if own_budget else spec
-    trials = budget.trials
-    if spec.sampler == "grid":
-        points = _points(where, space)
-        if (trials or 0) > points:
-            raise ValueError(f"trials = {trials}: the grid of {where} has {points} points")
-        trials = trials or points
+    limited, searched = source if source.trials or source.seconds else spec, spec.phase == "search"
+    trials = _grid(where, space, limited.trials) if spec.sampler == "grid" else limited.trials
     return Cell(
-        name=f"{source.label}/{method.label}",
+        name=f"{source.label}/{used.label}",
         data=source.label,
-        base=Experiment.of(**typed),
+        base=base,
         space=space,
-        trials=0 if spec.phase == "scaling" else trials,
-        seconds=None if spec.phase == "scaling" else budget.seconds,
+        trials=trials if searched else 0,
+        seconds=limited.seconds if searched else None,
         workers=source.workers,
     )
 
 
-def _check_labels(key: str, sections: tuple[Any, ...]) -> None:
+def _check_labels(spec: WrittenSpec, key: str, sections: Sequence[DataSet | MethodUsed]) -> None:
+    """Raise ValueError if `experiment` names one, too, or if two have the same label."""
+    single = key.removesuffix("s")
+    if sections and single in spec.experiment:
+        raise ValueError(f"experiment.{single}: `{key}` names them; keep one of both")
     for label, count in Counter(section.label for section in sections).items():
         if count > 1:
             raise ValueError(f"{key}: {count} are called {label}: give each a `name` of its own")
 
 
 def _check_sections(spec: WrittenSpec, methods: Sequence[MethodUsed]) -> None:
-    """Every key is a setting that a method has, and stands where it may."""
+    """Raise ValueError for a key that is no setting of its method, or not allowed in its place."""
     allowed = {}
     for j, used in enumerate(methods):
         try:
@@ -129,22 +124,21 @@ def _check_sections(spec: WrittenSpec, methods: Sequence[MethodUsed]) -> None:
         except ValueError as error:
             where = f"methods.{j}" if spec.methods else "experiment"
             raise ValueError(f"{where}.{error}") from error
-    any_has = frozenset[str]().union(*allowed.values())
-    check_known("experiment", spec.experiment, any_has)
-    for i, each in enumerate(spec.data):
-        check_known(f"data.{i}", each.settings, any_has - {"seed", "method"})
+    of_any = frozenset[str]().union(*allowed.values())
+    check_known("experiment", spec.experiment, of_any)
+    for i, source in enumerate(spec.data):
+        check_known(f"data.{i}", source.settings, of_any - {"seed", "method"})
     for j, used in enumerate(spec.methods):
-        for key in ("trials", "seconds"):
-            if key in used.settings:
-                raise ValueError(
-                    f"methods.{j}.{key} = {used.settings[key]!r}: all methods on a data set have "
-                    f"the same budget: give {key} for the study, or for a data set"
-                )
+        for key in [key for key in ("trials", "seconds") if key in used.settings]:
+            raise ValueError(
+                f"methods.{j}.{key} = {used.settings[key]!r}: all methods on a data set have "
+                f"the same budget: give {key} for the study, or for a data set"
+            )
         check_known(f"methods.{j}", used.settings, allowed[used.method] - FIXED_IN_A_STUDY)
 
 
 def _check_space(where: str, space: Space, settings: dict[str, Any]) -> None:
-    """What is searched is a setting that is not given, and its ends are values of it."""
+    """Raise ValueError unless each key is a free setting, and the ends of its domain fit it."""
     method = settings["method"]
     if not space:
         raise ValueError(f"{where}: nothing is left to be searched for {method}: name a setting")
@@ -157,55 +151,54 @@ def _check_space(where: str, space: Space, settings: dict[str, Any]) -> None:
     for key, domain in space.items():
         for value in domain.ends():
             try:
-                _suits(value, _typed({**settings, key: value})[key])
+                _check_type(value, _experiment({**settings, key: value}).settings()[key])
             except ValueError as error:
                 raise ValueError(f"{where}.{key}: {one_line(error)}") from error
 
 
-def _points(where: str, space: Space) -> int:
-    """Of a grid over the space."""
-    found = 1
+def _grid(where: str, space: Space, trials: int | None) -> int:
+    """Return the trials on the grid over a space: its points, or fewer if `trials` says so."""
+    points = 1
     for key, domain in space.items():
         if domain.points is None:
             raise ValueError(f"{where}.{key}: a grid needs a list of values, or low, high and step")
-        found *= domain.points
-    return found
+        points *= domain.points
+    if (trials or 0) > points:
+        raise ValueError(f"trials = {trials}: the grid of {where} has {points} points")
+    return trials or points
 
 
 def settings_of(method: str) -> frozenset[str]:
-    """The names of all settings of an experiment by that method."""
+    """Return the names of all settings of an experiment with that method."""
     return SETTINGS | {field.name for field in fields(method_class(method))}
 
 
-def _held(given: Mapping[str, Any], method: str) -> dict[str, Any]:
-    """Of settings for several methods, those that hold for this one."""
-    published: dict[str, Any] = {each.name: each.default for each in fields(method_class(method))}
-    known, trains = settings_of(method), plays(method) or published["epochs"] > 0
-    return {
-        key: value for key, value in given.items() if key in known and (trains or key != "epochs")
-    }
+def _applicable(settings: Mapping[str, Any], method: str) -> dict[str, Any]:
+    """Return those settings that hold for this one of several methods."""
+    published: Any = method_class(method)
+    trains = plays(method) or published.epochs > 0
+    names = settings_of(method) - (set() if trains else {"epochs"})
+    return {key: value for key, value in settings.items() if key in names}
 
 
-def _placed(given: Sections, text: str) -> str:
-    """An error that begins with a setting's name, with the section that gives it before it."""
+def _placed(sections: Mapping[str, Mapping[str, Any]], text: str) -> str:
+    """Return an error that begins with a setting's name, after the section that gives it."""
     name = re.split(r"\W", text, maxsplit=1)[0]
-    holding = [where for where, section in given.items() if name in section]
+    holding = [where for where, section in sections.items() if name in section]
     return f"{(holding or ['experiment'])[-1]}.{text}"
 
 
-def _typed(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings, each of its field's type, after the checks of Experiment itself."""
-    made = method_class(settings.get("method", Experiment.method))
+def _experiment(settings: Mapping[str, Any]) -> Experiment:
+    """Return the experiment of settings, each in its field's type. Raises ValueError."""
+    shared = {name: value for name, value in settings.items() if name in SETTINGS}
     options = {name: value for name, value in settings.items() if name not in SETTINGS}
-    own = {name: value for name, value in settings.items() if name in SETTINGS}
-    checked = TypeAdapter(made).validate_python(options)
-    options = {name: getattr(checked, name) for name in options}
-    typed = TypeAdapter(Experiment).validate_python(own | {"options": options})
-    return {name: getattr(typed, name) for name in own} | options
+    method = TypeAdapter(method_class(settings["method"])).validate_python(options)
+    typed = {name: getattr(method, name) for name in options}
+    return TypeAdapter(Experiment).validate_python(shared | {"options": typed})
 
 
-def _suits(value: Any, typed: Any) -> None:
-    """A sampler's value reaches Experiment as it is, so it must be of its field's type."""
+def _check_type(value: Any, typed: Any) -> None:
+    """Raise ValueError unless a sampler's value, which is not converted, is of its field's type."""
     if isinstance(value, str) and not isinstance(typed, str):
         raise ValueError(f"{value!r} must be a number: write it without quotes")
     if isinstance(value, float) and isinstance(typed, int):

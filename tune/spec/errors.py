@@ -1,4 +1,4 @@
-"""Errors of a specification in one line: the key, what came, and what is allowed."""
+"""Errors of a specification in one line: the key, its value, and what is allowed."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pydantic import ValidationError
 
 
 class SpecError(ValueError):
-    """The specification cannot be used; one line that names the key and what is allowed."""
+    """A specification that cannot be used; one line that names the key and what is allowed."""
 
 
-def check_known(section: str, given: Iterable[Any], allowed: Iterable[str]) -> None:
-    """Raise ValueError for a key that is not allowed, with the one that was perhaps meant."""
+def check_known(section: str, keys: Iterable[Any], allowed: Iterable[str]) -> None:
+    """Raise ValueError for a key that is not allowed, and suggest the nearest one."""
     names = sorted(allowed)
-    for key in given:
+    for key in keys:
         if key not in names:
             name = f"{section}.{key}" if section else key
             near = difflib.get_close_matches(str(key), names, 1)
@@ -25,12 +25,12 @@ def check_known(section: str, given: Iterable[Any], allowed: Iterable[str]) -> N
 
 
 def one_line(error: Exception) -> str:
-    """An error, also one of pydantic's, as "key = value: what it must be"."""
+    """Return an error, also one of pydantic's, as "key = value: what it must be"."""
     if not isinstance(error, ValidationError):
         return " ".join(str(error).split())
     first, *more = error.errors()
     where = ".".join(str(part) for part in first["loc"])
     text = first["msg"].removeprefix("Value error, ")
-    given = "" if first["type"] in ("value_error", "missing") else f" = {first['input']!r}"
+    value = "" if first["type"] in ("value_error", "missing") else f" = {first['input']!r}"
     rest = f" (and {len(more)} more)" if more else ""
-    return f"{where}{given}: {text}{rest}" if where else f"{text}{rest}"
+    return f"{where}{value}: {text}{rest}" if where else f"{text}{rest}"

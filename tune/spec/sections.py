@@ -1,4 +1,4 @@
-"""The sections of a specification that name data sets and methods."""
+"""A specification as it is written: its keys, their types and their defaults."""
 
 from __future__ import annotations
 
@@ -9,16 +9,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat,
 from tune.spec.space import Space, Strict
 
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+@-]*$")]
-
-
 Trials = Annotated[int, Field(ge=1)]
-
-
 Seconds = Annotated[FiniteFloat, Field(gt=0)]
 
 
 class Section(BaseModel):
-    """Settings of an experiment beside keys of its own. name: what rows call it."""
+    """Settings of an experiment beside keys of its own. name: its name in rows."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -30,9 +26,9 @@ class Section(BaseModel):
 
 
 class DataSet(Section):
-    """A source or folder, with settings that hold on it in place of the experiment's (model,
-    subset, scenario, epochs, ...), and its cells' budget in place of the study's. workers: so many
-    of its runs at a time, and no others beside them (None: as the study's slots have it)."""
+    """A source or folder, with settings (model, subset, scenario, epochs, ...) and a budget that
+    replace the study's on it. workers: the number of its runs at a time, with no others beside them
+    (None: as many as the study's slots)."""
 
     data: str
     trials: Trials | None = None
@@ -45,7 +41,7 @@ class DataSet(Section):
 
 
 class MethodUsed(Section):
-    """A method, with settings that it alone has, and its search space."""
+    """A method, with settings and a search space of its own."""
 
     method: str
     search: Space | None = None
@@ -56,74 +52,72 @@ class MethodUsed(Section):
 
 
 def _many(key: str) -> BeforeValidator:
-    """One or many, each a word or a mapping."""
+    """Return a validator that reads one or many sections, each a name or a mapping."""
 
     def listed(value: Any) -> Any:
         many = value if isinstance(value, list | tuple) else [value]
-        found = [{key: each} if isinstance(each, str) else each for each in many]
-        for each in found:
-            if not isinstance(each, Section) and not (isinstance(each, dict) and key in each):
-                raise ValueError(f"{each!r} must be a name, or a mapping with {key}")
-        return found
+        sections = [{key: entry} if isinstance(entry, str) else entry for entry in many]
+        for entry in sections:
+            if not isinstance(entry, Section) and not (isinstance(entry, dict) and key in entry):
+                raise ValueError(f"{entry!r} must be a name, or a mapping with {key}")
+        return sections
 
     return BeforeValidator(listed)
 
 
 DataSets = Annotated[tuple[DataSet, ...], _many("data")]
-
-
 MethodsUsed = Annotated[tuple[MethodUsed, ...], _many("method")]
 
 
 class Bound(Strict):
-    """What a metric's mean over the seeds must keep to. above: measured from that reference's
-    value, with the same seeds; "at most 0.02 above retrain"."""
+    """A bound on a metric's mean over the seeds. above: the reference from whose mean over the same
+    seeds it is measured, as in "at most 0.02 above retrain"."""
 
     at_most: FiniteFloat | None = None
     at_least: FiniteFloat | None = None
     above: Literal["original", "retrain"] | None = None
 
     @model_validator(mode="after")
-    def _says_something(self) -> Bound:
+    def _has_an_end(self) -> Bound:
         if self.at_most is None and self.at_least is None:
             raise ValueError("needs at_most or at_least (with above: original or retrain)")
         return self
 
     def excess(self, value: float) -> float:
-        """How far a value, measured from the reference where there is one, is out; <= 0: kept."""
+        """Return by how much a value (minus the reference's) exceeds the bound; <= 0 if kept."""
         over = [value - self.at_most] if self.at_most is not None else []
         under = [self.at_least - value] if self.at_least is not None else []
         return max(over + under)
 
 
 class Asha(Strict):
-    """Stops a run early, asynchronously: after grace * factor^k epochs, k = 0, 1, ..., one goes on
-    only where fewer than a `factor`-th of those that came so far are of a better front."""
+    """Stops runs early, asynchronously: after grace * factor^k epochs, k = 0, 1, ..., a run goes on
+    only if fewer than 1 / factor of those that got there are on a better front."""
 
     grace: Annotated[int, Field(ge=1)] = 1
     factor: Annotated[int, Field(ge=2)] = 3
 
 
 class Scheduler(Strict):
-    """asha: without it, every trial runs to its end."""
+    """asha: how runs are stopped early; None: every run goes to its end."""
 
     asha: Asha | None = None
 
 
 class WrittenSpec(Strict):
-    """What to search, on what, by what, and how much of it.
+    """What to search, on which data, with which methods, and on what budget.
 
     data, methods: one or many; each pair is a cell with a search of its own. experiment: settings
-    that all trials share (see `sgu.experiment.Experiment`, and `sgu methods` for those of a
-    method). search: the domains of the others (without it: the method's own, and the game's where
-    it is played). objectives: metrics measured on val, two or more. seeds: runs of each
-    configuration, from the experiment's seed on; the sampler sees their mean. trials, seconds: of
-    each cell, how many the sampler proposes and the time they may take together, controls apart;
-    the first of the two that is reached ends it. sampler: "grid" tries each point of the domains
-    once, all of them unless trials says fewer. constraints: bounds on metrics. slots: trials at a
+    that all trials share (see `sgu.experiment.Experiment`, and `sgu methods` for each method's).
+    search: the domains of other settings (default: the method's own space, and the game's if it is
+    played). objectives: two or more metrics measured on val. seeds: runs of each configuration,
+    from the experiment's seed on; the sampler sees their mean. trials, seconds: for each cell, the
+    number of trials that the sampler proposes and the time they may take together, controls apart;
+    the one that is reached first ends the search. sampler: "grid" tries each point of the domains
+    once, all of them unless trials is smaller. constraints: bounds on metrics. slots: trials at a
     time (None: as many as there is room for). oracles: further retrained models, for the null band;
-    shadows: shadow models, which give each trial rmia_auc and lira_auc. phase: "scaling" has the
-    controls of each cell alone, the data sets being sizes; see `tune.spec.sweeps`.
+    shadows: shadow models, which give each trial rmia_auc and lira_auc. phase: "scaling" runs only
+    the controls of each cell, and the data sets are sizes; see `tune.spec.sweeps`.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]

@@ -1,4 +1,4 @@
-"""What a search may vary: ranges and choices, as a specification states and Optuna takes them."""
+"""Domains of a search: ranges and choices, as a specification states them and Optuna takes them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Strict(BaseModel):
 
 
 class Range(Strict):
-    """Values from low to high; log: uniform in the logarithm; step: whole numbers apart by it."""
+    """Values from low to high. log: uniform in the logarithm; step: whole numbers so far apart."""
 
     low: FiniteFloat
     high: FiniteFloat
@@ -46,11 +46,12 @@ class Range(Strict):
         return self
 
     def ends(self) -> list[Any]:
+        """Return the values to check: both ends."""
         return [int(v) if self.step else v for v in (self.low, self.high)]
 
     @property
     def points(self) -> int | None:
-        """How many values it has; None: no number of them."""
+        """The number of values; None: not finite."""
         return int((self.high - self.low) // self.step) + 1 if self.step else None
 
     def distribution(self) -> BaseDistribution:

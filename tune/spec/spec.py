@@ -1,4 +1,4 @@
-"""A study's specification: one YAML file, checked whole before anything starts."""
+"""A study's specification: one YAML file, checked as a whole before anything starts."""
 
 from __future__ import annotations
 
@@ -25,32 +25,31 @@ IN_EACH_EPOCH = {name for name in SELECTABLE if name.startswith("val_")} | {"for
 
 
 class Spec(WrittenSpec):
-    """A specification whose parts are checked and fit together; `cells` are its searches."""
+    """A specification whose parts have been checked together; `cells` are its searches."""
 
     @model_validator(mode="before")
     @classmethod
-    def _with_spaces(cls, given: Any) -> Any:
-        """Without domains, the method's own: all of its space that is not given as a setting."""
-        if not isinstance(given, dict):
-            return given
-        budget = given.get("trials") or given.get("seconds")
-        if not budget and given.get("sampler") != "grid":
-            given = {**given, "trials": given.get("trials", DEFAULT_TRIALS)}
-        experiment = given.get("experiment") or {}
-        if given.get("search") or not isinstance(experiment, dict):
-            return given
-        if not given.get("methods"):
+    def _with_defaults(cls, content: Any) -> Any:
+        """Fill in the trials where no budget is given, and the methods' own search spaces."""
+        if not isinstance(content, dict):
+            return content
+        limited = content.get("trials") or content.get("seconds")
+        if not limited and content.get("sampler") != "grid":
+            content = {**content, "trials": content.get("trials", DEFAULT_TRIALS)}
+        experiment = content.get("experiment") or {}
+        if content.get("search") or not isinstance(experiment, dict):
+            return content
+        methods = content.get("methods")
+        if not methods:
             method = experiment.get("method", Experiment.method)
-            return {**given, "search": _own_space(method, experiment)}
-        methods = given["methods"] if isinstance(given["methods"], list) else [given["methods"]]
-        return {**given, "methods": [_with_space(each, experiment) for each in methods]}
+            return {**content, "search": _own_space(method, experiment)}
+        many = methods if isinstance(methods, list) else [methods]
+        return {**content, "methods": [_with_space(entry, experiment) for entry in many]}
 
     @model_validator(mode="after")
     def _meaningful(self) -> Spec:
         if self.name == "cache":
-            raise ValueError(
-                "name = 'cache': is the folder of the trained originals; choose another"
-            )
+            raise ValueError("name = 'cache': holds the trained networks; choose another name")
         if self.search and self.methods and all(used.search for used in self.methods):
             raise ValueError("search: each method has its own; drop this one")
         self._check_metrics()
@@ -67,39 +66,46 @@ class Spec(WrittenSpec):
             raise ValueError(f"objectives: {error}") from error
         for name in self.constraints:
             if name not in SELECTABLE:
-                what = "reads the test split" if name in METRICS else "is no metric"
-                raise ValueError(f"constraints.{name}: {what}; choose from {', '.join(SELECTABLE)}")
+                why = "reads the test split" if name in METRICS else "is no metric"
+                raise ValueError(f"constraints.{name}: {why}; choose from {', '.join(SELECTABLE)}")
         for name in {*self.objectives, *self.constraints} & NOT_OF_A_TRIAL:
-            raise ValueError(f"{name}: takes an audit of its own; no trial measures it")
+            raise ValueError(f"{name}: takes an audit of its own; choose what a trial measures")
         late = [name for name in self.objectives if name not in IN_EACH_EPOCH]
         if self.scheduler.asha and late:
-            raise ValueError(
-                f"scheduler.asha: {late[0]} is known at the end alone; it compares epochs by "
-                f"{', '.join(sorted(IN_EACH_EPOCH))}"
-            )
+            choices = ", ".join(sorted(IN_EACH_EPOCH))
+            raise ValueError(f"scheduler.asha: {late[0]} is known only at the end: use {choices}")
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
-        """Each data set with each method."""
+        """The searches: each data set with each method."""
         return tuple(cells(self))
+
+    def slots_on(self, cpus: float, gpus: float) -> int:
+        """Return the number of trials at a time on so many CPUs and GPUs."""
+        room = cpus / self.cpus_per_trial
+        if self.gpus_per_trial:
+            room = min(room, gpus / self.gpus_per_trial)
+        return self.slots or max(1, int(room))
 
     @property
     def bases(self) -> dict[str, Experiment]:
-        """Settings on each data set, of its first cell."""
+        """The settings of the first cell of each data set, by its name."""
         return {cell.data: cell.base for cell in reversed(self.cells)}
 
     def runs(self) -> range:
-        """The seeds that each configuration is run with."""
+        """Return the seeds that each configuration is run with."""
         first = self.cells[0].base.seed
         return range(first, first + self.seeds)
 
 
-def _own_space(method: Any, given: dict[str, Any]) -> dict[str, Any]:
+def _own_space(method: Any, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return a method's own search space without what is given as a setting."""
     space = search_space(method) if isinstance(method, str) and known(method) else {}
-    return {key: domain for key, domain in space.items() if key not in given}
+    return {key: domain for key, domain in space.items() if key not in settings}
 
 
 def _with_space(used: Any, experiment: dict[str, Any]) -> Any:
+    """Return an entry of `methods` with the method's own search space, if it gives none."""
     entry = {"method": used} if isinstance(used, str) else used
     if not isinstance(entry, dict) or entry.get("search"):
         return entry
@@ -107,24 +113,22 @@ def _with_space(used: Any, experiment: dict[str, Any]) -> Any:
 
 
 def load_spec(path: Path, changes: Sequence[str] = ()) -> Spec:
-    """Read and check a specification. Raises SpecError with one line.
+    """Return the specification in a file, checked. Raises SpecError with one line.
 
-    changes: settings to put in place of the file's, each "key=value", such as "trials=3" or
+    changes: settings that replace the file's, each "key=value", such as "trials=3" or
     "experiment.data=some/folder"; the value is YAML.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        content = Path(path).read_bytes()
     except OSError as error:
         raise SpecError(
             f"{path}: {error.strerror}: give a YAML file such as studies/default.yaml"
         ) from error
-    except UnicodeDecodeError as error:
-        raise SpecError(f"{path}: not YAML: {one_line(error)}") from error
-    return parse_spec(text, str(path), changes)
+    return parse_spec(content, str(path), changes)
 
 
-def parse_spec(text: str, origin: str, changes: Sequence[str] = ()) -> Spec:
-    """A specification from its text; origin: where errors say that it is from."""
+def parse_spec(text: str | bytes, origin: str, changes: Sequence[str] = ()) -> Spec:
+    """Return the specification in a YAML text, checked. origin: its source, for errors."""
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -141,20 +145,17 @@ def parse_spec(text: str, origin: str, changes: Sequence[str] = ()) -> Spec:
 
 
 def changed(content: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]:
-    """A specification's content with settings put in place. Raises ValueError."""
-    found: dict[str, Any] = copy.deepcopy(dict(content))
+    """Return a specification's content with changes such as "trials=3". Raises ValueError."""
+    result: dict[str, Any] = copy.deepcopy(dict(content))
     for change in changes:
-        _change(found, change)
-    return found
-
-
-def _change(content: dict[str, Any], change: str) -> None:
-    key, equals, value = change.partition("=")
-    if not (key and equals):
-        raise ValueError(f"{change!r}: expected key=value, such as trials=3")
-    *sections, name = key.split(".")
-    for section in sections:
-        content = content.setdefault(section, {})
-        if not isinstance(content, dict):
-            raise ValueError(f"{key}: {section} holds no keys")
-    content[name] = yaml.safe_load(value)
+        key, equals, value = change.partition("=")
+        if not (key and equals):
+            raise ValueError(f"{change!r}: expected key=value, such as trials=3")
+        *sections, name = key.split(".")
+        section = result
+        for part in sections:
+            section = section.setdefault(part, {})
+            if not isinstance(section, dict):
+                raise ValueError(f"{key}: {part} holds no keys")
+        section[name] = yaml.safe_load(value)
+    return result

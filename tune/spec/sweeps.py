@@ -1,9 +1,8 @@
-"""How cost and quality grow: a study whose data sets are sizes of one, a sweep of each kind.
+"""Scaling studies: the data sets are sizes of one data set, in a sweep for each kind of size.
 
-Each size has an original and a retrained model of its own, and each method is run on it as
-published: what unlearning saves against training anew is a column of the same rows. The sweep over
-workers repeats one size, so many runs at a time and nothing beside them: its throughput is that of
-the study.
+Each size has its own original and retrained model, and the method runs on it as published; the same
+rows hold what unlearning saves against retraining. The sweep over workers repeats one size with
+that many runs at a time and no others beside them, which measures the study's throughput.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ SWEEPS: dict[str, tuple[Any, ...]] = {
     "forget_fraction": (0.05, 0.1, 0.2, 0.4),
     "workers": (1, 2),
 }
-"""Sizes that the embedded data has, for a few minutes on two cores."""
+"""Default sweeps on the embedded data; they take a few minutes on two cores."""
 
 BASE: dict[str, Any] = {
     "name": "scaling",
@@ -33,7 +32,7 @@ BASE: dict[str, Any] = {
 
 
 def scaled(sweeps: Mapping[str, Sequence[Any]], changes: Sequence[str] = ()) -> Spec:
-    """The study of all sizes of one data set. changes: to BASE, such as experiment.epochs=2.
+    """Return the study of all sizes. changes: to BASE, such as experiment.epochs=2.
 
     Raises SpecError with one line.
     """
@@ -51,15 +50,15 @@ def scaled(sweeps: Mapping[str, Sequence[Any]], changes: Sequence[str] = ()) -> 
         raise SpecError(one_line(error)) from error
 
 
-def sweeps_of(given: Sequence[str]) -> dict[str, tuple[Any, ...]]:
-    """From words such as subset=500,1000; without any, those of SWEEPS."""
-    if not given:
+def sweeps_of(words: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+    """Return the sweeps of words such as subset=500,1000; without words, SWEEPS."""
+    if not words:
         return SWEEPS
-    found = {}
-    for word in given:
+    sweeps = {}
+    for word in words:
         kind, equals, values = word.partition("=")
         if not (equals and values and kind in SWEEPS):
             kinds = ", ".join(SWEEPS)
             raise SpecError(f"--sweep {word}: expected KIND=VALUE,VALUE,... with one of {kinds}")
-        found[kind] = tuple(value_of(value) for value in values.split(","))
-    return found
+        sweeps[kind] = tuple(value_of(value) for value in values.split(","))
+    return sweeps

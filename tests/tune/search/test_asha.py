@@ -1,4 +1,4 @@
-"""Successive halving by fronts, against brute force."""
+"""Successive halving by fronts, compared with brute force."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def report(epoch: int, error: float, acc: float) -> dict[str, float]:
 
 
 def test_better_is_how_many_lie_on_earlier_fronts():
-    """Fronts are peeled off one by one: what nothing left dominates."""
+    """The oracle peels fronts off one by one: those that nothing left dominates."""
     values = np.random.default_rng(0).random((40, 2)).round(1)
     rung = {str(number): list(value) for number, value in enumerate(values)}
     ranks, left = np.full(len(values), -1), set(range(len(values)))
@@ -66,7 +66,7 @@ def test_what_nothing_dominates_and_controls_go_on_and_cells_are_apart():
 
 
 def test_a_run_whose_last_epoch_is_a_rung_is_complete():
-    """After its tenth, five for each of two requests; one that has more to do is stopped there."""
+    """A run ends with its tenth epoch, five for each of two requests."""
     asha = FrontAsha(Asha(grace=5, factor=2), OBJECTIVES)
     for epoch, decided in ((4, "STOP"), (9, "CONTINUE")):
         assert asha.on_trial_result(None, trial("a"), report(epoch, 0.1, 0.9)) == "CONTINUE"

@@ -1,8 +1,6 @@
-"""The journal is Optuna's own to all who read it, also where its disk was full."""
+"""Optuna reads the journal as its own, also after its disk was full."""
 
 from __future__ import annotations
-
-from contextlib import suppress
 
 import optuna
 import pytest
@@ -16,7 +14,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 def read(folder: Folder) -> optuna.Study:
-    """By Optuna's own reader where it is a file here."""
+    """Return the study, by Optuna's own reader if the journal is a local file."""
     stored = Journal.stored(folder)
     backend = JournalFileBackend(f"{folder.path}/{NAME}") if folder.local else stored
     return optuna.load_study(study_name="s", storage=JournalStorage(backend))
@@ -36,7 +34,7 @@ def begun(folder: Folder) -> tuple[Journal, optuna.Study]:
     return journal, study
 
 
-def told(study: optuna.Study, count: int) -> None:
+def run_trials(study: optuna.Study, count: int) -> None:
     for _ in range(count):
         trial = study.ask()
         study.tell(trial, trial.suggest_float("x", 0, 1))
@@ -45,23 +43,23 @@ def told(study: optuna.Study, count: int) -> None:
 def test_optuna_reads_what_was_written(folder):
     journal, study = begun(folder)
     journal.publish()
-    told(study, 5)
+    run_trials(study, 5)
     study.ask()
-    found = read(folder)
-    assert [trial.state.name for trial in found.trials] == 5 * ["COMPLETE"] + ["RUNNING"]
-    assert found.trials[0].params == {"x": 0.25}
-    assert [trial.value for trial in found.trials] == [trial.value for trial in study.trials]
+    stored = read(folder)
+    assert [trial.state.name for trial in stored.trials] == 5 * ["COMPLETE"] + ["RUNNING"]
+    assert stored.trials[0].params == {"x": 0.25}
+    assert [trial.value for trial in stored.trials] == [trial.value for trial in study.trials]
 
 
 def test_the_one_before_stays_until_the_new_one_is_whole(folder):
     journal, study = begun(folder)
     journal.publish()
-    told(study, 3)
+    run_trials(study, 3)
     again, other = begun(folder)
-    told(other, 1)
+    run_trials(other, 1)
     assert len(read(folder).trials) == 3
     again.publish()
-    told(other, 1)
+    run_trials(other, 1)
     assert len(read(folder).trials) == 2
 
 
@@ -69,35 +67,32 @@ def test_half_a_line_is_no_line(tmp_path):
     folder = Folder.at(tmp_path)
     journal, study = begun(folder)
     journal.publish()
-    told(study, 2)
+    run_trials(study, 2)
     with (tmp_path / NAME).open("ab") as file:
         file.write(b'{"op_code": 4, "wor')
     assert Journal.stored(folder).lines == journal.lines
 
 
-def test_lines_wait_for_a_disk_that_is_full(small_disk):
+def test_lines_wait_for_a_disk_that_is_full(small_disk, fill):
     journal, study = begun(Folder.at(small_disk))
     journal.publish()
-    told(study, 2)
-    filler = small_disk / "filler"
-    with filler.open("wb", buffering=0) as file, suppress(OSError):
-        while True:
-            file.write(bytes(512))
-    told(study, 60)
+    run_trials(study, 2)
+    filler = fill()
+    run_trials(study, 60)
     assert len(study.trials) == 62
     assert 2 <= len(read(Folder.at(small_disk)).trials) < 62
     filler.unlink()
-    told(study, 1)
-    found = read(Folder.at(small_disk)).trials
-    assert [trial.value for trial in found] == [trial.value for trial in study.trials]
-    assert len(found) == 63
+    run_trials(study, 1)
+    trials = read(Folder.at(small_disk)).trials
+    assert [trial.value for trial in trials] == [trial.value for trial in study.trials]
+    assert len(trials) == 63
 
 
 def test_a_sampler_proposes_the_same_on_both(tmp_path):
     def proposed(backend) -> list[float]:
         sampler = optuna.samplers.TPESampler(seed=0, n_startup_trials=3)
         study = optuna.create_study(storage=JournalStorage(backend), sampler=sampler)
-        told(study, 8)
+        run_trials(study, 8)
         return [trial.value for trial in study.trials]
 
     theirs = proposed(JournalFileBackend(str(tmp_path / "theirs")))

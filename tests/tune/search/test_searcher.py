@@ -1,4 +1,4 @@
-"""The search: rows are the truth, nothing is lost or proposed twice, and no trial runs for ever."""
+"""The searcher goes by the rows: no trial is lost, proposed twice or left running."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def spec_of(**changes: Any) -> Spec:
 
 
 def search_on(store: Store, controls: int = 0, **changes: Any) -> StudySearch:
-    """A searcher; controls: how many of them it still proposes."""
+    """Return a searcher. controls: the number of controls that it still proposes."""
     spec = spec_of(**changes)
     search = StudySearch(spec, store.folder, rows_of(store.folder), REFERENCES)
     for cell in search.cells.values():
-        left = [each for each in cell.waiting if each.control]
-        cell.waiting = left[:controls] + [each for each in cell.waiting if not each.control]
+        left = [trial for trial in cell.waiting if trial.control]
+        cell.waiting = left[:controls] + [trial for trial in cell.waiting if not trial.control]
     return search
 
 
@@ -65,20 +65,20 @@ def chosen(proposal: dict[str, Any]) -> dict[str, Any]:
 
 
 def finish(search: StudySearch, store: Store, trial_row, key: str, proposal, **columns) -> None:
-    """What worker and recorder do with a proposal: one row, and the result for the search."""
+    """Write a run's row and give the searcher its result, as worker and recorder do."""
     row = GOOD | columns
     failed = {"status": "failed", "reason": row["failure"]} if "failure" in row else {}
-    own = {name: proposal[name] for name in ("cell", "control")}
-    store.trial(trial_row(proposal["trial_id"], row | failed | own, **proposal["settings"]))
+    identity = {name: proposal[name] for name in ("cell", "control")}
+    store.trial(trial_row(proposal["trial_id"], row | failed | identity, **proposal["settings"]))
     search.on_trial_complete(key, {f"row/{name}": value for name, value in row.items()})
 
 
 def test_controls_come_first_and_optuna_never_hears_of_them(store, trial_row):
-    """Without a game, and as published where the study does not say otherwise."""
+    """The controls are without a game, and as published where the study sets nothing else."""
     search = search_on(store, CONTROLS, experiment={"lr": 0.5})
     alone, published, sampled = (search.suggest(key) for key in "abc")
-    assert [each["control"] for each in (alone, published, sampled)] == [True, True, False]
-    assert [each["trial_id"] for each in (alone, published, sampled)] == ["0000", "0001", "0002"]
+    assert [run["control"] for run in (alone, published, sampled)] == [True, True, False]
+    assert [run["trial_id"] for run in (alone, published, sampled)] == ["0000", "0001", "0002"]
     assert (
         alone["settings"]
         == Experiment.of(method="finetune", alpha=0.0, lr=0.5, epochs=30).settings()
@@ -87,22 +87,22 @@ def test_controls_come_first_and_optuna_never_hears_of_them(store, trial_row):
     finish(search, store, trial_row, "a", alone)
     assert [trial.state for trial in journal(store)] == [TrialState.RUNNING]
     finish(search, store, trial_row, "c", sampled)
-    (told,) = journal(store)
-    assert told.state == TrialState.COMPLETE
-    assert told.values == [0.5, 0.5]
-    assert told.params == chosen(sampled)
+    (trial,) = journal(store)
+    assert trial.state == TrialState.COMPLETE
+    assert trial.values == [0.5, 0.5]
+    assert trial.params == chosen(sampled)
 
 
 def test_a_kill_finds_each_proposal_whole(store, trial_row, monkeypatch):
-    """Whatever is in the journal when the driver is killed can be proposed again as it was."""
+    """Each trial in the journal of a killed driver can be proposed again as it was."""
     states, fsync = [], os.fsync
 
-    def seen(file: int) -> None:
+    def watched(file: int) -> None:
         fsync(file)
         states.append(journal(store))
 
     search = search_on(store)
-    monkeypatch.setattr(os, "fsync", seen)
+    monkeypatch.setattr(os, "fsync", watched)
     for key in "ab":
         finish(search, store, trial_row, key, search.suggest(key))
     search.suggest("c")
@@ -148,29 +148,29 @@ def test_rows_are_replayed(store, trial_row):
     store.trial(trial_row("0003", {"status": "failed", "reason": "Diverged"}, alpha=2.5, epochs=3))
     store.trial(trial_row("0002", {"val_error": math.nan}, alpha=1.5, solve_every=4))
     search = search_on(store)
-    told = journal(store)
-    assert [t.state.name for t in told] == ["COMPLETE", "FAIL", "FAIL"]
-    assert told[0].values == [0.3, 0.1]
-    assert [t.params["alpha"] for t in told] == [0.5, 1.5, 2.5]
-    assert told[0].params == {"alpha": 0.5, "solve_every": "epoch", "epochs": 2}
+    trials = journal(store)
+    assert [t.state.name for t in trials] == ["COMPLETE", "FAIL", "FAIL"]
+    assert trials[0].values == [0.3, 0.1]
+    assert [t.params["alpha"] for t in trials] == [0.5, 1.5, 2.5]
+    assert trials[0].params == {"alpha": 0.5, "solve_every": "epoch", "epochs": 2}
     assert search.suggest("a")["trial_id"] == "0004"
 
 
 def test_a_driver_elsewhere_goes_on_with_what_was_in_flight(bucket):
-    """All that it has is the bucket; what lay there before --fresh is gone."""
-    spec, home, none = spec_of(), StudyFolder(bucket("study"), "small"), rows_of("none")
-    first = StudySearch(spec, home.address, none, REFERENCES)
+    """The other driver has only the bucket, from which --fresh deletes all."""
+    spec, study, none = spec_of(), StudyFolder(bucket("study"), "small"), rows_of("none")
+    first = StudySearch(spec, study.address, none, REFERENCES)
     proposed = [first.suggest(key) for key in "abc"]
-    again = StudySearch(spec, home.address, none, REFERENCES)
+    again = StudySearch(spec, study.address, none, REFERENCES)
     assert [again.suggest(key)["settings"] for key in "abc"] == [p["settings"] for p in proposed]
-    home.files.clear(but="driver.json")
-    fresh = StudySearch(spec_of(sampler_seed=1), home.address, none, REFERENCES)
+    study.files.clear(but="driver.json")
+    fresh = StudySearch(spec_of(sampler_seed=1), study.address, none, REFERENCES)
     assert [fresh.suggest(key)["settings"] for key in "ab"] == [p["settings"] for p in proposed[:2]]
     assert fresh.suggest("c")["settings"] != proposed[2]["settings"]
 
 
 def test_what_was_in_flight_is_proposed_again_as_it_was(store, trial_row):
-    """Of four proposals one is finished and one failed when the driver dies; then it dies again."""
+    """The driver dies with two of four proposals under way, and then dies again."""
     before = search_on(store)
     proposals = {key: before.suggest(key) for key in "abcd"}
     finish(before, store, trial_row, "b", proposals["b"])
@@ -185,15 +185,15 @@ def test_what_was_in_flight_is_proposed_again_as_it_was(store, trial_row):
 
 
 def test_a_study_stopped_after_each_trial_has_as_many_different_ones(store, trial_row):
-    """Resumed five times: seeds differ, so no point comes twice, and numbers go on."""
-    spec, seen = spec_of(), []
+    """Each driver's sampler has another seed, so no point comes twice, and numbers go on."""
+    spec, proposals = spec_of(), []
     while not budgets(spec, rows_of(store.folder))[0].finished:
         search = search_on(store, CONTROLS)
         proposal = search.suggest("a")
         finish(search, store, trial_row, "a", proposal)
-        seen.append(proposal)
-    assert [p["trial_id"] for p in seen] == [f"{number:04d}" for number in range(8)]
-    assert len({json.dumps(p["settings"]) for p in seen}) == 8
+        proposals.append(proposal)
+    assert [p["trial_id"] for p in proposals] == [f"{number:04d}" for number in range(8)]
+    assert len({json.dumps(p["settings"]) for p in proposals}) == 8
     assert [t.state.name for t in journal(store)].count("COMPLETE") == 6
 
 
@@ -208,10 +208,10 @@ def test_a_grid_has_each_point_once_also_after_a_break(store, trial_row):
     rest = [search.suggest(key) for key in "defg"]
     assert search.suggest("h") is None  # those under way may come back
     assert rest[0]["settings"] == second["settings"]
-    found = [
-        (each["settings"]["alpha"], each["settings"]["epochs"]) for each in (first, third, *rest)
+    points = [
+        (run["settings"]["alpha"], run["settings"]["epochs"]) for run in (first, third, *rest)
     ]
-    assert sorted(found) == [(alpha, epochs) for alpha in (0.5, 1.0, 2.0) for epochs in (2, 4)]
+    assert sorted(points) == [(alpha, epochs) for alpha in (0.5, 1.0, 2.0) for epochs in (2, 4)]
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2", "nsga3", "gp", "qmc", "random"])
@@ -229,18 +229,18 @@ def test_a_sampler_seed_decides(tmp_path, sampler):
 
 
 def test_a_sequence_goes_on_after_a_break(tmp_path, trial_row):
-    """The points of a Sobol search are those of one that nothing broke; one was in flight."""
+    """A Sobol search stopped with a trial under way has the points of an unbroken one."""
 
     def points(name: str, *counts: int) -> list[dict]:
-        store, found = Store(tmp_path / name, "small"), {}
+        store, by_trial = Store(tmp_path / name, "small"), {}
         store.folder.mkdir()
         for count in counts:
             search = search_on(store, sampler="qmc", trials=12)
             proposals = [search.suggest(str(key)) for key in range(count)]
-            found |= {each["trial_id"]: chosen(each) for each in proposals}
+            by_trial |= {run["trial_id"]: chosen(run) for run in proposals}
             for key, proposal in enumerate(proposals[:-1]):
                 finish(search, store, trial_row, str(key), proposal)
-        return list(found.values())
+        return list(by_trial.values())
 
     whole = points("whole", 12)
     assert len(whole) == 12
@@ -249,21 +249,21 @@ def test_a_sequence_goes_on_after_a_break(tmp_path, trial_row):
 
 @pytest.mark.parametrize("sampler", ["nsga2", "nsga3"])
 def test_generations_go_on_after_a_break(store, trial_row, sampler):
-    """Four to one, as 16 trials have them; also after breaks within one and between two."""
-    study, found, kept = {"sampler": sampler, "trials": 16}, [], []
+    """Of 16 trials each 4 are a generation, also after stops within one and between two."""
+    study, numbers, kept = {"sampler": sampler, "trials": 16}, [], []
     for count in (6, 2, 5):
         search = search_on(store, **study)
         kept.append(generations(store))
         for key in range(count):
             finish(search, store, trial_row, str(key), search.suggest(str(key)))
-        found = generations(store)
-    assert found == [number // 4 for number in range(13)]
-    assert kept == [found[:0], found[:6], found[:8]]
+        numbers = generations(store)
+    assert numbers == [number // 4 for number in range(13)]
+    assert kept == [numbers[:0], numbers[:6], numbers[:8]]
 
 
 def generations(store: Store) -> list[int]:
     attributes = [trial.system_attrs for trial in journal(store)]
-    return [value for own in attributes for key, value in own.items() if ":generation" in key]
+    return [value for attrs in attributes for key, value in attrs.items() if ":generation" in key]
 
 
 def test_directions_are_those_of_the_schema(store):
@@ -279,7 +279,7 @@ def test_directions_are_those_of_the_schema(store):
 
 @pytest.mark.parametrize("torn", ["empty", "half a line"])
 def test_a_torn_journal_does_not_stop_a_resume(store, trial_row, torn):
-    """The driver may die anywhere, also while Optuna writes."""
+    """The driver may die while it writes the journal."""
     search = search_on(store)
     proposal = search.suggest("a")
     finish(search, store, trial_row, "a", proposal)
@@ -319,10 +319,10 @@ def test_cells_take_turns_by_what_is_left_of_their_budgets(store):
 
 
 def test_a_run_that_tune_gave_up_comes_back_first(store, trial_row):
-    """Also the last one; Optuna hears nothing of it."""
+    """So does the last run; Optuna does not hear of it."""
     search = search_on(store, trials=2, seeds=2)
     first, second, third = (search.suggest(key) for key in "abc")
-    search.abandoned.add("a")
+    search.lost.add("a")
     search.on_trial_complete("a", error=True)
     again = search.suggest("d")
     assert (again["trial_id"], again["seed"]) == (first["trial_id"], first["seed"])
@@ -330,7 +330,7 @@ def test_a_run_that_tune_gave_up_comes_back_first(store, trial_row):
     for key, proposal in zip("bcd", (second, third, again), strict=True):
         finish(search, store, trial_row, key, proposal)
     assert search.suggest("f") is None
-    search.abandoned.add("e")
+    search.lost.add("e")
     search.on_trial_complete("e", error=True)
     back = search.suggest("g")
     assert (back["trial_id"], back["seed"]) == (last["trial_id"], last["seed"])
@@ -340,7 +340,7 @@ def test_a_run_that_tune_gave_up_comes_back_first(store, trial_row):
 
 
 def test_a_budget_of_seconds_ends_when_they_are_spent(store, trial_row):
-    """Those of rows count, too, so a resumed study has no more of them; controls do not count."""
+    """Seconds in rows count, so a resumed study gets no more of them; controls do not count."""
     budget = {"trials": None, "seconds": 10.0}
     store.trial(trial_row("0000", {"control": True, "wall_seconds": 99.0}, method="finetune"))
     store.trial(trial_row("0002", {"wall_seconds": 4.0}))
@@ -397,7 +397,7 @@ def test_a_run_that_the_scheduler_stopped_is_told_as_pruned(store):
 
 
 def test_constraints_are_told_and_replayed(store, trial_row):
-    """From the reference's value, mean against mean: .5 there, .56 on average here."""
+    """The mean of the trial, 0.56, is measured from the mean of the reference, 0.5."""
     bounds = {"val_error": {"at_most": 0.02, "above": "retrain"}, "seconds": {"at_most": 60}}
     search = search_on(store, constraints=bounds, seeds=2)
     for key, error in (("a", 0.5), ("b", 0.62)):

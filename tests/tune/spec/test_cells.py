@@ -1,4 +1,4 @@
-"""Studies of several cells and seeds in a real Ray: prepared, searched, halved, confirmed."""
+"""Studies of several cells and seeds in a real Ray: prepare, search, halve, confirm."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def results(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def spoken(results) -> list[str]:
-    """What was said while a study ran and was confirmed."""
+def messages(results) -> list[str]:
+    """Return what a study printed while it ran and was confirmed."""
     lines: list[str] = []
     run(Spec.model_validate(SPEC), results, None, lines.append)
     confirm("cells", 1, results, None, lines.append)
@@ -49,8 +49,8 @@ def spoken(results) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def frame(spoken, results):
-    assert spoken
+def frame(messages, results):
+    assert messages
     return load_study(results / "cells")
 
 
@@ -60,16 +60,16 @@ def searched(frame):
 
 def test_every_cell_has_its_trials_and_controls_with_every_seed(frame):
     assert (frame["status"] == "complete").all(), frame["reason"].tolist()
-    found = searched(frame).groupby(["cell", "trial_id"])["seed"].apply(list)
-    assert set(map(tuple, found)) == {(0, 1)}
-    assert [sum(cell == each for each, _ in found.index) for cell in CELLS] == [4, 3]
+    seeds = searched(frame).groupby(["cell", "trial_id"])["seed"].apply(list)
+    assert set(map(tuple, seeds)) == {(0, 1)}
+    assert [sum(name == cell for name, _ in seeds.index) for cell in CELLS] == [4, 3]
     controls = searched(frame)[searched(frame)["control"].astype(bool)]
     assert set(zip(controls["cell"], controls["method"], strict=True)) == {
         ("embedded/sg", "finetune"), ("embedded/sg", "sg"), ("embedded/scrub", "scrub")
     }  # fmt: skip
 
 
-def test_references_are_there_once_for_each_seed(frame, spoken):
+def test_references_are_there_once_for_each_seed(frame, messages):
     references = frame[frame["cell"] == "embedded"]
     names = ["original", "retrain", "retrain-1"]
     assert references.groupby("seed")["trial_id"].apply(sorted).to_dict() == {
@@ -80,14 +80,14 @@ def test_references_are_there_once_for_each_seed(frame, spoken):
     }  # fmt: skip
     digests = references.groupby("trial_id")["original_digest"].nunique()
     assert (digests == 3).all()
-    assert sum("preparing 14 networks" in line for line in spoken) == 1  # of two seeds
-    assert sum("preparing 7 networks" in line for line in spoken) == 1  # of the third
+    assert sum("preparing 14 networks" in line for line in messages) == 1  # of two seeds
+    assert sum("preparing 7 networks" in line for line in messages) == 1  # of the third
 
 
 def test_every_trial_started_from_the_original_of_its_own_seed(frame):
     trials = frame[frame["cell"] != "embedded"].groupby("seed")["original_digest"].unique()
     originals = frame[frame["trial_id"] == "original"].set_index("seed")["original_digest"]
-    assert {seed: list(each) for seed, each in trials.items()} == {
+    assert {seed: list(digests) for seed, digests in trials.items()} == {
         seed: [digest] for seed, digest in originals.items()
     }
 
@@ -98,9 +98,9 @@ def test_shadow_attacks_are_in_every_row_and_have_a_band(frame):
         assert frame[name].between(0, 1).all()
     assert set(attacks) <= set(null_bands(frame)["metric"])
     trials = frame[(frame["cell"] != "embedded") & (frame["phase"] == "search")]
-    said = verdicts(frame, attacks).set_index(["cell", "trial_id"])
-    own = pd.MultiIndex.from_frame(trials[["cell", "trial_id"]])
-    assert said.loc[own.unique(), attacks].notna().all(axis=None)
+    judged = verdicts(frame, attacks).set_index(["cell", "trial_id"])
+    searched_trials = pd.MultiIndex.from_frame(trials[["cell", "trial_id"]])
+    assert judged.loc[searched_trials.unique(), attacks].notna().all(axis=None)
 
 
 def test_a_retrained_model_is_compared_with_another(frame):
@@ -115,8 +115,8 @@ def test_optuna_has_a_study_for_each_cell_with_means_and_constraints(frame, resu
     original = frame[frame["trial_id"] == "original"].set_index("seed")["val_error"]
     for cell in CELLS:
         study = optuna.load_study(study_name=cell, storage=storage)
-        own = searched(frame)[searched(frame)["cell"] == cell]
-        means = own.groupby("trial_id")[["val_error", "val_mia_advantage"]].mean()
+        trials = searched(frame)[searched(frame)["cell"] == cell]
+        means = trials.groupby("trial_id")[["val_error", "val_mia_advantage"]].mean()
         assert len(study.trials) == 2
         for trial in study.trials:
             expected = means.loc[trial.user_attrs["trial_id"]]
@@ -125,7 +125,7 @@ def test_optuna_has_a_study_for_each_cell_with_means_and_constraints(frame, resu
             assert trial.constraints == {"val_error": pytest.approx(rise - 0.05)}
 
 
-def test_the_front_is_confirmed_on_a_seed_that_chose_nothing(frame, spoken, results):
+def test_the_front_is_confirmed_on_a_seed_that_chose_nothing(frame, messages, results):
     confirmed = frame[(frame["phase"] == "confirm") & frame["cell"].isin(CELLS)]
     assert set(confirmed["seed"]) == {2}
     for cell in CELLS:
@@ -134,14 +134,14 @@ def test_the_front_is_confirmed_on_a_seed_that_chose_nothing(frame, spoken, resu
     for _, row in confirmed.iterrows():
         same = searched(frame).query("cell == @row.cell and trial_id == @row.trial_id")
         assert set(same["alpha"].dropna()) == ({row["alpha"]} if row["alpha"] >= 0 else set())
-    confirm("cells", 1, results, None, spoken.append)
-    assert "is confirmed on 1 seeds" in spoken[-1]
-    run(Spec.model_validate(SPEC), results, None, spoken.append)
-    assert "all trials are there" in spoken[-1]
+    confirm("cells", 1, results, None, messages.append)
+    assert "is confirmed on 1 seeds" in messages[-1]
+    run(Spec.model_validate(SPEC), results, None, messages.append)
+    assert "all trials are there" in messages[-1]
 
 
 def test_a_study_in_a_bucket_is_halved_as_it_runs(bucket, tmp_path, monkeypatch):
-    """Two objectives that agree, so that the worse half is beaten in both; one run at a time."""
+    """The two objectives agree, so the worse half is beaten in both; runs come one at a time."""
     monkeypatch.setenv("SGU_DATA", str(tmp_path))
     content = {
         "name": "halved",
@@ -154,9 +154,9 @@ def test_a_study_in_a_bucket_is_halved_as_it_runs(bucket, tmp_path, monkeypatch)
         "oracles": 0,
         "slots": 1,
     }
-    home, lines = StudyFolder(bucket("halved"), "halved"), list[str]()
-    run(Spec.model_validate(content), home.results, None, lines.append)
-    frame = rows_of(home.address).set_index("trial_id")
+    study, lines = StudyFolder(bucket("halved"), "halved"), list[str]()
+    run(Spec.model_validate(content), study.results, None, lines.append)
+    frame = rows_of(study.address).set_index("trial_id")
     assert set(frame["status"]) == {"complete", "pruned"}, frame["reason"].tolist()
     pruned = frame[frame["status"] == "pruned"]
     assert not pruned["control"].astype(bool).any()
@@ -165,17 +165,17 @@ def test_a_study_in_a_bucket_is_halved_as_it_runs(bucket, tmp_path, monkeypatch)
     assert not set(pareto_front(frame.reset_index(), ["val_error", "val_acc"])["trial_id"]) & set(
         pruned.index
     )
-    storage = JournalStorage(Journal.stored(home.files))
-    told = optuna.load_study(study_name="embedded/sg", storage=storage).trials
-    states = {each.user_attrs["trial_id"]: each.state.name.lower() for each in told}
+    storage = JournalStorage(Journal.stored(study.files))
+    trials = optuna.load_study(study_name="embedded/sg", storage=storage).trials
+    states = {trial.user_attrs["trial_id"]: trial.state.name.lower() for trial in trials}
     assert states == frame.loc[list(states), "status"].to_dict()
-    assert {name.split(".")[-1] for name in home.cache.there.names()} == {"safetensors"}
-    run(Spec.model_validate(content), home.results, None, lines.append)
+    assert {name.split(".")[-1] for name in study.cache.there.names()} == {"safetensors"}
+    run(Spec.model_validate(content), study.results, None, lines.append)
     assert "all trials are there" in lines[-1]
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ("data=no/such/folder", "no/such/folder: no such folder or source"),
         ("experiment.subset=3", "subset of 3 needs"),
@@ -184,15 +184,15 @@ def test_a_study_in_a_bucket_is_halved_as_it_runs(bucket, tmp_path, monkeypatch)
 )
 @pytest.mark.parametrize("word", ["run", "check"])
 def test_before_ray_starts_data_and_storage_are_looked_at(
-    tmp_path, monkeypatch, word, change, said
+    tmp_path, monkeypatch, word, change, message
 ):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "broken.yaml"
     path.write_text("name: broken\ntrials: 2\n")
-    found = CliRunner().invoke(app, [word, str(path), "--set", change])
-    assert (found.exit_code, found.output.count("\n")) == (2, 1), found.output
-    assert found.output.startswith("sgu-study: ")
-    assert said in found.output
+    result = CliRunner().invoke(app, [word, str(path), "--set", change])
+    assert (result.exit_code, result.output.count("\n")) == (2, 1), result.output
+    assert result.output.startswith("sgu-study: ")
+    assert message in result.output
     assert not (tmp_path / "results" / "broken").exists()
 
 
@@ -202,12 +202,12 @@ def test_the_plan_is_printed_with_the_time_of_a_probe(tmp_path):
         "name: planned\ntrials: 3\nseeds: 2\nmethods: [sg, ssd]\noracles: 2\n"
         "experiment: {subset: 400, pretrain_epochs: 2, epochs: 2}\n"
     )
-    found = CliRunner().invoke(app, ["check", str(path), "--results", str(tmp_path / "r")])
-    assert found.exit_code == 0, found.output
+    result = CliRunner().invoke(app, ["check", str(path), "--results", str(tmp_path / "r")])
+    assert result.exit_code == 0, result.output
     for text in (
         "2 cells, seeds 0 to 1", "embedded/sg: 3 trials", "embedded/ssd: 3 trials",
         "ssd as published", "finetune alone (alpha = 0)", "networks: 8", "0 of them in the cache",
         "writable", "a run of embedded/sg takes about", "expected: ",
     ):  # fmt: skip
-        assert text in found.output
+        assert text in result.output
     assert not (tmp_path / "r" / "planned").exists()

@@ -1,4 +1,4 @@
-"""A specification is checked whole: whatever is wrong in it is one line that names the key."""
+"""A specification is checked as a whole, and an error is one line that names the key."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ def test_changes_are_put_in_place(tmp_path):
     spec = load_spec(path, ["trials=3", "experiment.lr=0.5", "search.reg=[0.1, 0.2]"])
     assert (spec.trials, spec.cells[0].base.options["lr"]) == (3, 0.5)
     assert list(spec.search) == ["alpha", "reg"]
-    for change, said in (("trials", "key=value"), ("trails=3", "trails"), ("name.x=3", "name")):
-        with pytest.raises(SpecError, match=said):
+    for change, message in (("trials", "key=value"), ("trails=3", "trails"), ("name.x=3", "name")):
+        with pytest.raises(SpecError, match=message):
             load_spec(path, [change])
 
 
 @pytest.mark.parametrize("search", [{}, None, "left out"])
 def test_without_a_search_it_is_the_space_of_the_method(search):
-    """All of it that the experiment does not fix, and the game's where it is played."""
+    """Settings of the experiment are left out, and the game's space is added if it is played."""
     content = {"name": "own", "experiment": {"lr": 0.1}, "search": search}
     if search == "left out":
         del content["search"]
@@ -79,7 +79,7 @@ def test_without_a_search_it_is_the_space_of_the_method(search):
 
 
 def test_each_data_set_with_each_method_is_a_cell(tmp_path):
-    """What is said of all holds for those methods that have it, epochs for those that train."""
+    """Shared settings hold for the methods that have them, epochs for those that train."""
     content = {
         "name": "many",
         "data": ["embedded", {"data": "some/folder", "name": "mine", "subset": 400, "trials": 3}],
@@ -104,7 +104,7 @@ def test_each_data_set_with_each_method_is_a_cell(tmp_path):
 
 
 def test_controls_are_always_there():
-    """The game's method alone, and each method as published where the study does not say more."""
+    """The controls are a game's method alone, and each method as published."""
     spec = Spec.model_validate(
         {"name": "x", "methods": ["sg+scrub", "scrub"], "experiment": {"epochs": 2}}
     )
@@ -125,7 +125,7 @@ def searching(**domains: Any) -> dict[str, Any]:
     return SOUND | {"search": domains}
 
 
-def given(**settings: Any) -> dict[str, Any]:
+def fixed(**settings: Any) -> dict[str, Any]:
     return SOUND | {"experiment": settings}
 
 
@@ -175,20 +175,20 @@ BROKEN: list[tuple[Any, str]] = [
     (SOUND | {"objectives": ["val_error", "mia_acc"]}, "objectives: mia_acc .* use val_mia_acc"),
     (SOUND | {"objectives": "val_error"}, "objectives = 'val_error'"),
     (SOUND | {"experiment": [1]}, r"experiment = \[1\]"),
-    (given(metod="sg"), "unknown key experiment.metod: did you mean method?"),
-    (given(method="finetune"), "search.alpha: finetune plays no game; choose method sg\\+finetune"),
-    (given(method="sg+sg"), "experiment.method = 'sg\\+sg': must be one of"),
-    (given(method="scrubb"), "experiment.method = 'scrubb': must be one of"),
-    (given(temperatures=3), "unknown key experiment.temperatures"),
-    (given(epochs=0), "experiment.epochs = 0: the game needs an epoch"),
-    (given(lr="fast"), "experiment.lr = 'fast'"),
-    (given(lr=-1), "experiment.lr = -1"),
-    (given(seed=1.5), "experiment.seed = 1.5"),
-    (given(reg=0), "experiment.reg = 0"),
-    (given(subset=0), "experiment.subset = 0"),
-    (given(pretrain_epochs=0), "experiment.pretrain_epochs = 0"),
-    (given(statistics="none"), "experiment.statistics = 'none'"),
-    (given(alpha=1.0), "unknown key search.alpha"),
+    (fixed(metod="sg"), "unknown key experiment.metod: did you mean method?"),
+    (fixed(method="finetune"), "search.alpha: finetune plays no game; choose method sg\\+finetune"),
+    (fixed(method="sg+sg"), "experiment.method = 'sg\\+sg': must be one of"),
+    (fixed(method="scrubb"), "experiment.method = 'scrubb': must be one of"),
+    (fixed(temperatures=3), "unknown key experiment.temperatures"),
+    (fixed(epochs=0), "experiment.epochs = 0: the game needs an epoch"),
+    (fixed(lr="fast"), "experiment.lr = 'fast'"),
+    (fixed(lr=-1), "experiment.lr = -1"),
+    (fixed(seed=1.5), "experiment.seed = 1.5"),
+    (fixed(reg=0), "experiment.reg = 0"),
+    (fixed(subset=0), "experiment.subset = 0"),
+    (fixed(pretrain_epochs=0), "experiment.pretrain_epochs = 0"),
+    (fixed(statistics="none"), "experiment.statistics = 'none'"),
+    (fixed(alpha=1.0), "unknown key search.alpha"),
     (SOUND | {"search": [1]}, r"search = \[1\]"),
     (searching(alhpa=[1, 2]), "unknown key search.alhpa: did you mean alpha?"),
     (searching(seed=[1, 2]), "unknown key search.seed"),
@@ -219,8 +219,8 @@ BROKEN: list[tuple[Any, str]] = [
     (SOUND | {"data": [{"data": "embedded", "subset": 0}]}, "data.0.subset = 0"),
     (SOUND | {"data": [{"data": "embedded", "trials": 0}]}, "data.0.trials = 0"),
     (SOUND | {"data": [{"data": "embedded", "scenario": "biased"}]}, "data.0.scenario = 'biased'"),
-    (given(data="embedded") | {"data": ["embedded"]}, "experiment.data: `data` names them"),
-    (given(method="sg") | {"methods": ["sg"]}, "experiment.method: `methods` names them"),
+    (fixed(data="embedded") | {"data": ["embedded"]}, "experiment.data: `data` names them"),
+    (fixed(method="sg") | {"methods": ["sg"]}, "experiment.method: `methods` names them"),
     (SOUND | {"methods": ["sg", "scrubb"]}, "methods.1.method = 'scrubb': must be one of"),
     (SOUND | {"methods": [{"lr": 1}]}, "methods: .* must be a name, or a mapping with method"),
     (SOUND | {"methods": ["sg", "sg"]}, "methods: 2 are called sg"),
@@ -246,7 +246,7 @@ BROKEN: list[tuple[Any, str]] = [
     (SOUND | {"scheduler": {"hyperband": {}}}, "scheduler.hyperband"),
     (SOUND | {"scheduler": {"asha": {"factor": 1}}}, "scheduler.asha.factor = 1"),
     (SOUND | {"scheduler": {"asha": {}}, "objectives": ["val_error", "seconds"]},
-     "scheduler.asha: seconds is known at the end alone"),
+     "scheduler.asha: seconds is known only at the end"),
     (SOUND | {"constraints": {"loveliness": {"at_most": 1}}}, "constraints.loveliness: is no"),
     (SOUND | {"constraints": {"test_acc": {"at_least": 1}}}, "constraints.test_acc: reads"),
     (SOUND | {"constraints": {"val_error": {}}}, "constraints.val_error: needs at_most"),
@@ -255,9 +255,9 @@ BROKEN: list[tuple[Any, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("content", "said"), BROKEN, ids=[said for _, said in BROKEN])
-def test_what_is_wrong_is_one_line_that_names_the_key(tmp_path, content, said):
-    with pytest.raises(SpecError, match=said) as caught:
+@pytest.mark.parametrize(("content", "message"), BROKEN, ids=[message for _, message in BROKEN])
+def test_what_is_wrong_is_one_line_that_names_the_key(tmp_path, content, message):
+    with pytest.raises(SpecError, match=message) as caught:
         load(tmp_path, content)
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith(str(tmp_path / "spec.yaml"))

@@ -1,4 +1,4 @@
-"""Sizes of one data set: the study they make, what each is made of, and a small one run."""
+"""Scaling studies: their cells, the data of each size, and a small one that is run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tune.search.searcher import StudySearch
 from tune.spec.errors import SpecError
 from tune.spec.sweeps import SWEEPS, scaled, sweeps_of
 from tune.storage.store import Store
-from tune.study import rows_of
+from tune.storage.study_folder import rows_of
 
 SMALL = ["experiment.subset=200", "experiment.pretrain_epochs=1", "experiment.epochs=1"]
 
@@ -88,9 +88,9 @@ def test_a_cell_with_workers_of_its_own_is_alone(tmp_path):
 @pytest.mark.long
 def test_a_scaling_study_compares_with_retraining_at_every_size(tmp_path):
     words = ["scaling", "--results", str(tmp_path), "--sweep", "subset=200,300"]
-    words += ["--sweep", "workers=1", *(w for each in SMALL for w in ("--set", each))]
-    found = CliRunner().invoke(app, words)
-    assert found.exit_code == 0, found.output
+    words += ["--sweep", "workers=1", *(word for change in SMALL for word in ("--set", change))]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
     frame = load_study(tmp_path / "scaling")
     assert set(frame["phase"]) == {"scaling"}
     assert frame["seconds"].gt(0).all()
