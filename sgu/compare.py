@@ -11,21 +11,21 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from torch import nn
 
 from sgu.auditor import AuditorError
 from sgu.evaluation import all_metrics
-from sgu.experiment import SETTINGS, Experiment
+from sgu.experiment import REFERENCE_SETTINGS, SETTINGS, Experiment
 from sgu.files.atomic import atomic_write
 from sgu.host.provenance import code_version
 from sgu.methods import method_class, plays
 from sgu.metrics import against_retrained
-from sgu.networks.references import Kind, Reference
+from sgu.networks.references import Kind
 from sgu.results.schema import SCHEMA_VERSION
 from sgu.rows import ROW, Row, Started, cell, context, described
 from sgu.task import Task
@@ -33,7 +33,6 @@ from sgu.training.inference import default_device
 from sgu.training.loop import Diverged
 from sgu.unlearning import unlearn
 
-KINDS: tuple[Kind, Kind] = ("original", "retrain")
 Say = Callable[[str], None]
 
 
@@ -42,96 +41,82 @@ def experiments_of(methods: Sequence[str], settings: Mapping[str, Any]) -> list[
 
     Raises ValueError for a setting that none of the methods has.
     """
-    known = {method.strip(): _settings_of(method.strip()) for method in methods}
+    told = {method: _told(method, settings) for method in map(str.strip, methods)}
     for name in settings:
-        if not any(name in names for names in known.values()):
+        if not any(name in own for own in told.values()):
             raise ValueError(f"no method has a setting {name!r}; see `sgu methods`")
-    return [
-        Experiment.of(
-            **{name: settings[name] for name in settings if name in names} | {"method": method}
-        )
-        for method, names in known.items()
-    ]
+    return [Experiment.of(**own | {"method": method}) for method, own in told.items()]
 
 
-def _settings_of(method: str) -> frozenset[str]:
+def _told(method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that a method has; epochs only if it trains or plays the game."""
     published: dict[str, Any] = {f.name: f.default for f in fields(method_class(method))}
-    trains = published["epochs"] > 0 or plays(method)
-    return SETTINGS | published.keys() - (set() if trains else {"epochs"})
+    known = SETTINGS | published.keys()
+    if published["epochs"] == 0 and not plays(method):
+        known -= {"epochs"}
+    return {name: value for name, value in settings.items() if name in known}
 
 
 def comparison(experiments: Sequence[Experiment], out: Path, cache: Path, say: Say) -> list[Row]:
-    """Return the rows of experiments on one task, with one seed, after those of the references.
+    """Return the rows of the original, the retrained model and each experiment.
 
-    out: the folder of the rows; say: called with a line for each run that ends.
+    experiments: on one task, with one seed; out: the folder of the rows; say: called with a line
+    for each run that ends.
     """
-    stage = Stage(experiments[0], cache)
-    rows = [_finished(experiments[0], kind, stage, out, say) for kind in KINDS]
-    return rows + [_finished(experiment, None, stage, out, say) for experiment in experiments]
+    base = Experiment(**{name: getattr(experiments[0], name) for name in REFERENCE_SETTINGS})
+    task, rows = base.task(cache).to(default_device()), list[Row]()
+    runs: list[tuple[Experiment, Kind | None]] = [(base, "retrain"), (base, "original")]
+    for experiment, kind in [*runs, *((experiment, None) for experiment in experiments)]:
+        path = out / "trials" / f"{_name(experiment, kind)}.parquet"
+        if path.is_file():
+            rows += pq.read_table(path).to_pylist()
+            continue
+        row = _run(experiment, kind, task, cache, rows[0] if rows else None)
+        rows.append(row | {"study": out.name, "trial_id": path.stem})
+        with atomic_write(path) as unfinished:
+            pq.write_table(pa.Table.from_pylist(rows[-1:]), unfinished)
+        say(_line(rows[-1]))
+    retrained, original, *unlearned = rows
+    return [original, retrained, *unlearned]
 
 
-class Stage:
-    """What the runs with one seed share: their task and both references, made when needed."""
-
-    def __init__(self, base: Experiment, cache: Path):
-        self.base, self.cache = base, cache
-
-    @cached_property
-    def task(self) -> Task:
-        return self.base.task(self.cache).to(default_device())
-
-    @cached_property
-    def references(self) -> dict[Kind, Reference]:
-        return {kind: self.base.reference(kind, self.task, self.cache) for kind in KINDS}
-
-    @cached_property
-    def retrained(self) -> dict[str, float]:
-        """The metrics of the retrained model."""
-        return all_metrics(self.references["retrain"].model, self.task)
-
-    def measured(self, kind: Kind) -> Row:
-        """Return the metrics of a reference; the retrained model has no distance from itself."""
-        reference = self.references[kind]
-        if kind == "retrain":
-            return self.retrained | {"seconds": reference.seconds}
-        metrics = all_metrics(reference.model, self.task)
-        gap = against_retrained(metrics, self.retrained)
-        return metrics | gap | {"seconds": reference.seconds}
-
-    def unlearned(self, experiment: Experiment) -> Row:
-        """Return the metrics of a run, or why it failed."""
-        try:
-            outcome = unlearn(experiment, self.task, self.references["original"].model)
-        except (Diverged, AuditorError, ValueError) as error:
-            return {"status": "failed", "reason": f"{type(error).__name__}: {error}"}
-        gap = against_retrained(outcome.metrics, self.retrained)
-        return outcome.metrics | gap | {"unsolved": outcome.unsolved}
-
-
-def _finished(experiment: Experiment, kind: Kind | None, stage: Stage, out: Path, say: Say) -> Row:
-    """Return the row of a run, read if the run is finished, else measured and written."""
+def _name(experiment: Experiment, kind: Kind | None) -> str:
+    """Return the name of a run's row, which settings and code decide."""
     config = json.dumps(experiment.settings(), sort_keys=True)
     digest = hashlib.sha256(f"{config} {code_version()[0]}".encode()).hexdigest()[:6]
-    name = f"{kind or experiment.method}-seed{experiment.seed}-{digest}"
-    path = out / "trials" / f"{name}.parquet"
-    if path.is_file():
-        return pq.read_table(path).to_pylist()[0]
-    started = Started()
-    measured = stage.measured(kind) if kind else stage.unlearned(experiment)
-    measured |= started.provenance(default_device())
-    row = _row(experiment, kind, stage.task, measured) | {"study": out.name, "trial_id": name}
-    with atomic_write(path) as unfinished:
-        pq.write_table(pa.Table.from_pylist([row]), unfinished)
-    say(_line(row))
-    return row
+    return f"{kind or experiment.method}-seed{experiment.seed}-{digest}"
+
+
+def _run(
+    experiment: Experiment, kind: Kind | None, task: Task, cache: Path, retrained: Row | None
+) -> Row:
+    """Return the row of a reference, or of a method's run from the original."""
+    started, trained = Started(), experiment.reference(kind or "original", task, cache)
+    if kind:
+        measured = all_metrics(trained.model, task) | {"seconds": trained.seconds}
+    else:
+        measured = _unlearned(experiment, task, trained.model)
+    if retrained and "status" not in measured:
+        measured |= against_retrained(measured, retrained)
+    return _row(experiment, kind, task, measured | started.provenance(default_device()))
+
+
+def _unlearned(experiment: Experiment, task: Task, original: nn.Module) -> Row:
+    """Return the metrics of a run, or why it failed."""
+    try:
+        outcome = unlearn(experiment, task, original)
+    except (Diverged, AuditorError, ValueError) as error:
+        return {"status": "failed", "reason": f"{type(error).__name__}: {error}"}
+    return outcome.metrics | {"unsolved": outcome.unsolved}
 
 
 def _row(experiment: Experiment, kind: Kind | None, task: Task, measured: Row) -> Row:
+    """Return a whole row but for its study and name."""
     row = ROW | {"schema_version": SCHEMA_VERSION, "control": kind is not None}
     row |= described(experiment.settings(), kind) | context(experiment, task) | measured
-    row["cell"] = cell(row["dataset"], row["method"])
-    return row | {name: json.dumps(row[name], sort_keys=True) for name in ("config", "versions")}
+    config, versions = json.dumps(row["config"], sort_keys=True), json.dumps(row["versions"])
+    cells = {"cell": cell(row["dataset"], row["method"]), "config": config, "versions": versions}
+    return row | cells
 
 
 def _line(row: Row) -> str:

@@ -29,65 +29,44 @@ class Experiment:
     The text of each setting is also the help of its option on the command line. More about the
     data: `load_source` and `Scenario`; about the game, which methods sg and sg+NAME play: `Game`.
     options: the method's own settings and those of its optimisation; those left out are as
-    published. audit_batch counts both sides of a round; all 800 of the embedded data fit.
+    published. None for pretrain_epochs is the model's own number. audit_batch counts both sides of
+    a round; all 800 of the embedded data fit.
     """
 
     data: Annotated[str, "embedded, cifar10, cifar100, svhn, newsgroups, or a folder."] = "embedded"
     subset: Annotated[int | None, "Use this many train examples, class-balanced."] = None
     classes: Annotated[int | None, "Use the first so many classes; none: all."] = None
     audit: Annotated[int | None, "Held-out examples for the game; none: two fifths."] = None
-    scenario: Annotated[
-        ScenarioName, "What to forget: random, class, subgroup, most_memorised or least_memorised."
-    ] = "random"
+    scenario: Annotated[ScenarioName, "What to forget"] = "random"
     forget_fraction: Annotated[float, "Share of train (subgroup: of its classes) to forget."] = 0.1
-    forget_classes: Annotated[
-        tuple[int, ...] | int, "Labels to forget (class, subgroup), such as 3,5."
-    ] = ()
+    forget_classes: Annotated[tuple[int, ...] | int, "Of class and subgroup, such as 3,5."] = ()
     requests: Annotated[int, "Forget in so many requests."] = 1
-    model: Annotated[
-        str, "Network: small_cnn, resnet18 and others; or a torchvision classifier."
-    ] = "small_cnn"
-    pretrain_epochs: Annotated[
-        int | None, "Epochs of original and retrained; none: the model's own number."
-    ] = None
+    model: Annotated[str, "small_cnn, resnet18, ..., or a torchvision classifier."] = "small_cnn"
+    pretrain_epochs: Annotated[int | None, "Epochs of original and retrained."] = None
     seed: Annotated[int, "Of splits, training, batches and game."] = 0
     method: Annotated[str, "A name of `sgu methods`, or sg+NAME: the game over it."] = "sg"
     options: Mapping[str, Any] = field(default_factory=dict)
     alpha: Annotated[float, "Weight of the game; 0 is fine-tuning."] = 1.0
     reg: Annotated[float, "Regularisation of the auditor, > 0."] = 0.1
     solve_every: Annotated[int | Literal["epoch"], "Steps between rounds, or epoch."] = 8
-    update: Annotated[Literal["joint", "alternate"], "joint, or alternate (the authors' way)."] = (
-        "joint"
-    )
+    update: Annotated[
+        Literal["joint", "alternate"], "Steps of the game (the authors' way: alternate)"
+    ] = "joint"
     auditor: Annotated[str, "The auditor: linear, cvxpy or mlp."] = "linear"
-    loss: Annotated[
-        Literal["hinge", "squared_hinge", "logistic"],
-        "The auditor's loss: hinge, squared_hinge or logistic.",
-    ] = "hinge"
-    penalty: Annotated[Literal["l2", "l1"], "The auditor's penalty: l2 or l1."] = "l2"
-    view: Annotated[
-        Literal["logits+loss", "loss"], "What the auditor sees: logits+loss, or loss."
-    ] = "logits+loss"
-    statistics: Annotated[
-        Literal["batch", "running"], "Batch-norm while scoring: batch or running."
-    ] = "batch"
+    loss: Annotated[Literal["hinge", "squared_hinge", "logistic"], "The auditor's loss"] = "hinge"
+    penalty: Annotated[Literal["l2", "l1"], "The auditor's penalty"] = "l2"
+    view: Annotated[Literal["logits+loss", "loss"], "What the auditor sees"] = "logits+loss"
+    statistics: Annotated[Literal["batch", "running"], "Batch-norm while scoring"] = "batch"
     folds: Annotated[int, "Folds of a round, each with its own auditor."] = 3
     audit_batch: Annotated[int | None, "Most examples scored in one round."] = 1000
     warm_start: Annotated[bool, "Start each round's auditor from the last one."] = False
     game_lr: Annotated[float, "Learning rate of the game's own steps (alternate)."] = 0.01
 
     def __post_init__(self) -> None:
-        check(
-            self,
-            auditor=(self.auditor in AUDITORS, f"one of {', '.join(AUDITORS)}"),
-            subset=(self.subset is None or self.subset > 0, "> 0, or none"),
-            classes=(self.classes is None or self.classes >= 2, ">= 2, or none"),
-            audit=(self.audit is None or self.audit > 0, "> 0, or none"),
-            pretrain_epochs=(
-                self.pretrain_epochs is None or self.pretrain_epochs >= 1,
-                ">= 1, or none for the model's own number",
-            ),
-        )
+        check(self, auditor=(self.auditor in AUDITORS, f"one of {', '.join(AUDITORS)}"))
+        for name, least in {"subset": 1, "classes": 2, "audit": 1, "pretrain_epochs": 1}.items():
+            value = getattr(self, name)
+            check(self, **{name: (value is None or value >= least, f">= {least}, or none")})
         object.__setattr__(self, "forget_classes", self.forgetting().forget_classes)
         pretraining(self.model)
         unlearner, game = self.unlearner(), self.game()

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Container
 from inspect import Parameter
 from types import NoneType
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from typer import Option
 
@@ -61,6 +61,8 @@ def with_settings(names: Container[str]) -> Callable[[Command], Command]:
 def _parameter(name: str) -> Parameter:
     """Return a setting's option as Typer takes it: a text if it can be of several types."""
     (kind, text), default = OPTIONS[name], getattr(DEFAULT, name, None)
+    if get_origin(kind) is Literal:
+        text = f"{text}: {', '.join(get_args(kind))}."
     if isinstance(default, tuple):
         default = ",".join(map(str, default))
     panel = "Data" if name in DATA_SETTINGS else "Game" if name in GAME_SETTINGS else None
