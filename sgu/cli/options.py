@@ -16,7 +16,7 @@ from sgu.experiment import DATA_SETTINGS, GAME_SETTINGS, Experiment
 
 Command = Callable[..., None]
 DEFAULT = Experiment()
-OF_METHODS = {
+METHOD_OPTIONS = {
     "epochs": Annotated[int | None, "Epochs; none: as published."],
     "lr": Annotated[float | None, "Learning rate; none: as published."],
 }
@@ -26,7 +26,7 @@ OF_METHODS = {
 def _options() -> dict[str, tuple[Any, str]]:
     hints = dict[str, Any]()
     for name, hint in get_type_hints(Experiment, include_extras=True).items():
-        hints |= OF_METHODS if name == "options" else {name: hint}
+        hints |= METHOD_OPTIONS if name == "options" else {name: hint}
     return {name: get_args(hint) for name, hint in hints.items()}
 
 
