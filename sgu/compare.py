@@ -41,20 +41,20 @@ def experiments_of(methods: Sequence[str], settings: Mapping[str, Any]) -> list[
 
     Raises ValueError for a setting that none of the methods has.
     """
-    told = {method: _told(method, settings) for method in map(str.strip, methods)}
+    chosen = {method: _known(method, settings) for method in map(str.strip, methods)}
     for name in settings:
-        if not any(name in own for own in told.values()):
-            raise ValueError(f"no method has a setting {name!r}; see `sgu methods`")
-    return [Experiment.of(**own | {"method": method}) for method, own in told.items()]
+        if not any(name in known for known in chosen.values()):
+            raise ValueError(f"no method has a setting {name!r}: see `sgu methods`")
+    return [Experiment.of(**known | {"method": method}) for method, known in chosen.items()]
 
 
-def _told(method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+def _known(method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that a method has; epochs only if it trains or plays the game."""
     published: dict[str, Any] = {f.name: f.default for f in fields(method_class(method))}
-    known = SETTINGS | published.keys()
+    names = SETTINGS | published.keys()
     if published["epochs"] == 0 and not plays(method):
-        known -= {"epochs"}
-    return {name: value for name, value in settings.items() if name in known}
+        names -= {"epochs"}
+    return {name: value for name, value in settings.items() if name in names}
 
 
 def comparison(experiments: Sequence[Experiment], out: Path, cache: Path, say: Say) -> list[Row]:

@@ -70,8 +70,8 @@ def compare(
     with prepared("sgu compare", threads, cache, out):
         if seeds < 1:
             raise ValueError(f"seeds = {seeds}: must be >= 1")
-        told = {"audit_batch": AUDIT_BATCH} | settings | changes(change)
-        experiments, rows = experiments_of(names.split(","), told), list[Row]()
+        chosen = {"audit_batch": AUDIT_BATCH} | settings | changes(change)
+        experiments, rows = experiments_of(names.split(","), chosen), list[Row]()
         for seed in range(experiments[0].seed, experiments[0].seed + seeds):
             seeded = [replace(experiment, seed=seed) for experiment in experiments]
             rows += comparison(seeded, out, cache, lambda line: typer.echo(line, err=True))
@@ -106,12 +106,10 @@ def _cell(values: Sequence[float | None], column: str) -> str:
 
 def _described(name: str) -> dict[str, Any]:
     method = METHODS[name]
-    settings = {field.name: field.default for field in fields(method)}
-    what = (sys.modules[method.__module__].__doc__ or "").split("\n")[0]
     return {
-        "what": what,
+        "what": (sys.modules[method.__module__].__doc__ or "").split("\n")[0],
         "source": method.source,
-        "settings": settings,
+        "settings": {field.name: field.default for field in fields(method)},
         "space": dict(method.space),
     }
 

@@ -23,14 +23,10 @@ METHOD_OPTIONS = {
 """Settings of the methods that have options of their own; all others go by --set."""
 
 
-def _options() -> dict[str, tuple[Any, str]]:
-    hints = dict[str, Any]()
-    for name, hint in get_type_hints(Experiment, include_extras=True).items():
-        hints |= METHOD_OPTIONS if name == "options" else {name: hint}
-    return {name: get_args(hint) for name, hint in hints.items()}
-
-
-OPTIONS = _options()
+HINTS = get_type_hints(Experiment, include_extras=True) | METHOD_OPTIONS
+OPTIONS: dict[str, tuple[Any, str]] = {
+    name: get_args(hint) for name, hint in HINTS.items() if name != "options"
+}
 """Type and help of each setting's option, by the setting's name."""
 
 

@@ -14,14 +14,7 @@ from rich.table import Table
 from typer import Option
 
 from sgu.cli.options import OPTIONS, with_settings
-from sgu.cli.shared import (
-    CacheOption,
-    JsonOption,
-    SetOption,
-    ThreadsOption,
-    changes,
-    prepared,
-)
+from sgu.cli.shared import CacheOption, JsonOption, SetOption, ThreadsOption, changes, prepared
 from sgu.data.splits.splits import PARTS
 from sgu.evaluation import all_metrics
 from sgu.experiment import CACHE, Experiment

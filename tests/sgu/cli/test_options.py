@@ -16,20 +16,20 @@ from sgu.experiment import REFERENCE_SETTINGS, SETTINGS, Experiment
 from sgu.training.loop import Optimisation
 
 
-def told(*words: str, names: Any = OPTIONS) -> dict[str, Any]:
+def received(*words: str, names: Any = OPTIONS) -> dict[str, Any]:
     """Return the settings that a command with these options receives."""
-    received = {}
+    settings_received = {}
     command = typer.Typer()
 
     @command.command()
     @with_settings(names)
     def receive(settings: dict[str, Any], change: str = "") -> None:
-        received.update(settings, change=change)
+        settings_received.update(settings, change=change)
 
     result = CliRunner().invoke(command, words)
     assert result.exit_code == 0, result.output
-    assert received.pop("change") == ""
-    return received
+    assert settings_received.pop("change") == ""
+    return settings_received
 
 
 def test_every_setting_has_an_option_with_help():
@@ -42,8 +42,8 @@ def test_every_setting_has_an_option_with_help():
 
 
 def test_without_a_word_all_is_as_the_settings_default():
-    assert Experiment(**told()) == Experiment()
-    assert set(told(names=REFERENCE_SETTINGS)) < REFERENCE_SETTINGS
+    assert Experiment(**received()) == Experiment()
+    assert set(received(names=REFERENCE_SETTINGS)) < REFERENCE_SETTINGS
 
 
 @pytest.mark.parametrize(
@@ -60,9 +60,18 @@ def test_without_a_word_all_is_as_the_settings_default():
     ids=str,
 )
 def test_an_option_arrives_as_its_setting(words, expected):
-    assert told(*words) == told() | expected
+    assert received(*words) == received() | expected
 
 
 @pytest.mark.parametrize("command", [run.main_command, run.run, audit.command])
 def test_no_command_is_written_with_more_than_a_dozen_parameters(command):
     assert len(inspect.signature(inspect.unwrap(command)).parameters) <= 12
+
+
+def test_the_command_line_that_repeats_an_audit_is_the_one_that_was_typed():
+    words = (
+        "--scenario class --forget-classes 3,5 --set lr=1 --set epochs=2 --json mine.safetensors"
+    )
+    command = typer.main.get_command(app).commands["audit"]
+    context = command.make_context("audit", words.split())
+    assert sorted(audit._words(context).split()) == sorted(["audit", *words.split()])
