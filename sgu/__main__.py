@@ -1,4 +1,4 @@
-"""`python -m sgu` is `sgu`."""
+"""The command `sgu`, as `python -m sgu`."""
 
 import gc
 
@@ -6,7 +6,7 @@ from sgu.host.fast_imports import fast_imports
 
 with fast_imports():
     from sgu.cli import main
-gc.freeze()  # all this stays: to look through it once more at the end would take a second
+gc.freeze()  # spares a collection of all modules at exit, which takes a second
 
 if __name__ == "__main__":
     main()

@@ -1,210 +1,128 @@
-"""All methods side by side on one data set: the same tries for each, the choice by val alone.
+"""Several methods side by side on one task, beside the original and the retrained model.
 
-Of each method the published settings and `tries` - 1 draws from its search space are run with the
-first seed; the one of the highest val utility is run with all other seeds and reported. Every run
-is a row of its own in a Parquet file the moment it ends, so a stopped comparison goes on where it
-was; the columns are those of `sgu.results.schema`, and `analysis.load_study` reads the folder.
+Every run is a row in a Parquet file of its own the moment it ends, and a comparison that was
+stopped reads the rows of finished runs. The columns are those of `sgu.results.schema`, and
+`analysis.load_study` reads the folder.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
-from functools import cached_property, partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from scipy.stats import qmc
+from torch import nn
 
 from sgu.auditor import AuditorError
 from sgu.evaluation import all_metrics
-from sgu.experiment import SETTINGS, Experiment
+from sgu.experiment import REFERENCE_SETTINGS, SETTINGS, Experiment
 from sgu.files.atomic import atomic_write
 from sgu.host.provenance import code_version
-from sgu.methods import method_class, plays, search_space
+from sgu.methods import method_class, plays
 from sgu.metrics import against_retrained
-from sgu.networks.references import Kind, Reference, recipe, reference
+from sgu.networks.references import Kind
+from sgu.results.schema import SCHEMA_VERSION
 from sgu.rows import ROW, Row, Started, cell, context, described
 from sgu.task import Task
 from sgu.training.inference import default_device
 from sgu.training.loop import Diverged
 from sgu.unlearning import unlearn
 
-SCHEMA_VERSION = 3  # of sgu.results.schema; a test holds them together
-KINDS: tuple[Kind, Kind] = ("original", "retrain")
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """What is compared. base: data, model and game of all; methods: their names; options: settings
-    that hold for every method that has them (epochs: for those that train); seeds: how many, from
-    the base's on; tries: configurations of each method; out: the folder of the rows."""
+def experiments_of(methods: Sequence[str], settings: Mapping[str, Any]) -> list[Experiment]:
+    """Return an experiment for each method: as published, with those of the settings it has.
 
-    base: Experiment
-    methods: tuple[str, ...]
-    seeds: int = 2
-    options: Mapping[str, Any] = field(default_factory=dict)
-    tries: int = 4
-    out: Path = Path("results/compare")
-    cache: Path = Path("results/cache")
-
-    def __post_init__(self) -> None:
-        known = set[str]().union(*map(_published, self.methods))
-        for name in self.options:
-            if name not in known:
-                raise ValueError(f"no method has a setting {name!r}; see `sgu methods`")
-        for name in ("seeds", "tries"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} = {getattr(self, name)}: must be >= 1")
-
-    def configurations(self, method: str) -> list[Experiment]:
-        """As published, with the base's game; then draws from the method's space."""
-        shared: dict[str, Any] = {name: getattr(self.base, name) for name in SETTINGS}
-        own = {name: self.options[name] for name in self.options if self._holds(name, method)}
-        drawn = [{}, *draws(search_space(method), self.tries - 1, self.base.seed)]
-        return [Experiment.of(**shared | {"method": method} | each | own) for each in drawn]
-
-    def _holds(self, option: str, method: str) -> bool:
-        """Whether an option is one of the method's; epochs are not where it trains none."""
-        published = _published(method)
-        trains = published["epochs"] > 0 or plays(method)
-        return option in published and (option != "epochs" or trains)
-
-    def run(self, say: Say) -> list[Row]:
-        """The rows of the references and of each method's chosen configuration, seed by seed."""
-        stages = [Stage(self, self.base.seed + number, say) for number in range(self.seeds)]
-        rows = [row for stage in stages for row in stage.references()]
-        for method in self.methods:
-            tried = self.configurations(method)
-            found = [stages[0].row(tried[k], f"{method}-{k}") for k in range(len(tried))]
-            best = max(range(len(tried)), key=lambda k: val_utility(found[k]))
-            rows += [stage.row(tried[best], f"{method}-{best}") for stage in stages]
-        return rows
+    Raises ValueError for a setting that none of the methods has.
+    """
+    chosen = {method: _known(method, settings) for method in map(str.strip, methods)}
+    for name in settings:
+        if not any(name in known for known in chosen.values()):
+            raise ValueError(f"no method has a setting {name!r}: see `sgu methods`")
+    return [Experiment.of(**known | {"method": method}) for method, known in chosen.items()]
 
 
-def _published(method: str) -> dict[str, Any]:
-    """The settings of a method, as published."""
-    return {each.name: each.default for each in fields(method_class(method))}
+def _known(method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that a method has; epochs only if it trains or plays the game."""
+    published: dict[str, Any] = {f.name: f.default for f in fields(method_class(method))}
+    names = SETTINGS | published.keys()
+    if published["epochs"] == 0 and not plays(method):
+        names -= {"epochs"}
+    return {name: value for name, value in settings.items() if name in names}
 
 
-class Stage:
-    """Everything of one seed: its task and references, made when first needed, and its rows."""
+def comparison(experiments: Sequence[Experiment], out: Path, cache: Path, say: Say) -> list[Row]:
+    """Return the rows of the original, the retrained model and each experiment.
 
-    def __init__(self, comparison: Comparison, seed: int, say: Say):
-        self.comparison, self.seed, self.say = comparison, seed, say
-        self.device = default_device()
-        self.base = replace(comparison.base, seed=seed)
-
-    @cached_property
-    def task(self) -> Task:
-        return self.base.task(self.comparison.cache).to(self.device)
-
-    @cached_property
-    def models(self) -> dict[Kind, Reference]:
-        made = {}
-        for kind in KINDS:
-            what = recipe(kind, self.base.model, self.task, self.seed, self.base.pretrain_epochs)
-            made[kind] = reference(what, self.task, self.comparison.cache, self.device)
-            self.say(f"{kind}, seed {self.seed}: {made[kind].seconds:.0f} s of training")
-        return made
-
-    @cached_property
-    def retrained(self) -> dict[str, float]:
-        """The retrained model's metrics."""
-        return all_metrics(self.models["retrain"].model, self.task)
-
-    def references(self) -> list[Row]:
-        """The rows of the original and the retrained model."""
-        return [self._kept(kind, kind, self.base, partial(self._measured, kind)) for kind in KINDS]
-
-    def row(self, experiment: Experiment, name: str) -> Row:
-        """The row of an experiment with this seed: read where it is there, else measured."""
-        own = replace(experiment, seed=self.seed)
-        return self._kept(name, None, own, lambda: self._unlearned(own))
-
-    def _kept(
-        self, name: str, kind: Kind | None, own: Experiment, measure: Callable[[], Row]
-    ) -> Row:
-        columns = described(own.settings(), kind)
-        config = json.dumps(columns["config"], sort_keys=True)
-        digest = hashlib.sha256(f"{config} {code_version()[0]}".encode()).hexdigest()[:6]
-        path = self.comparison.out / "trials" / f"{name}-seed{self.seed}-{digest}.parquet"
+    experiments: on one task, with one seed; out: the folder of the rows; say: called with a line
+    for each run that ends.
+    """
+    base = Experiment(**{name: getattr(experiments[0], name) for name in REFERENCE_SETTINGS})
+    task, rows = base.task(cache).to(default_device()), list[Row]()
+    runs: list[tuple[Experiment, Kind | None]] = [(base, "retrain"), (base, "original")]
+    for experiment, kind in [*runs, *((experiment, None) for experiment in experiments)]:
+        path = out / "trials" / f"{_name(experiment, kind)}.parquet"
         if path.is_file():
-            (row,) = pq.read_table(path).to_pylist()
-            return row
-        begin = Started()
-        row = ROW | {"schema_version": SCHEMA_VERSION, "study": self.comparison.out.name}
-        row |= (
-            {"trial_id": path.stem, "control": kind is not None}
-            | columns
-            | context(own, self.task)
-            | measure()
-        )
-        row["cell"] = cell(row["dataset"], row["method"])
-        row |= begin.provenance(self.device) | {"config": config}
-        row["versions"] = json.dumps(row["versions"])
+            rows += pq.read_table(path).to_pylist()
+            continue
+        row = _run(experiment, kind, task, cache, rows[0] if rows else None)
+        rows.append(row | {"study": out.name, "trial_id": path.stem})
         with atomic_write(path) as unfinished:
-            pq.write_table(pa.Table.from_pylist([row]), unfinished)
-        self.say(_line(row))
-        return row
+            pq.write_table(pa.Table.from_pylist(rows[-1:]), unfinished)
+        say(_line(rows[-1]))
+    retrained, original, *unlearned = rows
+    return [original, retrained, *unlearned]
 
-    def _measured(self, kind: Kind) -> Row:
-        """A reference's metrics; the retrained model has no distance from itself."""
-        cost = {"seconds": self.models[kind].seconds}
-        if kind == "retrain":
-            return self.retrained | cost
-        found = all_metrics(self.models[kind].model, self.task)
-        return found | against_retrained(found, self.retrained) | cost
 
-    def _unlearned(self, experiment: Experiment) -> Row:
-        try:
-            outcome = unlearn(experiment, self.task, self.models["original"].model)
-        except (Diverged, AuditorError, ValueError) as error:
-            return {"status": "failed", "reason": f"{type(error).__name__}: {error}"}
-        gap = against_retrained(outcome.metrics, self.retrained)
-        return outcome.metrics | gap | {"unsolved": outcome.unsolved}
+def _name(experiment: Experiment, kind: Kind | None) -> str:
+    """Return the name of a run's row, which settings and code decide."""
+    config = json.dumps(experiment.settings(), sort_keys=True)
+    digest = hashlib.sha256(f"{config} {code_version()[0]}".encode()).hexdigest()[:6]
+    return f"{kind or experiment.method}-seed{experiment.seed}-{digest}"
+
+
+def _run(
+    experiment: Experiment, kind: Kind | None, task: Task, cache: Path, retrained: Row | None
+) -> Row:
+    """Return the row of a reference, or of a method's run from the original."""
+    started, trained = Started(), experiment.reference(kind or "original", task, cache)
+    if kind:
+        measured = all_metrics(trained.model, task) | {"seconds": trained.seconds}
+    else:
+        measured = _unlearned(experiment, task, trained.model)
+    if retrained and "status" not in measured:
+        measured |= against_retrained(measured, retrained)
+    return _row(experiment, kind, task, measured | started.provenance(default_device()))
+
+
+def _unlearned(experiment: Experiment, task: Task, original: nn.Module) -> Row:
+    """Return the metrics of a run, or why it failed."""
+    try:
+        outcome = unlearn(experiment, task, original)
+    except (Diverged, AuditorError, ValueError) as error:
+        return {"status": "failed", "reason": f"{type(error).__name__}: {error}"}
+    return outcome.metrics | {"unsolved": outcome.unsolved}
+
+
+def _row(experiment: Experiment, kind: Kind | None, task: Task, measured: Row) -> Row:
+    """Return a whole row but for its study and name."""
+    row = ROW | {"schema_version": SCHEMA_VERSION, "control": kind is not None}
+    row |= described(experiment.settings(), kind) | context(experiment, task) | measured
+    config, versions = json.dumps(row["config"], sort_keys=True), json.dumps(row["versions"])
+    cells = {"cell": cell(row["dataset"], row["method"]), "config": config, "versions": versions}
+    return row | cells
 
 
 def _line(row: Row) -> str:
-    """A row in one line."""
     if row["status"] == "failed":
         return f"{row['trial_id']} failed: {row['reason']}"
     return (
         f"{row['trial_id']}: val accuracy {row['val_acc']:.3f}, "
         f"val MIA accuracy {row['val_mia_acc']:.3f}, {row['seconds']:.1f} s"
     )
-
-
-def draws(space: Mapping[str, Any], count: int, seed: int) -> list[dict[str, Any]]:
-    """`count` configurations from a search space, spread evenly over it (scrambled Halton)."""
-    if not space or not count:
-        return []
-    points = qmc.Halton(len(space), rng=seed).random(count)
-    return [
-        {name: _at(domain, u) for (name, domain), u in zip(space.items(), point, strict=True)}
-        for point in points
-    ]
-
-
-def _at(domain: Any, u: float) -> Any:
-    """The value at the share u of a domain."""
-    if isinstance(domain, list):
-        return domain[min(int(u * len(domain)), len(domain) - 1)]
-    low, high, step = domain["low"], domain["high"], domain.get("step")
-    if domain.get("log"):
-        return float(low * (high / low) ** u)
-    if step:
-        return int(low + step * min(int(u * ((high - low) // step + 1)), (high - low) // step))
-    return float(low + u * (high - low))
-
-
-def val_utility(row: Row) -> float:
-    """val_acc - max(mia, 1 - mia) on val: the paper's utility, where over-forgetting costs too."""
-    mia = row.get("val_mia_acc")
-    return -math.inf if mia is None else row["val_acc"] - max(mia, 1 - mia)

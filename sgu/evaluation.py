@@ -1,4 +1,4 @@
-"""The answers of one network on everything: what all metrics, attacks and ensembles go by."""
+"""The answers of one network to all examples, on which all metrics, attacks and ensembles stand."""
 
 from __future__ import annotations
 
@@ -24,10 +24,9 @@ from sgu.training.inference import predict
 
 @dataclass(frozen=True, eq=False)
 class Logits:
-    """Of all examples, in evaluation mode, float32 on the CPU: train (N, C), heldout (M, C).
+    """Logits of all examples in evaluation mode, float32 on the CPU: train (N, C), heldout (M, C).
 
-    seconds: of the training, and the unlearning where there was one; cached: whether it was found
-    rather than trained.
+    seconds: of training, and of unlearning if there was any; cached: True if read from the cache.
     """
 
     train: Tensor
@@ -54,41 +53,40 @@ class Logits:
             save_file(tensors, unfinished, metadata=info)
 
     def scored(self, task: Task, splits: Sequence[str] = REPORTED) -> dict[str, Scored]:
-        """As `score_task` of the network itself: what all metrics and attacks start from."""
-        found = {}
+        """Return what `score_task` of the network itself returns, without another pass."""
+        scored = {}
         for split in splits:
-            (examples, rows), logits = task.part(split), self._part(split)
-            found[split] = Scored.of(logits[rows], examples.targets.cpu()[rows])
-        return found
-
-    def _part(self, split: str) -> Tensor:
-        return self.train if split in FROM_TRAIN else self.heldout
+            examples, indices = task.part(split)
+            logits = self.train if split in FROM_TRAIN else self.heldout
+            scored[split] = Scored.of(logits[indices], examples.targets.cpu()[indices])
+        return scored
 
 
 def score(model: nn.Module, task: Task, split: str) -> Scored:
-    """The model's answers on a split, in evaluation mode, from one pass over it."""
-    examples, rows = task.part(split)
-    return Scored.of(predict(model, examples, task.pipeline, rows), examples.targets.cpu()[rows])
+    """Return the model's answers on a split, in evaluation mode, from one pass over it."""
+    examples, indices = task.part(split)
+    logits = predict(model, examples, task.pipeline, indices)
+    return Scored.of(logits, examples.targets.cpu()[indices])
 
 
 def score_task(model: nn.Module, task: Task, splits: Sequence[str] = REPORTED) -> dict[str, Scored]:
-    """Each of the splits scored once; a split that is not named is not touched."""
+    """Return each of the splits scored; no other split is read."""
     return {split: score(model, task, split) for split in splits}
 
 
 def selection_metrics(model: nn.Module, task: Task) -> Metrics:
-    """What a search may look at: forget and val. The test split is not touched."""
-    train, rows = task.part("retain")
-    return selection_of(score_task(model, task, SELECTING), train.targets.cpu()[rows].numpy())
+    """Return the metrics that a search may look at, of forget and val; test is not read."""
+    train, retain = task.part("retain")
+    return selection_of(score_task(model, task, SELECTING), train.targets.cpu()[retain].numpy())
 
 
 def all_metrics(model: nn.Module, task: Task) -> Metrics:
-    """`selection_metrics`, and what is only ever reported: retain, and everything with test."""
+    """Return `selection_metrics` and the metrics only reported: of retain and of test."""
     return metrics_of(score_task(model, task))
 
 
 def unmeasured(task: Task) -> dict[str, str]:
-    """By the name of each metric that `metrics_of` leaves out on this task: why."""
+    """Return why `metrics_of` leaves out a metric on this task, by the metric's name."""
     (train, forget), (heldout, test) = task.part("forget"), task.part("test")
-    asked = train.targets.cpu()[forget]
-    return suppressed(int(torch.isin(heldout.targets.cpu()[test], asked).sum()))
+    forgotten = train.targets.cpu()[forget]
+    return suppressed(int(torch.isin(heldout.targets.cpu()[test], forgotten).sum()))

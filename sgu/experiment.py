@@ -1,11 +1,11 @@
-"""One unlearning run from its settings to its metrics."""
+"""The settings of one unlearning run, and its task, references, method and game."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from sgu.auditor import Auditor, CvxpyAuditor, LinearAuditor, MLPAuditor
 from sgu.checks import check
@@ -15,109 +15,103 @@ from sgu.game import Game
 from sgu.methods import GAME, OVER, Method, method_class, plays
 from sgu.models import pretraining
 from sgu.networks.memorisation import Progress, memorisation
+from sgu.networks.references import EpochReport, Kind, Reference, recipe, reference
 from sgu.task import Task
+from sgu.training.inference import default_device
+
+CACHE = Path("results/cache")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """The settings of one run, checked on construction; each is a column or in `config`.
+    """The settings of one run, checked on construction; each is a result column or in `config`.
 
-    Data: data (a source's name or a folder), subset (train examples, None = all), classes (the
-    first so many, None = all), audit (held-out examples for the game, None = two fifths of them),
-    and who is forgotten: scenario, forget_fraction, forget_classes (one or several), requests; see
-    Scenario.
-    Model: model, pretrain_epochs (None = the model's own recipe). Unlearning: method (a name of
-    METHODS, or sg+NAME), options (the method's own settings, of its optimisation too; what is left
-    out is as published). Game (methods sg, sg+NAME): alpha, reg, solve_every, update, auditor,
-    loss, penalty, view, statistics, folds, audit_batch (examples of both sides in a round; the 800
-    of the embedded data all fit), warm_start, game_lr.
-    seed: of the splits, the references, the batches and the game.
+    The text of each setting is also the help of its option on the command line. More about the
+    data: `load_source` and `Scenario`; about the game, which methods sg and sg+NAME play: `Game`.
+    options: the method's own settings and those of its optimisation; those left out are as
+    published. None for pretrain_epochs is the model's own number. audit_batch counts both sides of
+    a round; all 800 of the embedded data fit.
     """
 
-    data: str = "embedded"
-    subset: int | None = None
-    classes: int | None = None
-    audit: int | None = None
-    scenario: ScenarioName = "random"
-    forget_fraction: float = 0.1
-    forget_classes: tuple[int, ...] | int = ()
-    requests: int = 1
-    model: str = "small_cnn"
-    pretrain_epochs: int | None = None
-    seed: int = 0
-    method: str = "sg"
+    data: Annotated[str, "embedded, cifar10, cifar100, svhn, newsgroups, or a folder."] = "embedded"
+    subset: Annotated[int | None, "Use this many train examples, class-balanced."] = None
+    classes: Annotated[int | None, "Use the first so many classes; none: all."] = None
+    audit: Annotated[int | None, "Held-out examples for the game; none: two fifths."] = None
+    scenario: Annotated[ScenarioName, "What to forget"] = "random"
+    forget_fraction: Annotated[float, "Share of train (subgroup: of its classes) to forget."] = 0.1
+    forget_classes: Annotated[tuple[int, ...] | int, "Of class and subgroup, such as 3,5."] = ()
+    requests: Annotated[int, "Forget in so many requests."] = 1
+    model: Annotated[str, "small_cnn, resnet18, ..., or a torchvision classifier."] = "small_cnn"
+    pretrain_epochs: Annotated[int | None, "Epochs of original and retrained."] = None
+    seed: Annotated[int, "Of splits, training, batches and game."] = 0
+    method: Annotated[str, "A name of `sgu methods`, or sg+NAME: the game over it."] = "sg"
     options: Mapping[str, Any] = field(default_factory=dict)
-    alpha: float = 1.0
-    reg: float = 0.1
-    solve_every: int | Literal["epoch"] = 8
-    update: Literal["joint", "alternate"] = "joint"
-    auditor: str = "linear"
-    loss: Literal["hinge", "squared_hinge", "logistic"] = "hinge"
-    penalty: Literal["l2", "l1"] = "l2"
-    view: Literal["logits+loss", "loss"] = "logits+loss"
-    statistics: Literal["batch", "running"] = "batch"
-    folds: int = 3
-    audit_batch: int | None = 1000
-    warm_start: bool = False
-    game_lr: float = 0.01
+    alpha: Annotated[float, "Weight of the game; 0 is fine-tuning."] = 1.0
+    reg: Annotated[float, "Regularisation of the auditor, > 0."] = 0.1
+    solve_every: Annotated[int | Literal["epoch"], "Steps between rounds, or epoch."] = 8
+    update: Annotated[
+        Literal["joint", "alternate"], "Steps of the game (the authors' way: alternate)"
+    ] = "joint"
+    auditor: Annotated[str, "The auditor: linear, cvxpy or mlp."] = "linear"
+    loss: Annotated[Literal["hinge", "squared_hinge", "logistic"], "The auditor's loss"] = "hinge"
+    penalty: Annotated[Literal["l2", "l1"], "The auditor's penalty"] = "l2"
+    view: Annotated[Literal["logits+loss", "loss"], "What the auditor sees"] = "logits+loss"
+    statistics: Annotated[Literal["batch", "running"], "Batch-norm while scoring"] = "batch"
+    folds: Annotated[int, "Folds of a round, each with its own auditor."] = 3
+    audit_batch: Annotated[int | None, "Most examples scored in one round."] = 1000
+    warm_start: Annotated[bool, "Start each round's auditor from the last one."] = False
+    game_lr: Annotated[float, "Learning rate of the game's own steps (alternate)."] = 0.01
 
     def __post_init__(self) -> None:
-        check(
-            self,
-            auditor=(self.auditor in AUDITORS, f"one of {', '.join(AUDITORS)}"),
-            subset=(self.subset is None or self.subset > 0, "> 0, or none"),
-            classes=(self.classes is None or self.classes >= 2, ">= 2, or none"),
-            audit=(self.audit is None or self.audit > 0, "> 0, or none"),
-            pretrain_epochs=(
-                self.pretrain_epochs is None or self.pretrain_epochs >= 1,
-                ">= 1, or none for the model's own number",
-            ),
-        )
-        object.__setattr__(self, "forget_classes", self.asked().forget_classes)
+        check(self, auditor=(self.auditor in AUDITORS, f"one of {', '.join(AUDITORS)}"))
+        for name, least in {"subset": 1, "classes": 2, "audit": 1, "pretrain_epochs": 1}.items():
+            value = getattr(self, name)
+            check(self, **{name: (value is None or value >= least, f">= {least}, or none")})
+        object.__setattr__(self, "forget_classes", self.forgetting().forget_classes)
         pretraining(self.model)
         unlearner, game = self.unlearner(), self.game()
-        object.__setattr__(self, "options", asdict(unlearner))  # those left out, too
+        object.__setattr__(self, "options", asdict(unlearner))  # with those left out
         if game and game.alpha > 0 and unlearner.epochs == 0:
-            raise ValueError("epochs = 0: the game needs an epoch or more to be played in")
+            raise ValueError("epochs = 0: the game needs an epoch or more: raise epochs")
 
     @classmethod
     def of(cls, **settings: Any) -> Experiment:
-        """From settings of its own and of its method, side by side; the inverse of `settings`."""
-        own = {name: settings[name] for name in settings if name in SETTINGS}
+        """Return the experiment with these settings, the method's among them."""
+        known = {name: settings[name] for name in settings if name in SETTINGS}
         options = {name: settings[name] for name in settings if name not in SETTINGS}
-        return cls(**own, options=options)
+        return cls(**known, options=options)
 
     def settings(self) -> dict[str, Any]:
-        """Everything needed to run it again, as plain values: `Experiment.of(**settings)`."""
-        own = asdict(self) | {"forget_classes": list(self.asked().forget_classes)}
-        return own | own.pop("options")
+        """Return all settings as plain values; `Experiment.of(**settings)` is the inverse."""
+        settings = asdict(self) | {"forget_classes": list(self.forgetting().forget_classes)}
+        return settings | settings.pop("options")
 
     def unlearner(self) -> Method:
-        """Its method with its settings. Raises ValueError for one that the method has not."""
-        made = method_class(self.method)
-        known = [field.name for field in fields(made)]
+        """Return the method with its settings. Raises ValueError for an unknown setting."""
+        method = method_class(self.method)
+        known = [field.name for field in fields(method)]
         for name in self.options:
             if name not in known:
                 raise ValueError(
                     f"{self.method} has no setting {name!r}: it has {', '.join(known)}"
                 )
-        return made(**self.options)
+        return method(**self.options)
 
-    def asked(self) -> Scenario:
-        """Who is to be forgotten. Raises ValueError where its settings do not go together."""
-        return Scenario(**{each.name: getattr(self, each.name) for each in fields(Scenario)})
+    def forgetting(self) -> Scenario:
+        """Return what is to be forgotten. Raises ValueError if its settings contradict."""
+        return Scenario(**{field.name: getattr(self, field.name) for field in fields(Scenario)})
 
     def task(
         self,
-        cache: Path = Path("results/cache"),
+        cache: Path = CACHE,
         on_epoch: Progress | None = None,
         source: Source | None = None,
     ) -> Task:
-        """Its data, and who is forgotten.
+        """Return the data with their splits, on the CPU.
 
-        cache: where memorisation is kept, which the scenarios that ask for it train networks for;
-        on_epoch: called with the epochs of that training, so far and in all; source: the data,
-        where they are loaded already.
+        Scenarios of memorised examples train networks for that, kept in `cache`; on_epoch is
+        called with the epochs of that training, so far and in all. source: the data, if they are
+        loaded already.
         """
         return Task.load(
             source or self.data,
@@ -128,22 +122,31 @@ class Experiment:
             memorisation=lambda source: memorisation(
                 source, self.model, self.seed, cache, self.pretrain_epochs, on_epoch=on_epoch
             ),
-            **asdict(self.asked()),
+            **asdict(self.forgetting()),
         )
 
+    def reference(
+        self, kind: Kind, task: Task, cache: Path = CACHE, on_epoch: EpochReport | None = None
+    ) -> Reference:
+        """Return the original or the retrained model, from the cache or after training it.
+
+        It is on the GPU if there is one. on_epoch: called after each epoch of a training.
+        """
+        what = recipe(kind, self.model, task, self.seed, self.pretrain_epochs)
+        return reference(what, task, cache, default_device(), on_epoch)
+
     def control(self) -> Experiment:
-        """The same without a game: what carries it, alone; for `sg`, fine-tuning."""
-        base = "finetune" if self.method == GAME else self.method.removeprefix(OVER)
-        return replace(self, method=base, alpha=0.0)
+        """Return the same experiment without the game; for `sg`, fine-tuning."""
+        method = "finetune" if self.method == GAME else self.method.removeprefix(OVER)
+        return replace(self, method=method, alpha=0.0)
 
     def game(self) -> Game | None:
-        """The rules of its game; None for a method without one."""
+        """Return the rules of the game, or None for a method without one."""
         if not plays(self.method):
             return None
-        auditor = AUDITORS[self.auditor](self)
         return Game(
             alpha=self.alpha,
-            auditor=auditor,
+            auditor=AUDITORS[self.auditor](self),
             solve_every=self.solve_every,
             update=self.update,
             folds=self.folds,
@@ -160,7 +163,9 @@ DATA_SETTINGS = {
     "data", "subset", "classes", "audit", "scenario", "forget_fraction", "forget_classes",
     "requests",
 }  # fmt: skip
-GAME_SETTINGS = SETTINGS - DATA_SETTINGS - {"model", "pretrain_epochs", "seed", "method"}
+REFERENCE_SETTINGS = DATA_SETTINGS | {"model", "pretrain_epochs", "seed"}
+"""What decides the task, the original and the retrained model."""
+GAME_SETTINGS = SETTINGS - REFERENCE_SETTINGS - {"method"}
 
 AUDITORS: dict[str, Callable[[Experiment], Auditor]] = {
     "linear": lambda e: LinearAuditor(loss=e.loss, penalty=e.penalty, reg=e.reg),

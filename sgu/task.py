@@ -1,4 +1,4 @@
-"""What an unlearning run is about: the data, who is forgotten, and how images are prepared."""
+"""An unlearning task: the data, the examples to forget, and how inputs are prepared."""
 
 from __future__ import annotations
 
@@ -39,16 +39,15 @@ class Task:
         audit: int | None = None,
         seed: int = 0,
         memorisation: Memorisation | None = None,
-        **asked: Any,
+        **forgetting: Any,
     ) -> Task:
-        """A source, by its name or folder or as it is, and who is forgotten; a pure function of
-        its arguments.
+        """Return the task on a source, which is a pure function of the arguments.
 
-        subset, classes: see `load_source`; audit: how many examples are left to the game, of its
-        split; asked: the settings of a Scenario, such as forget_fraction; without them a random
-        tenth.
+        data: a source, its name or its folder; subset, classes: see `load_source`; audit: the
+        number of held-out examples for the game; forgetting: settings of a Scenario, such as
+        forget_fraction (default: a random tenth).
         """
-        scenario = Scenario(**asked)
+        scenario = Scenario(**forgetting)
         source = data if isinstance(data, Source) else load_source(data, subset, classes)
         splits = scenario.splits(source, seed, memorisation)
         if audit is not None:
@@ -56,14 +55,14 @@ class Task:
         return cls.of(source, splits)
 
     def part(self, split: str) -> tuple[Examples, Tensor]:
-        """Where a split lies: the examples of train or held-out, and its rows (n,) in them."""
+        """Return the examples that a split lies in, train or held-out, and its indices (n,)."""
         part = self.source.train if split in FROM_TRAIN else self.source.heldout
         return part, getattr(self.splits, split)
 
     def examples(self, split: str) -> Examples:
-        """A copy of a split's examples."""
-        part, rows = self.part(split)
-        return part.take(rows.to(part.targets.device))
+        """Return a copy of a split's examples."""
+        part, indices = self.part(split)
+        return part.take(indices.to(part.targets.device))
 
     def to(self, device: torch.device) -> Task:
         source = self.source
@@ -71,19 +70,16 @@ class Task:
         return replace(self, source=moved)
 
     def requests(self) -> list[Request]:
-        """What is asked to be forgotten, one request after the other.
-
-        Until a later request asks for them, its examples are retained.
-        """
+        """Return the requests in order; examples of later ones are retained until then."""
         if len(self.splits.requests) == 1:
             return [Request(self, self)]
         steps = self.splits.steps()
-        return [Request(*(replace(self, splits=each) for each in step)) for step in steps]
+        return [Request(*(replace(self, splits=splits) for splits in step)) for step in steps]
 
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """One request to forget, `task`, and all that is forgotten once it is met, `so_far`."""
+    """One request to forget, `task`, and `so_far`: all that is forgotten once it is met."""
 
     task: Task
     so_far: Task

@@ -26,9 +26,9 @@ Report = Callable[[dict[str, float]], None]
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """An unlearned model, its answers to everything, its metrics (`sgu.results.schema`),
-    its losses as histograms, the auditor's unsolved problems, and the optimiser steps of an epoch
-    (None: there was none)."""
+    """An unlearned model, its logits on all examples, its metrics (`sgu.results.schema`), its
+    losses as histograms, the number of unsolved auditor problems, and the optimiser steps of an
+    epoch (None if nothing was trained)."""
 
     model: nn.Module
     logits: Logits
@@ -45,34 +45,33 @@ def unlearn(
     report: Report | None = None,
     snapshots: Snapshots | None = None,
 ) -> Outcome:
-    """Run the experiment from `original`, which is left as it is, on its device.
+    """Return the outcome of unlearning from `original`, on its device; it is not changed.
 
     report: called after every epoch with epoch, train_loss, utility, solves, unsolved and
-    `selection_metrics`. snapshots: kept after every epoch; the run goes on from the one that was
-    found, and reports the epochs before it again.
-    Seconds are the method's own with its game, evaluation apart.
-    Raises Diverged or AuditorError where the run breaks down.
+    `selection_metrics`. snapshots: saved after every epoch; a run continues from the one it finds,
+    and reports the epochs before it again.
+    Seconds are those of the method and its game, without evaluation.
+    Raises Diverged or AuditorError if the run breaks down.
     """
-    model, unlearner = copy.deepcopy(original), experiment.unlearner()
+    model, unlearner, game = copy.deepcopy(original), experiment.unlearner(), experiment.game()
     clock, tally, requests = Clock(device_of(model)), Tally(report), Requests(task, model)
     snapshots, steps = snapshots or Snapshots(), list[int]()
     snapshots.add("tally", tally)
     snapshots.add("requests", requests)
     for request in requests.left():
+        run = Run(
+            model=model,
+            original=requests.original,
+            task=request.task,
+            game=game,
+            seed=experiment.seed,
+            clock=clock,
+            on_epoch=tally.on_epoch(model, request.so_far, clock),
+            epoch_steps=steps,
+            snapshots=snapshots,
+        )
         with clock.part("all"):
-            unlearner.unlearn(
-                Run(
-                    model=model,
-                    original=requests.original,
-                    task=request.task,
-                    game=experiment.game(),
-                    seed=experiment.seed,
-                    clock=clock,
-                    on_epoch=tally.of(model, request.so_far, clock),
-                    epoch_steps=steps,
-                    snapshots=snapshots,
-                )
-            )
+            unlearner.unlearn(run)
     if not all(weights.isfinite().all() for weights in model.parameters()):
         raise Diverged(f"weights are not finite after {experiment.method}: lower lr")
     cost: dict[str, float] = {
@@ -94,31 +93,31 @@ def unlearn(
 
 
 class Tally:
-    """What a run reports of its epochs, which count through all its requests."""
+    """The reports of a run's epochs, which are numbered through all its requests."""
 
     def __init__(self, report: Report | None):
         self.report, self.unsolved, self.epochs = report, 0, 0
         self.reports: list[dict[str, float]] = []
 
-    def of(self, model: nn.Module, so_far: Task, clock: Clock) -> EpochReport:
-        """The `on_epoch` of a request's run."""
+    def on_epoch(self, model: nn.Module, so_far: Task, clock: Clock) -> EpochReport:
+        """Return the `on_epoch` of one request's run."""
 
-        def on_epoch(_: int, loss: float, rounds: list[Round]) -> None:
+        def report_epoch(_: int, loss: float, rounds: list[Round]) -> None:
             with clock.part("report"):
-                missed = int(sum(int(played.unsolved) for played in rounds))
-                self.unsolved += missed
+                unsolved = int(sum(int(played.unsolved) for played in rounds))
+                self.unsolved += unsolved
                 epoch, self.epochs = self.epochs, self.epochs + 1
                 if self.report is None:
                     return
                 utility = torch.stack([r.utility for r in rounds]).mean() if rounds else math.nan
                 self.reports.append(
                     {"epoch": epoch, "train_loss": loss, "utility": float(utility)}
-                    | {"solves": len(rounds), "unsolved": missed}
+                    | {"solves": len(rounds), "unsolved": unsolved}
                     | selection_metrics(model, so_far)
                 )
                 self.report(self.reports[-1])
 
-        return on_epoch
+        return report_epoch
 
     def state(self) -> State:
         return {name: getattr(self, name) for name in ("unsolved", "epochs", "reports")}
@@ -126,19 +125,19 @@ class Tally:
     def restore(self, state: State) -> None:
         self.unsolved, self.epochs, self.reports = (state[name] for name in self.state())
         if self.report:
-            for each in self.reports:
-                self.report(each)
+            for epoch in self.reports:
+                self.report(epoch)
 
 
 class Requests:
-    """The requests of a run, and the model that the one at hand started from."""
+    """The requests of a run, and the model that the current one started from."""
 
     def __init__(self, task: Task, model: nn.Module):
         self.all, self.model, self.number = task.requests(), model, 0
         self.original = copy.deepcopy(model)
 
     def left(self) -> Iterator[Request]:
-        """Those that are not met yet; each takes the model as the one before has left it."""
+        """Yield the requests not met yet; each starts from the model that the last one left."""
         first = self.number
         for number in range(first, len(self.all)):
             if number > first:

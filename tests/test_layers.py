@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+import sgu
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("sgu", "tune", "analysis")
@@ -89,3 +93,18 @@ def test_ray_tune_is_never_taken_for_our_own():
             if isinstance(node, ast.ImportFrom)
             for alias in node.names
         }, path
+
+
+@pytest.mark.parametrize("module", ["sgu", "sgu.results", "sgu.results.schema", "analysis"])
+def test_an_import_loads_no_heavy_library(module):
+    """In a fresh process, since this one has them all."""
+    code = f"import sys, {module}; print(*{{'torch', 'ray', 'sklearn'}} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert (result.returncode, result.stdout.strip()) == (0, ""), result.stderr
+
+
+@pytest.mark.parametrize("name", sgu.__all__)
+def test_sgu_hands_its_names_on(name):
+    assert getattr(sgu, name) is not None
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = sgu.nothing

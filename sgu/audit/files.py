@@ -34,7 +34,7 @@ class Files:
     splits: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.splits and self.experiment.asked() != Scenario():
+        if self.splits and self.experiment.forgetting() != Scenario():
             raise ValueError("--splits says who was forgotten: leave --scenario and the like out")
         names = [path.stem for path in self.paths]
         for name in names:

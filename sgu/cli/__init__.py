@@ -14,5 +14,5 @@ app.command("audit")(audit.command)
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the command line."""
     app(prog_name="sgu")

@@ -1,24 +1,24 @@
-"""`sgu compare` and `sgu methods`: all methods side by side, and what each can be told."""
+"""`sgu compare` and `sgu methods`: all methods side by side, and the settings of each."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import torch
 import typer
 from rich.console import Console
 from rich.table import Table
 from typer import Option
 
-from sgu.cli.shared import CACHE, FORESEEN, SET, changes, one_line_errors, writable
-from sgu.compare import Comparison
-from sgu.experiment import SETTINGS, Experiment
+from sgu.cli.options import with_settings
+from sgu.cli.shared import CacheOption, JsonOption, SetOption, ThreadsOption, changes, prepared
+from sgu.compare import comparison, experiments_of
+from sgu.experiment import CACHE, REFERENCE_SETTINGS
 from sgu.methods import GAME_SPACE, METHODS, OVER
 from sgu.rows import Row
 
@@ -36,78 +36,66 @@ AUDIT_BATCH = 400  # forgot as well as 800 for a third of the time: benchmarks/a
 DEFAULT_METHODS = (*METHODS, f"{OVER}random_label")
 
 
-def methods(as_json: Annotated[bool, Option("--json", help="Print JSON instead.")] = False) -> None:
+def methods(as_json: JsonOption = False) -> None:
     """List the unlearning methods: settings as published, what a search varies, and the source."""
     listed = {name: _described(name) for name in METHODS}
     if as_json:
         return typer.echo(json.dumps(listed, indent=2))
-    for name, what in listed.items():
-        typer.echo(f"{name}: {what['what']}\n  source    {what['source']}")
-        typer.echo(f"  settings  {_listed(what['settings'])}")
-        typer.echo(f"  search    {_listed(what['space'])}")
+    for name, method in listed.items():
+        typer.echo(f"{name}: {method['what']}\n  source    {method['source']}")
+        typer.echo(f"  settings  {_listed(method['settings'])}")
+        typer.echo(f"  search    {_listed(method['space'])}")
     typer.echo(f"{OVER}NAME: the game over any of them; it adds to the search")
     typer.echo(f"            {_listed(GAME_SPACE)}")
     return None
 
 
+@with_settings(REFERENCE_SETTINGS)
 def compare(
-    data: Annotated[str, Option(help="Data, as of `sgu`.")] = "embedded",
-    subset: Annotated[int | None, Option(help="Use this many train examples.")] = None,
-    model: Annotated[str, Option(help="Network.")] = "small_cnn",
-    seed: Annotated[int, Option(help="The first seed.")] = 0,
-    seeds: Annotated[int, Option(help="How many seeds.")] = 2,
-    tries: Annotated[
-        int, Option(help="Configurations of each method: as published, and drawn ones.")
-    ] = 4,
-    only: Annotated[str, Option("--methods", help="Names, comma-separated.")] = ",".join(
+    settings: dict[str, Any],
+    seeds: Annotated[int, Option(help="How many seeds, from --seed on.")] = 2,
+    names: Annotated[str, Option("--methods", help="Names, comma-separated.")] = ",".join(
         DEFAULT_METHODS
     ),
-    change: Annotated[list[str] | None, SET] = None,
-    threads: Annotated[int | None, Option(min=1, help="CPU threads.")] = None,
-    cache: CACHE = Path("results/cache"),
+    change: SetOption = None,
+    threads: ThreadsOption = None,
+    cache: CacheOption = CACHE,
     out: Annotated[Path, Option(help="Folder of the Parquet rows.")] = Path("results/compare"),
 ) -> None:
     """Run all methods beside the original and the retrained model, and print one table.
 
-    Each method has the same number of tries, the first as published; the choice looks at val and
-    forget alone. A stopped comparison goes on where it was.
+    Each method is as published, but for what --set says. A stopped comparison continues where it
+    was. To search a method's settings, run a study, such as studies/methods.yaml.
     """
-    torch.set_num_threads(threads or torch.get_num_threads())
-    with one_line_errors("sgu compare", *FORESEEN):
-        writable(cache, out)
-        given: dict[str, Any] = {"data": data, "subset": subset, "model": model, "seed": seed}
-        given |= {"audit_batch": AUDIT_BATCH} | changes(change or ())
-        made = Comparison(
-            base=Experiment(**{name: given[name] for name in given if name in SETTINGS}),
-            methods=tuple(name.strip() for name in only.split(",")),
-            options={name: given[name] for name in given if name not in SETTINGS},
-            seeds=seeds,
-            tries=tries,
-            out=out,
-            cache=cache,
-        )
-        rows = made.run(lambda line: typer.echo(line, err=True))
+    with prepared("sgu compare", threads, cache, out):
+        if seeds < 1:
+            raise ValueError(f"seeds = {seeds}: must be >= 1")
+        chosen = {"audit_batch": AUDIT_BATCH} | settings | changes(change)
+        experiments, rows = experiments_of(names.split(","), chosen), list[Row]()
+        for seed in range(experiments[0].seed, experiments[0].seed + seeds):
+            seeded = [replace(experiment, seed=seed) for experiment in experiments]
+            rows += comparison(seeded, out, cache, lambda line: typer.echo(line, err=True))
     Console(width=None if sys.stdout.isatty() else 130).print(table(rows))
-    typer.echo(
-        f"mean and standard deviation of {seeds} seeds; {tries} tries a method; rows in {out}"
-    )
+    for row in rows:
+        if row["status"] == "failed":
+            typer.echo(f"{row['trial_id']} failed: {row['reason']}")
+    typer.echo(f"mean and standard deviation of {seeds} seeds; rows in {out}")
 
 
 def table(rows: Sequence[Row]) -> Table:
-    """The rows by configuration: mean and deviation over the seeds, and the gap to retraining."""
+    """Return the mean and deviation of each method over its seeds, as a table."""
     shown = Table(box=None, header_style="bold")
-    for title in ("method", *COLUMNS.values(), "as"):
-        shown.add_column(title, justify="left" if title in ("method", "as") else "right")
-    for name in dict.fromkeys(row["method"] for row in rows):
-        own = [row for row in rows if row["method"] == name and row["status"] == "complete"]
-        failed = [row["reason"] for row in rows if row["method"] == name and row not in own]
-        cells = [_cell([row.get(column) for row in own], column) for column in COLUMNS]
-        shown.add_row(name, *cells, failed[0] if failed else _try(own[0]))
+    for title in ("method", *COLUMNS.values()):
+        shown.add_column(title, justify="left" if title == "method" else "right")
+    for method in dict.fromkeys(row["method"] for row in rows):
+        complete = [r for r in rows if r["method"] == method and r["status"] == "complete"]
+        cells = [_cell([row.get(column) for row in complete], column) for column in COLUMNS]
+        shown.add_row(method, *cells)
     return shown
 
 
 def _cell(values: Sequence[float | None], column: str) -> str:
-    """Mean ± deviation (of the sample); per cent, or seconds."""
+    """Return mean ± standard deviation (of the sample), in per cent or seconds."""
     known = [value for value in values if value is not None]
     if not known:
         return "–"
@@ -116,22 +104,12 @@ def _cell(values: Sequence[float | None], column: str) -> str:
     return f"{mean} ±{np.std(known, ddof=1) * scale:.1f}" if len(known) > 1 else mean
 
 
-def _try(row: Row) -> str:
-    """What the chosen configuration has of its own."""
-    if row["method"] in ("original", "retrain"):
-        return ""
-    number = row["trial_id"].removeprefix(row["method"]).split("-")[1]
-    return "published" if number == "0" else f"draw {number}"
-
-
 def _described(name: str) -> dict[str, Any]:
     method = METHODS[name]
-    settings = {field.name: field.default for field in fields(method)}
-    what = (sys.modules[method.__module__].__doc__ or "").split("\n")[0]
     return {
-        "what": what,
+        "what": (sys.modules[method.__module__].__doc__ or "").split("\n")[0],
         "source": method.source,
-        "settings": settings,
+        "settings": {field.name: field.default for field in fields(method)},
         "space": dict(method.space),
     }
 

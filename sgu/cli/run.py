@@ -5,26 +5,26 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import torch
 import typer
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 from typer import Option
 
-from sgu.cli.shared import CACHE, FORESEEN, SET, changes, one_line_errors, value_of, writable
+from sgu.cli.options import OPTIONS, with_settings
+from sgu.cli.shared import CacheOption, JsonOption, SetOption, ThreadsOption, changes, prepared
+from sgu.data.splits.splits import PARTS
 from sgu.evaluation import all_metrics
-from sgu.experiment import Experiment
+from sgu.experiment import CACHE, Experiment
 from sgu.host.provenance import code_version, device_name
-from sgu.models import save_model
-from sgu.networks.references import recipe, reference
+from sgu.models import pretraining, save_model
 from sgu.task import Task
 from sgu.training.inference import default_device
 from sgu.unlearning import unlearn
 
-DEFAULT = Experiment()
+Metrics = dict[str, dict[str, float]]
 
 ROWS = {
     "retain_acc": "accuracy on retain",
@@ -45,59 +45,17 @@ ROWS = {
 }
 
 
+@with_settings(OPTIONS)
 def main_command(
     context: typer.Context,
-    data: Annotated[
-        str, Option(help="Data: embedded, cifar10, cifar100, svhn, newsgroups, or a folder.")
-    ] = DEFAULT.data,
-    subset: Annotated[
-        int | None, Option(help="Use this many train images, class-balanced.")
-    ] = None,
-    scenario: Annotated[
-        str,
-        Option(help="random, class, subgroup, most_memorised or least_memorised."),
-    ] = DEFAULT.scenario,
-    forget_fraction: Annotated[
-        float, Option(help="Share of train (subgroup: of its classes) to forget.")
-    ] = DEFAULT.forget_fraction,
-    forget_classes: Annotated[str, Option(help="Of class and subgroup: labels, such as 3,5.")] = "",
-    requests: Annotated[int, Option(help="Forget in so many requests.")] = DEFAULT.requests,
-    model: Annotated[
-        str, Option(help="Network: small_cnn, resnet18 and others; or a torchvision classifier.")
-    ] = DEFAULT.model,
-    pretrain_epochs: Annotated[int | None, Option(help="Epochs of original and retrained.")] = None,
-    seed: Annotated[int, Option(help="Of splits, training, batches and game.")] = DEFAULT.seed,
-    method: Annotated[
-        str, Option(help="A name of `sgu methods`, or sg+NAME: the game over it.")
-    ] = DEFAULT.method,
-    epochs: Annotated[int | None, Option(help="Epochs; none: as published.")] = None,
-    lr: Annotated[float | None, Option(help="Learning rate; none: as published.")] = None,
-    change: Annotated[list[str] | None, SET] = None,
-    alpha: Annotated[float, Option(help="Weight of the game; 0 is fine-tuning.")] = DEFAULT.alpha,
-    reg: Annotated[float, Option(help="Regularisation of the auditor, > 0.")] = DEFAULT.reg,
-    solve_every: Annotated[str, Option(help="Steps between rounds, or epoch.")] = str(
-        DEFAULT.solve_every
-    ),
-    update: Annotated[str, Option(help="joint, or alternate (the authors' way).")] = DEFAULT.update,
-    auditor: Annotated[str, Option(help="Who plays the auditor.")] = DEFAULT.auditor,
-    loss: Annotated[
-        str, Option(help="Auditor's: hinge, squared_hinge or logistic.")
-    ] = DEFAULT.loss,
-    penalty: Annotated[str, Option(help="Auditor's: l2 or l1.")] = DEFAULT.penalty,
-    statistics: Annotated[
-        str, Option(help="Batch-norm while scoring: batch or running.")
-    ] = DEFAULT.statistics,
-    audit_batch: Annotated[
-        int | None, Option(help="Most examples scored in one round.")
-    ] = DEFAULT.audit_batch,
-    threads: Annotated[
-        int | None, Option(min=1, help="CPU threads; a trial of a study has 1.")
-    ] = None,
-    cache: CACHE = Path("results/cache"),
+    settings: dict[str, Any],
+    change: SetOption = None,
+    threads: ThreadsOption = None,
+    cache: CacheOption = CACHE,
     save: Annotated[
         Path | None, Option(help="Write the unlearned model here (safetensors).")
     ] = None,
-    as_json: Annotated[bool, Option("--json", help="Print JSON instead.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Make a trained classifier forget some of its training examples, and audit the result.
 
@@ -107,66 +65,56 @@ def main_command(
     """
     if context.invoked_subcommand:
         return
-    given = {name: value for name, value in locals().items() if hasattr(DEFAULT, name)}
-    given["solve_every"] = value_of(solve_every)
-    given["forget_classes"] = tuple(map(value_of, filter(None, forget_classes.split(","))))
-    own = {"epochs": epochs, "lr": lr}
-    given |= {name: value for name, value in own.items() if value is not None}
-    torch.set_num_threads(threads or torch.get_num_threads())
-    with one_line_errors("sgu", *FORESEEN):
-        writable(cache, *([save.parent] if save else []))
-        experiment = Experiment.of(**given | changes(change or ()))
-        found = run(experiment, cache, save, quiet=as_json)
+    with prepared("sgu", threads, cache, *([save.parent] if save else [])):
+        experiment = Experiment.of(**settings | changes(change))
+        metrics = run(experiment, cache, save, quiet=as_json)
     if as_json:
-        settings = experiment.settings() | {"code_version": code_version()[0]}
-        typer.echo(json.dumps({"metrics": found, "settings": settings}, indent=2))
+        config = experiment.settings() | {"code_version": code_version()[0]}
+        typer.echo(json.dumps({"metrics": metrics, "settings": config}, indent=2))
     else:
-        Console(width=None if sys.stdout.isatty() else 100).print(_table(found))
+        Console(width=None if sys.stdout.isatty() else 100).print(_table(metrics))
 
 
 def run(
     experiment: Experiment, cache: Path, save: Path | None = None, quiet: bool = False
-) -> dict[str, dict[str, float]]:
-    """Metrics of original, unlearned and retrained, by model and name."""
-    task, device = experiment.task(cache), default_device()
-    found: dict[str, dict[str, float]] = {}
-    console = Console(stderr=True, quiet=quiet)
-    _say(console, experiment, task, device)
+) -> Metrics:
+    """Return the metrics of original, unlearned and retrained, by model and name."""
+    task, console = experiment.task(cache), Console(stderr=True, quiet=quiet)
+    console.print(_described(experiment, task), highlight=False)
     with Progress(console=console, transient=True) as progress:
         bar = progress.add_task("", total=None)
-        for kind in ("original", "retrain"):
-            made = recipe(kind, experiment.model, task, experiment.seed, experiment.pretrain_epochs)
-            progress.reset(bar, description=f"training {kind}", total=made.optimisation.epochs)
-            trained = reference(made, task, cache, device, lambda *_: progress.advance(bar))
-            found[kind] = all_metrics(trained.model, task) | {"seconds": trained.seconds}
-            if kind == "original":
-                original = trained.model
+
+        def advance(*_: object) -> None:
+            progress.advance(bar)
+
+        epochs = experiment.pretrain_epochs or pretraining(experiment.model).epochs
+        progress.reset(bar, description="training original", total=epochs)
+        original = experiment.reference("original", task, cache, advance)
+        progress.reset(bar, description="training retrain", total=epochs)
+        retrained = experiment.reference("retrain", task, cache, advance)
         epochs = experiment.unlearner().epochs * len(task.requests())
         progress.reset(bar, description=experiment.method, total=epochs)
-        outcome = unlearn(experiment, task, original, lambda _: progress.advance(bar))
+        outcome = unlearn(experiment, task, original.model, advance)
     if outcome.unsolved:
         console.print(f"{outcome.unsolved} auditor problems were left unsolved and sat out")
     if save:
         save_model(save, outcome.model, {"settings": json.dumps(experiment.settings())})
     return {
-        "original": found["original"],
+        "original": all_metrics(original.model, task) | {"seconds": original.seconds},
         "unlearned": outcome.metrics,
-        "retrained": found["retrain"],
+        "retrained": all_metrics(retrained.model, task) | {"seconds": retrained.seconds},
     }
 
 
-def _say(console: Console, experiment: Experiment, task: Task, device: torch.device) -> None:
-    sizes = ", ".join(
-        f"{len(getattr(task.splits, name))} {name}"
-        for name in ("retain", "forget", "audit", "val", "test")
-    )
-    what = f"{task.source.name}: {sizes}; {experiment.model} on {device_name(device)}"
-    console.print(what, highlight=False)
+def _described(experiment: Experiment, task: Task) -> str:
+    sizes = ", ".join(f"{len(getattr(task.splits, name))} {name}" for name in PARTS)
+    device = device_name(default_device())
+    return f"{task.source.name}: {sizes}; {experiment.model} on {device}"
 
 
-def _table(found: dict[str, dict[str, float]]) -> Table:
-    table = Table("metric", *found, "what it is")
+def _table(metrics: Metrics) -> Table:
+    table = Table("metric", *metrics, "what it is")
     for name, text in ROWS.items():
-        values = [metrics.get(name) for metrics in found.values()]
+        values = [measured.get(name) for measured in metrics.values()]
         table.add_row(name, *("-" if v is None else f"{v:.3f}" for v in values), text)
     return table

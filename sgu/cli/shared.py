@@ -1,4 +1,4 @@
-"""What the commands share: options, and errors of one line."""
+"""What the commands share: options, and errors in one line."""
 
 from __future__ import annotations
 
@@ -17,44 +17,60 @@ from sgu.ensembles.processes import Died
 from sgu.training.loop import Diverged
 
 FORESEEN = (ValueError, OSError, MemoryError, Diverged, Died, torch.OutOfMemoryError)
-"""What a command says in one line."""
+"""Errors that a command reports in one line."""
 
-CACHE = Annotated[Path, Option(help="Folder of trained originals.")]
-SET = Option("--set", metavar="KEY=VALUE", help="Any other setting, such as batch_size=64.")
+CacheOption = Annotated[Path, Option(help="Folder of trained networks.")]
+SetOption = Annotated[
+    list[str] | None,
+    Option("--set", metavar="KEY=VALUE", help="Any other setting, such as batch_size=64."),
+]
+ThreadsOption = Annotated[int | None, Option(min=1, help="CPU threads; a trial of a study has 1.")]
+JsonOption = Annotated[bool, Option("--json", help="Print JSON instead.")]
 
 
-def changes(given: Sequence[str]) -> dict[str, Any]:
-    """Settings from words of the form key=value."""
-    parts = [word.partition("=") for word in given]
-    for word, (key, equals, _) in zip(given, parts, strict=True):
-        if not (key and equals):
+def changes(words: Sequence[str] | None) -> dict[str, Any]:
+    """Return settings from words of the form key=value."""
+    settings = {}
+    for word in words or ():
+        name, equals, value = word.partition("=")
+        if not (name and equals):
             raise ValueError(f"--set {word}: expected KEY=VALUE, such as batch_size=64")
-    return {key: value_of(value) for key, _, value in parts}
+        settings[name] = value_of(value)
+    return settings
 
 
 def value_of(text: str) -> Any:
-    """A value as JSON writes it, or else the text itself."""
+    """Return the value that a text is in JSON, or else the text itself."""
     try:
         return json.loads(text)
     except json.JSONDecodeError:
         return text
 
 
-def writable(*folders: Path) -> None:
+@contextmanager
+def prepared(command: str, threads: int | None, *folders: Path) -> Iterator[None]:
+    """Run a command's work: with so many threads, folders to write to, and errors in one line."""
+    torch.set_num_threads(threads or torch.get_num_threads())
+    with one_line_errors(command, *FORESEEN):
+        for folder in folders:
+            _check_writable(folder)
+        yield
+
+
+def _check_writable(folder: Path) -> None:
     """Raise ValueError for a folder that can be neither written to nor made."""
-    for folder in folders:
-        there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
-        if not (there.is_dir() and os.access(there, os.W_OK)):
-            what = "cannot be written to" if there.is_dir() else "is a file"
-            raise ValueError(f"{folder}: {there} {what}: choose another folder")
+    place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not (place.is_dir() and os.access(place, os.W_OK)):
+        what = "cannot be written to" if place.is_dir() else "is a file"
+        raise ValueError(f"{folder}: {place} {what}: choose another folder")
 
 
 @contextmanager
 def one_line_errors(command: str, *foreseen: type[Exception]) -> Iterator[None]:
-    """Says a foreseen error in one line on stderr and ends with code 2."""
+    """Print a foreseen error in one line on stderr, and end with code 2."""
     try:
         yield
     except foreseen as error:
-        said = " ".join(str(error).split()) or type(error).__name__
-        typer.echo(f"{command}: {said}", err=True)
+        reason = " ".join(str(error).split()) or type(error).__name__
+        typer.echo(f"{command}: {reason}", err=True)
         raise typer.Exit(2) from None

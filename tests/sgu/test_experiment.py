@@ -1,4 +1,4 @@
-"""One run: repeatable, finite, timed, and refused by name where it cannot be."""
+"""One run is repeatable, finite and timed; impossible settings are refused by name."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def test_a_seed_gives_the_same_metrics(task, original, outcome):
 
 
 def test_metrics_are_those_of_the_schema_and_finite(outcome):
-    of_others = {"avg_gap", "tow", "rmia_auc", "lira_auc", "u_lira_auc", "klom"}
+    needs_others = {"avg_gap", "tow", "rmia_auc", "lira_auc", "u_lira_auc", "klom"}
     suppressed = {"tpr_at_1", "tpr_at_01"}  # 80 test images are too few
     elsewhere = {"relearn_steps", "peak_memory"}
-    assert set(outcome.metrics) == set(METRICS) - of_others - suppressed - elsewhere
+    assert set(outcome.metrics) == set(METRICS) - needs_others - suppressed - elsewhere
     assert all(math.isfinite(value) for value in outcome.metrics.values())
     assert outcome.unsolved >= 0
 
@@ -51,9 +51,9 @@ def test_the_game_is_part_of_the_time_and_the_solve_part_of_the_game(outcome):
 
 
 def test_finetuning_has_no_game(task, original):
-    found = unlearn(Experiment.of(**SHORT, method="finetune"), task, original).metrics
-    assert found["seconds"] > 0
-    assert found["game_seconds"] == found["solve_seconds"] == 0
+    metrics = unlearn(Experiment.of(**SHORT, method="finetune"), task, original).metrics
+    assert metrics["seconds"] > 0
+    assert metrics["game_seconds"] == metrics["solve_seconds"] == 0
 
 
 @pytest.mark.parametrize(
@@ -75,16 +75,15 @@ def test_finetuning_has_no_game(task, original):
 def test_every_example_that_goes_forward_and_backward_is_counted(
     task, original, settings, expected
 ):
-    """360 of retain, 40 of forget; a round of the game takes these and as many of audit."""
-    found = unlearn(Experiment.of(subset=400, **settings), task, original)
-    assert found.metrics["examples_seen"] == expected
+    """Retain has 360, forget 40; a round of the game takes these and as many of audit."""
+    outcome = unlearn(Experiment.of(subset=400, **settings), task, original)
+    assert outcome.metrics["examples_seen"] == expected
 
 
 def test_the_outcome_answers_as_its_model_does(task, outcome):
-    found = metrics_of(outcome.logits.scored(task))
-    expected = all_metrics(outcome.model, task)
-    assert found == pytest.approx(expected, abs=1e-6)
-    assert {name: outcome.metrics[name] for name in found} == found
+    metrics = metrics_of(outcome.logits.scored(task))
+    assert metrics == pytest.approx(all_metrics(outcome.model, task), abs=1e-6)
+    assert metrics.items() <= outcome.metrics.items()
     assert outcome.logits.seconds == outcome.metrics["seconds"]
 
 
@@ -96,12 +95,12 @@ def test_reports_change_nothing_and_their_time_is_left_out(task, original, outco
         time.sleep(0.5)
 
     begin = time.perf_counter()
-    found = unlearn(Experiment.of(**SHORT), task, original, slow)
-    assert found.metrics["seconds"] < time.perf_counter() - begin - 1
-    assert untimed(found.metrics) == untimed(outcome.metrics)
+    metrics = unlearn(Experiment.of(**SHORT), task, original, slow).metrics
+    assert metrics["seconds"] < time.perf_counter() - begin - 1
+    assert untimed(metrics) == untimed(outcome.metrics)
     assert [report["epoch"] for report in reports] == [0, 1]
     assert [report["solves"] for report in reports] == [3, 3]
-    assert found.metrics["val_acc"] == reports[-1]["val_acc"]
+    assert metrics["val_acc"] == reports[-1]["val_acc"]
 
 
 @pytest.mark.parametrize("settings", [{"method": "finetune"}, {"alpha": 1.0}, {"alpha": 1e30}])
@@ -137,12 +136,12 @@ def test_settings_reach_game_and_auditor(auditor):
     assert Experiment.of(method="finetune").game() is None
 
 
-def test_what_a_run_leaves_out_is_as_published_and_part_of_its_settings():
+def test_settings_left_out_are_as_published_and_part_of_the_settings():
     settings = Experiment.of(method="sg", lr=0.3).settings()
     assert (settings["lr"], settings["epochs"], settings["batch_size"]) == (0.3, 30, 128)
 
 
-def test_the_control_is_what_carries_the_game_alone():
+def test_the_control_is_the_method_without_the_game():
     control = Experiment.of(alpha=2.0, lr=0.3, epochs=4).control()
     assert (control.method, control.alpha, control.options["lr"]) == ("finetune", 0, 0.3)
     assert Experiment.of(method="sg+finetune").control().method == "finetune"

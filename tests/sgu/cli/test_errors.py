@@ -1,4 +1,4 @@
-"""What can be foreseen to go wrong is one line, and comes before anything is trained."""
+"""A foreseen error is one line, and comes before anything is trained."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sgu.ensembles.processes import Died, Trainings, processes
 SMALL = ["--subset", "200", "--pretrain-epochs", "1"]
 
 
-def told(words: list[str], run: Any = None) -> Any:
+def invoked(words: list[str], run: Any = None) -> Any:
     return CliRunner().invoke(app, words, obj=run and Trainings(run, None, 1))
 
 
@@ -26,8 +26,8 @@ def untrained(*_: Any) -> Iterator[Any]:
 
 @pytest.mark.parametrize("command", [[], ["audit"], ["compare"]])
 @pytest.mark.parametrize("threads", ["-1", "0"])
-def test_a_number_of_threads_that_is_none(command, threads):
-    result = told([*command, "--threads", threads])
+def test_threads_are_at_least_one(command, threads):
+    result = invoked([*command, "--threads", threads])
     assert result.exit_code == 2
     assert "or equal to 1" in result.output
 
@@ -38,46 +38,46 @@ def test_a_folder_that_is_a_file_is_named_before_anything_is_trained(folder, bel
     (tmp_path / "file").touch()
     places = {"--out": "out", "--cache": "cache"} | {folder: f"file/{below}"}
     words = [word for name, place in places.items() for word in (name, str(tmp_path / place))]
-    result = told(["audit", *SMALL, *words], untrained)
+    result = invoked(["audit", *SMALL, *words], untrained)
     assert result.exit_code == 2, result.output
     assert f"{tmp_path}/file is a file: choose another folder" in result.output
     assert result.output.count("\n") == 1
-    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "said"),
+    ("option", "value", "reason"),
     [("--seed", "-1", "seed = -1: must be 0.."), ("--shadows", "3", "shadows = 3: must be 0")],
 )
 @pytest.mark.parametrize("scenario", ["random", "most_memorised"])
-def test_a_wrong_number_comes_before_anything_is_trained(option, value, said, scenario, tmp_path):
-    """Also before the networks that tell what is memorised."""
+def test_a_wrong_number_comes_before_anything_is_trained(option, value, reason, scenario, tmp_path):
+    """Networks that measure memorisation are not trained before either."""
     words = ["--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "out")]
     words += [option, value, "--scenario", scenario]
-    result = told(["audit", *SMALL, *words], untrained)
+    result = invoked(["audit", *SMALL, *words], untrained)
     assert result.exit_code == 2, result.output
-    assert said in result.output
+    assert reason in result.output
     assert result.output.count("\n") == 1
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "reason"),
     [
         (torch.OutOfMemoryError("CUDA out of memory.\nTried 2 GiB."), "CUDA out of memory. Tried"),
         (MemoryError(), "MemoryError"),
         (Died("lower --jobs"), "lower --jobs"),
     ],
 )
-def test_too_little_memory_is_one_line(error, said, tmp_path):
+def test_too_little_memory_is_one_line(error, reason, tmp_path):
     def run(*_: Any) -> Iterator[Any]:
         raise error
 
     words = ["--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "out")]
-    result = told(["audit", *SMALL, *words], run)
+    result = invoked(["audit", *SMALL, *words], run)
     assert result.exit_code == 2, result.output
     last = result.output.splitlines()[-1]
-    assert last.startswith(f"sgu audit: {said}")
+    assert last.startswith(f"sgu audit: {reason}")
 
 
 @pytest.mark.slow
