@@ -17,7 +17,7 @@ SHARE = "share of the seeds"
 def attainment_chart(
     frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES
 ) -> parts.Chart | None:
-    """Return the trade-offs that a quarter, half and three quarters of the seeds reach in one cell.
+    """Draw the trade-offs that a quarter, half and three quarters of the seeds reach in one cell.
 
     None unless there are two objectives and every configuration has two or more seeds.
     """

@@ -183,7 +183,7 @@ def metric_tips(names: Sequence[str]) -> list[alt.Tooltip]:
 
 
 def band_shades(frame: pd.DataFrame, **places: Any) -> list[alt.Chart]:
-    """Return the null band as a shade, for each of the axes x and y whose metric has one."""
+    """Draw the null band as a shade, for each of the axes x and y whose metric has one."""
     bands = null_band(frame)
     shades = []
     for channel, place in places.items():
@@ -196,7 +196,7 @@ def band_shades(frame: pd.DataFrame, **places: Any) -> list[alt.Chart]:
 
 
 def control_points(frame: pd.DataFrame, x: Any, y: Any) -> list[alt.Chart]:
-    """Return each run of a control, small, and the mean over its runs, large and labelled.
+    """Draw each run of a control, small, and the mean over its runs, large and labelled.
 
     x, y: the axes of two metrics, from `axis`.
     """
@@ -225,7 +225,7 @@ def control_points(frame: pd.DataFrame, x: Any, y: Any) -> list[alt.Chart]:
 
 
 def control_rules(frame: pd.DataFrame, objective: str) -> list[alt.Chart]:
-    """Return the means of the retrained models (dotted) and of alpha 0 (dashed) across a panel."""
+    """Draw the means of the retrained models (dotted) and of alpha 0 (dashed) across a panel."""
     rows = controls(frame, [objective]).dropna(subset=[objective])
     kinds = control_kind(rows["name"])
     return [

@@ -16,7 +16,7 @@ from sgu.results.schema import METRICS
 
 
 def confirm_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> parts.Chart:
-    """Return each confirmed configuration's move from the search's mean to that of fresh seeds,
+    """Draw each confirmed configuration's move from the search's mean to that of fresh seeds,
     with the interval of the latter; a panel a cell.
 
     Raises:

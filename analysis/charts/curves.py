@@ -20,7 +20,7 @@ CURVES = {"train_loss": "training loss", "utility": "auditor's utility"}
 
 
 def hypervolume_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> parts.Chart:
-    """Return the hypervolume that the search of each cell had reached, against trials and against
+    """Draw the hypervolume that the search of each cell had reached, against trials and against
     seconds; at a curve's end stands the interval over seeds of the last value.
 
     Raises:
@@ -42,7 +42,7 @@ def hypervolume_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVE
 
 
 def _reached(curves: pd.DataFrame, ends: pd.DataFrame, against: str) -> parts.Chart:
-    """Return the panel of the cells in `ends`: a cell without a candidate has reached nothing."""
+    """Draw the panel of the cells in `ends`: a cell without a candidate has reached nothing."""
     names = sorted(ends["cell"])
     curves = curves[curves["cell"].isin(names)]
     title = "trials" if against == "trials" else "seconds of all trials (s)"
@@ -73,7 +73,7 @@ def epochs_chart(
     *,
     columns: int = 2,
 ) -> parts.Chart | None:
-    """Return the training of each candidate: objectives, training loss and auditor's utility by
+    """Draw the training of each candidate: objectives, training loss and auditor's utility by
     epoch, as means over seeds; None if no candidate has a curve."""
     settings = parts.in_the_game(frame)[[*CONFIGURED, *CONFIGURATION]]
     wanted = [name for name in (*objectives, *CURVES) if name in epochs]

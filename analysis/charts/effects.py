@@ -22,7 +22,7 @@ ABLATION = ("test_acc", "forget_acc", "val_mia_acc", "seconds")
 def effect_chart(
     frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES, *, columns: int = 3
 ) -> parts.Chart | None:
-    """Return each objective against each searched setting, one small panel a pair; None if nothing
+    """Draw each objective against each searched setting, one small panel a pair; None if nothing
     was searched."""
     return parts.panelled(
         effect_panels(frame, objectives),
@@ -35,7 +35,7 @@ def effect_chart(
 def alpha_chart(
     frame: pd.DataFrame, metrics: Sequence[str] = ABLATION, *, columns: int = 2
 ) -> parts.Chart | None:
-    """Return what alpha does to accuracy, forgetting, the attack and the seconds, over all values
+    """Draw what alpha does to accuracy, forgetting, the attack and the seconds, over all values
     of the other settings; None if alpha was not searched."""
     return parts.panelled(
         effect_panels(frame, metrics, settings=["alpha"]),
@@ -48,7 +48,7 @@ def alpha_chart(
 def ablation_chart(
     frame: pd.DataFrame, metrics: Sequence[str] = ABLATION, *, columns: int = 2
 ) -> parts.Chart | None:
-    """Return the paper's ablation: what alpha does with all other settings the same; None if none
+    """Draw the paper's ablation: what alpha does with all other settings the same; None if none
     of the metrics was measured.
 
     Raises:
@@ -79,7 +79,7 @@ def effect_panels(
     settings: Sequence[str] | None = None,
     curves: pd.DataFrame | None = None,
 ) -> list[parts.Chart]:
-    """Return a panel for each pair of a measured metric and a searched number.
+    """Draw a panel for each pair of a measured metric and a searched number.
 
     settings: only these numbers. conditions: a point for which one of them does not hold is grey.
     curves: drawn instead of those of `effects`.
@@ -108,7 +108,7 @@ def effect_panels(
 def importance_chart(
     frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES
 ) -> parts.Chart | None:
-    """Return the share of each setting in the variation of each objective.
+    """Draw the share of each setting in the variation of each objective.
 
     Raises:
         ValueError: as `importances`.
@@ -146,7 +146,7 @@ def _curves(frame: pd.DataFrame, metrics: Sequence[str], settings: Sequence[str]
 
 
 def _curve(curves: pd.DataFrame, x: Any, metric: str) -> list[alt.Chart]:
-    """Return the mean over bins of the setting along x, with its interval."""
+    """Draw the mean over bins of the setting along x, with its interval."""
     setting = parts.name_of(x)
     bins = curves[(curves["parameter"] == setting) & (curves["metric"] == metric)]
     if bins.empty:

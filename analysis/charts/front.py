@@ -17,7 +17,7 @@ from sgu.results.schema import METRICS
 
 
 def front_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> parts.Chart:
-    """Return every complete configuration in the plane of the first two objectives, the front, the
+    """Draw every complete configuration in the plane of the first two objectives, the front, the
     controls and the null band; a panel for each data set that has a front.
 
     A point is the mean over a configuration's seeds; a ring is dashed around one seed, and has the
@@ -66,7 +66,7 @@ def plane(
     brush: alt.Parameter | None = None,
     *conditions: Any,
 ) -> alt.LayerChart:
-    """Return the front of one data set. brush: a selection to draw on it; conditions: a point for
+    """Draw the front of one data set. brush: a selection to draw on it; conditions: a point for
     which one of them does not hold is grey."""
     several = len(cells(frame)) > 1
     x, y = (
@@ -86,7 +86,7 @@ def plane(
 
 
 def split_chart(frame: pd.DataFrame) -> parts.Chart | None:
-    """Return attack accuracy on val against accuracy on test, with the retrained models as the
+    """Draw attack accuracy on val against accuracy on test, with the retrained models as the
     target; None if no trial has both."""
     complete = frame[frame["status"] == "complete"]
     if complete[["val_mia_acc", "test_acc"]].dropna().empty:
@@ -118,7 +118,7 @@ def _points(
     several: bool,
     conditions: Sequence[Any],
 ) -> alt.Chart:
-    """Return a mark for each configuration."""
+    """Draw a mark for each configuration."""
     base = alt.Chart(parts.trial_data(rows, metrics)).mark_point(
         filled=True, size=60, opacity=0.8, strokeWidth=0
     )
@@ -129,7 +129,7 @@ def _points(
 
 
 def _line(front: pd.DataFrame, x: Any, y: Any, several: bool) -> alt.Chart:
-    """Return the line of the best second objective reached within each bound on the first."""
+    """Draw the line of the best second objective reached within each bound on the first."""
     name, other = (parts.name_of(place) for place in (x, y))
     line = alt.Chart(parts.records(front, ["method", name, other])).mark_line(
         interpolate=parts.step_from(name), color=parts.INK, strokeWidth=1, opacity=0.6
@@ -139,7 +139,7 @@ def _line(front: pd.DataFrame, x: Any, y: Any, several: bool) -> alt.Chart:
 
 
 def _bars(front: pd.DataFrame, x: Any, y: Any) -> list[alt.Chart]:
-    """Return the interval of each mean over several seeds on the front, in both directions."""
+    """Draw the interval of each mean over several seeds on the front, in both directions."""
     names = [parts.name_of(place) for place in (x, y)]
     ends = [f"{name}_{end}" for name in names for end in ("low", "high")]
     rows = front.dropna(subset=ends)
@@ -152,7 +152,7 @@ def _bars(front: pd.DataFrame, x: Any, y: Any) -> list[alt.Chart]:
 
 
 def _rings(front: pd.DataFrame, x: Any, y: Any, metrics: Sequence[str]) -> alt.Chart:
-    """Return a ring around each configuration on the front, dashed for one seed; the point below
+    """Draw a ring around each configuration on the front, dashed for one seed; the point below
     keeps its colour. The ring of alpha 0 is wide enough to be seen around its square."""
     mark = alt.Chart(parts.trial_data(front, metrics, ["stays"])).mark_point(
         stroke=parts.INK, strokeWidth=1.5, fill="transparent", opacity=1

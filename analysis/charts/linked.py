@@ -17,7 +17,7 @@ BRUSH = "brush"
 
 
 def linked_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> parts.Chart:
-    """Return the front of one cell; below it, each objective against each setting, and a line a
+    """Draw the front of one cell; below it, each objective against each setting, and a line a
     configuration through all of them. What lies outside an interval drawn on the front is grey.
 
     Raises:

@@ -26,7 +26,7 @@ def losses_chart(
     *,
     columns: int = 2,
 ) -> parts.Chart | None:
-    """Return losses of forget against those of test, for the controls and along the front, a panel
+    """Draw losses of forget against those of test, for the controls and along the front, a panel
     a model.
 
     losses: from `load_losses`. Of several seeds the first is drawn; None if none of these models

@@ -24,7 +24,7 @@ PASSES = (
 
 
 def parallel_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> parts.Chart:
-    """Return a line a configuration, through the searched settings, the objectives and the seconds;
+    """Draw a line a configuration, through the searched settings, the objectives and the seconds;
     an interval drawn on an axis keeps the lines that pass through it."""
     return parts.finish(
         lines(frame, objectives),
@@ -34,7 +34,7 @@ def parallel_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) 
 
 
 def lines(frame: pd.DataFrame, objectives: Sequence[str], *conditions: Any) -> parts.Chart:
-    """Return the chart without a heading; a line is grey if one of `conditions` does not hold."""
+    """Draw the chart without a heading; a line is grey if one of `conditions` does not hold."""
     rows = parts.in_the_game(frame)
     axes = _axes(rows, [*dict.fromkeys([*objectives, "seconds"])])
     names = [axis["axis"] for axis in axes]

@@ -23,7 +23,7 @@ SIZE_TITLES = {
 def scaling_chart(
     frame: pd.DataFrame, metrics: Sequence[str] = ("seconds", "test_acc"), *, columns: int = 2
 ) -> parts.Chart | None:
-    """Return each metric against each size that a sweep varied, for each method and retraining.
+    """Draw each metric against each size that a sweep varied, for each method and retraining.
 
     Raises:
         ValueError: the frame holds no sweep of sizes.

@@ -45,10 +45,10 @@ def _if_any(load: Callable[[str | Path], pd.DataFrame], folder: str | Path) -> p
 
 
 def _placed(rows: pd.DataFrame | None, frame: pd.DataFrame) -> pd.DataFrame | None:
-    """Return the rows with their trial's cell and seed. Before schema version 3 they named neither,
-    and a study's trial_id had one of each."""
+    """The rows with their trial's cell and seed where they have none: before schema version 3 they
+    named neither, and a study's trial_id had one of each."""
     if rows is None or not rows["cell"].isna().any():
         return rows
     trials = frame.drop_duplicates(["study", "trial_id"]).set_index(["study", "trial_id"])
-    keys = pd.MultiIndex.from_frame(rows[["study", "trial_id"]])
-    return rows.fillna(trials[["cell", "seed"]].reindex(keys).set_axis(rows.index))
+    own = trials[["cell", "seed"]].reindex(pd.MultiIndex.from_frame(rows[["study", "trial_id"]]))
+    return rows.fillna(own.set_axis(rows.index))
