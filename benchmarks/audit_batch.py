@@ -29,12 +29,12 @@ SHOWN = ("val_mia_acc", "val_acc", "test_acc", "seconds", "game_seconds", "solve
 
 
 def measure(seeds: int, cache: Path, device: torch.device) -> list[dict[str, float | int | None]]:
-    """One row a setting and seed: the settings, the metrics and the unsolved problems."""
+    """Return a row a setting and seed: the settings, the metrics and the unsolved problems."""
     rows: list[dict[str, float | int | None]] = []
     for seed in range(seeds):
         task = replace(BASE, seed=seed).task()
-        made = recipe("original", BASE.model, task, seed)
-        original = reference(made, task, cache, device).model
+        wanted = recipe("original", BASE.model, task, seed)
+        original = reference(wanted, task, cache, device).model
         for alpha, (batch, every) in [(0.0, SETTINGS[0]), *((BASE.alpha, s) for s in SETTINGS)]:
             experiment = replace(BASE, seed=seed, alpha=alpha, audit_batch=batch, solve_every=every)
             outcome = unlearn(experiment, task.to(device), original)
@@ -45,7 +45,7 @@ def measure(seeds: int, cache: Path, device: torch.device) -> list[dict[str, flo
 
 
 def show(rows: list[dict[str, float | int | None]]) -> None:
-    """Means over seeds, with the range."""
+    """Print means over seeds, with the range."""
     print(f"\n{'alpha':>5} {'batch':>5} {'every':>5}  " + "".join(f"{name:>22}" for name in SHOWN))
     groups: dict[tuple[object, ...], list[dict[str, float | int | None]]] = {}
     for row in rows:
@@ -66,15 +66,15 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("results/cache"))
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks"))
     parser.add_argument("--threads", type=int, default=1)
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
     device = default_device()
     begin = time.perf_counter()
-    rows = measure(given.seeds, given.cache, device)
-    given.out.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(rows), given.out / "audit_batch.parquet")
+    rows = measure(args.seeds, args.cache, device)
+    args.out.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(rows), args.out / "audit_batch.parquet")
     show(rows)
-    print(f"{time.perf_counter() - begin:.0f} s on {device}; rows in {given.out}")
+    print(f"{time.perf_counter() - begin:.0f} s on {device}; rows in {args.out}")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ One audit pass is a solve and its gradient. Three ways, in one run on one machin
            of the problems and scaled to all of them
   cached   one CvxpyLayer, canonicalised once (not counted), called on the whole batch, l2
   engine   LinearAuditor, l2; its l1 is given too
-Where cvxpy or altair is absent (a GPU machine with torch alone) what needs it is skipped, and said.
+Without cvxpy or altair (a GPU machine with torch alone) what needs it is skipped with a message.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def draw(B: int, n: int, d: int, device: str) -> tuple[Tensor, Tensor]:
-    """Logits and losses of overlapping groups, unevenly scaled: scores and members."""
+    """Return scores and members: logits and losses of overlapping groups, unevenly scaled."""
     generator = torch.Generator().manual_seed(0)
     members = (torch.arange(n) % 2).expand(B, n).clone()
     x = torch.randn(B, n, d, generator=generator, dtype=torch.float64)
@@ -60,7 +60,7 @@ def draw(B: int, n: int, d: int, device: str) -> tuple[Tensor, Tensor]:
 
 
 def audit(auditor: Any, x: Tensor, members: Tensor) -> tuple[Any, Callable[[], None]]:
-    """A fit and its backward pass, still to be called."""
+    """Return a fit, and its backward pass as a function to call."""
     x = x.detach().requires_grad_()
     fit = auditor.fit(x, members)
     return fit, lambda: fit.decision(x.detach()).square().mean().backward()
@@ -81,7 +81,7 @@ def seconds(call: Callable[[], Any], device: str) -> tuple[float, Any]:
 
 
 def timed(auditor: Any, shape: tuple[int, int, int], device: str, repeats: int) -> Row:
-    """Medians of forward and backward seconds, after one pass to warm up."""
+    """Return medians of forward and backward seconds, after one pass to warm up."""
     x, members = draw(*shape, device)
     both = []
     for _ in range(repeats + 1):
@@ -100,18 +100,18 @@ class Rebuilt:
     """One layer for each problem, built for it: the authors' way."""
 
     def fit(self, scores: Tensor, members: Tensor) -> Hyperplanes:
-        each = [
+        fits = [
             CvxpyAuditor(penalty="l1", reg=1e-3, solver_args={}).fit(x[None], m[None])
             for x, m in zip(scores, members, strict=True)
         ]
         parts = ("w", "b", "converged", "void")
         return Hyperplanes(
-            **{part: torch.cat([getattr(fit, part) for fit in each]) for part in parts}
+            **{part: torch.cat([getattr(fit, part) for fit in fits]) for part in parts}
         )
 
 
 def ways(problems: int, quick: bool) -> Iterator[tuple[str, Any, int]]:
-    """Name, auditor and how many problems to time."""
+    """Yield the name, the auditor and how many problems to time."""
     yield "engine", LinearAuditor(), problems
     yield "engine l1", LinearAuditor(penalty="l1", reg=1e-3), problems
     if available("cvxpylayers"):
@@ -147,23 +147,23 @@ def growth(device: str, repeats: int) -> list[Row]:
     for axis, shapes in GROWTH.items():
         part = [timed(LinearAuditor(), shape, device, repeats) for shape in shapes]
         slope = log_slope([(row[axis], row["total_s"]) for row in part])
-        each = log_slope([(row[axis], row["total_s"] / (row["iterations"] + 1)) for row in part])
-        rows += [row | {"part": "growth", "axis": axis, "slope": slope, "slope_each": each}
-                 for row in part]  # fmt: skip
+        per_step = [(row[axis], row["total_s"] / (row["iterations"] + 1)) for row in part]
+        slopes = {"slope": slope, "slope_each": log_slope(per_step)}
+        rows += [row | {"part": "growth", "axis": axis} | slopes for row in part]
     columns = ("axis", "problems", "n", "d", "total_s", "iterations", "slope", "slope_each")
     show("Growth (log-log slope; slope_each: of one iteration)", rows, columns)
     return rows
 
 
 def log_slope(points: list[tuple[float, float]]) -> float:
-    """Least squares in log-log."""
+    """Return the slope of least squares in log-log."""
     logs = torch.tensor(points, dtype=torch.float64).log()
     logs = logs - logs.mean(0)
     return ((logs[:, 0] * logs[:, 1]).sum() / logs[:, 0].square().sum()).item()
 
 
 def exactness(device: str, repeats: int) -> list[Row]:
-    """Objective against CVXPY with Clarabel, gradient against a central difference."""
+    """Compare the objective with CVXPY's by Clarabel, the gradient with a central difference."""
     del repeats
     rows = []
     for name, (_, n, d) in SHAPES.items():
@@ -191,7 +191,7 @@ def objective(w: Tensor, b: Tensor, x: Tensor, members: Tensor, reg: float = 1e-
 
 
 def objective_error(auditor: Any, x: Tensor, members: Tensor) -> float:
-    """NaN where cvxpy is absent."""
+    """Return the worst relative error against Clarabel; NaN without cvxpy."""
     if not available("cvxpy"):
         return math.nan
     import cvxpy as cp
@@ -211,7 +211,7 @@ def objective_error(auditor: Any, x: Tensor, members: Tensor) -> float:
 
 
 def gradient_error(auditor: Any, x: Tensor, members: Tensor, step: float = 1e-5) -> float:
-    """Against a central difference of the engine's answers (exact to 1e-12), in one direction."""
+    """Return the relative error against a central difference of the engine (exact to 1e-12)."""
     direction = torch.randn(x.shape, generator=torch.Generator().manual_seed(1), dtype=x.dtype)
     direction = direction.to(x)
     exact = LinearAuditor(tolerance=1e-12)
@@ -227,7 +227,7 @@ def gradient_error(auditor: Any, x: Tensor, members: Tensor, step: float = 1e-5)
 
 
 def share_of_epoch(images: int = 45_000, batch: int = 500) -> list[Row]:
-    """The engine's share of a ResNet-18 epoch over CIFAR-10's `retain`, bfloat16, random images."""
+    """Return the engine's share of a ResNet-18 epoch on CIFAR-10's `retain` (random, bfloat16)."""
     from sgu.data.examples import Shape
     from sgu.models import build
 

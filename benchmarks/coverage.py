@@ -37,7 +37,7 @@ FEW = np.stack([AT, 0.7 - 0.5 * np.sqrt(AT)], axis=1)
 AT = np.random.default_rng(1).uniform(0.05, 0.95, 100)
 BEHIND = np.abs(np.random.default_rng(2).normal(0, 0.01, (100, 2)))
 MANY = np.stack([0.3 + 0.1 * AT, 0.5 * (1 - AT) ** 2 + 0.02], axis=1) + BEHIND
-"""A search's configurations: a smooth trade-off, and a little behind it."""
+"""The configurations of a search: a smooth trade-off, and a little behind it."""
 
 
 def main() -> None:
@@ -47,20 +47,20 @@ def main() -> None:
     generator = np.random.default_rng(0)
     print(f"share of 90 % intervals that cover, {rounds:,} simulations a cell, at {SEEDS} seeds")
     for name, (draw, truth) in VALUES.items():
-        found = [means(draw(generator, (rounds, seeds)), truth, generator) for seeds in SEEDS]
+        shares = [means(draw(generator, (rounds, seeds)), truth, generator) for seeds in SEEDS]
         for at, method in enumerate(("ours", "Student's t", "percentile")):
-            say(f"mean of {name}, {method}", [each[at] for each in found])
+            say(f"mean of {name}, {method}", [by_method[at] for by_method in shares])
     for shared in (True, False):
-        found = [differences(rounds, seeds, shared, generator) for seeds in SEEDS]
-        say(f"difference, {'shared' if shared else 'other'} seeds", found)
+        covered = [differences(rounds, seeds, shared, generator) for seeds in SEEDS]
+        say(f"difference, {'shared' if shared else 'other'} seeds", covered)
     few = max(rounds // 10, 1)
     print(f"hypervolumes, {few:,} simulations a cell: covers (truth below, above)")
     for front, noises in ((FEW, (0.01, 0.05)), (MANY, (0.01, 0.02))):
         for noise in noises:
             what = f"of {len(front)} configurations, noise {noise}"
-            each = [studies(few, seeds, noise, front, generator) for seeds in SEEDS]
-            say(what, [found[0] for found in each])
-            say(f"{what}: less an eighth of them", [found[1] for found in each])
+            pairs = [studies(few, seeds, noise, front, generator) for seeds in SEEDS]
+            say(what, [whole for whole, _ in pairs])
+            say(f"{what}: less an eighth of them", [difference for _, difference in pairs])
 
 
 def say(what: str, covered: list[float] | list[Array]) -> None:
@@ -73,7 +73,7 @@ def say(what: str, covered: list[float] | list[Array]) -> None:
 
 
 def means(values: Array, truth: float, generator: np.random.Generator) -> tuple[float, ...]:
-    """Coverage by our interval, by Student's and by percentiles of resampled means."""
+    """Return coverage by our interval, by Student's and by percentiles of resampled means."""
     seeds = values.shape[1]
     ours = drawn(values)
     reach = t.ppf(0.95, seeds - 1) * values.std(axis=1, ddof=1) / np.sqrt(seeds)
@@ -87,63 +87,63 @@ def means(values: Array, truth: float, generator: np.random.Generator) -> tuple[
 
 
 def differences(rounds: int, seeds: int, shared: bool, generator: np.random.Generator) -> float:
-    """Of two methods on the same splits, whose effect (deviation 1) is twice the methods' own."""
+    """Return coverage for two methods; the effect of the split is twice that of the method."""
     sides = generator.normal(size=(2, rounds, seeds)) / 2
     sides += generator.normal(size=(1 if shared else 2, rounds, seeds))
     both = drawn(sides.reshape(2 * rounds, seeds), apart=not shared)
-    here = np.arange(rounds)
+    first = np.arange(rounds)
     common = np.full(rounds, seeds if shared else 0)
-    return covering(both.at(here).less(both.at(here + rounds), common), 0.0)
+    return covering(both.at(first).less(both.at(first + rounds), common), 0.0)
 
 
 def studies(
     rounds: int, seeds: int, noise: float, front: Array, generator: np.random.Generator
 ) -> tuple[Array, Array]:
-    """Of a method's hypervolume, and of its difference from that of every eighth of its
-    configurations, which flatters less: covered, truth below, truth above."""
-    volumes = [volume(each, OBJECTIVES) for each in (front, front[::8])]
-    found = []
+    """Return the shares covered, with the truth below and above: of a method's hypervolume, and of
+    its difference from that of every eighth of its configurations, which flatters less."""
+    volumes = [volume(points, OBJECTIVES) for points in (front, front[::8])]
+    shares = []
     for start in range(0, rounds, 10):
         names = range(start, min(start + 10, rounds))
         frame = pd.concat([study(str(n), seeds, noise, front, generator) for n in names])
         one = hypervolumes(frame).query("method == 'a'")
         apart = method_differences(frame, "b").query("dataset != 'all'")
-        found.append([sides(one, volumes[0]), sides(apart, volumes[0] - volumes[1])])
-    one, apart = np.concatenate(found, axis=2).mean(axis=2)
+        shares.append([sides(one, volumes[0]), sides(apart, volumes[0] - volumes[1])])
+    one, apart = np.concatenate(shares, axis=2).mean(axis=2)
     return one, apart
 
 
-def sides(found: pd.DataFrame, truth: float) -> Array:
-    """Of each interval, whether the truth is inside, below, above."""
-    low, high = found["low"].to_numpy(), found["high"].to_numpy()
+def sides(intervals: pd.DataFrame, truth: float) -> Array:
+    """Return 1 where the truth is inside, below or above each interval, shape (3, intervals)."""
+    low, high = intervals["low"].to_numpy(), intervals["high"].to_numpy()
     return np.array([(low <= truth) & (truth <= high), truth < low, high < truth], float)
 
 
 def study(
     name: str, seeds: int, noise: float, front: Array, generator: np.random.Generator
 ) -> pd.DataFrame:
-    """Rows of single seeds of two methods on the data set `name`."""
+    """Return rows of single seeds of two methods on the data set `name`."""
     parts = []
     for method, true in (("a", front), ("b", front[::8])):
-        seen = true + noise * generator.normal(size=(seeds, *true.shape))
+        measured = true + noise * generator.normal(size=(seeds, *true.shape))
         columns = dict.fromkeys([*METRICS, "wall_seconds", "device_seconds"], np.nan)
         columns |= {"study": "s", "dataset": name, "method": method, "cell": f"{name}/{method}"}
         columns |= {"phase": "search", "status": "complete", "started": pd.Timestamp(0, tz="UTC")}
         columns |= {"seed": np.repeat(np.arange(seeds), len(true))}
         columns |= {"trial_id": np.tile(np.arange(len(true)).astype(str), seeds)}
-        columns |= dict(zip(OBJECTIVES, seen.reshape(-1, 2).T, strict=True))
+        columns |= dict(zip(OBJECTIVES, measured.reshape(-1, 2).T, strict=True))
         parts.append(pd.DataFrame(columns))
     return pd.concat(parts)
 
 
-def covering(found: Drawn, truth: float) -> float:
-    low, high = found.ends()
+def covering(resampled: Drawn, truth: float) -> float:
+    low, high = resampled.ends()
     return float(((low <= truth) & (truth <= high)).mean())
 
 
 def drawn(values: Array, apart: bool = False) -> Drawn:
-    """Means of the rows of `values`, whose columns are seeds; apart: other ones in the second
-    half."""
+    """Return the resampled means of the rows of `values`, whose columns are seeds; apart: the
+    second half of the rows has other seeds."""
     groups, seeds = values.shape
     group = np.repeat(np.arange(groups), seeds)
     seed = np.tile(np.arange(seeds), groups) + (seeds * (2 * group >= groups) if apart else 0)

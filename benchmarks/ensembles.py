@@ -24,22 +24,22 @@ def main() -> None:
     parser.add_argument("--networks", type=int, default=4)
     parser.add_argument("--cores", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--model", default="small_cnn")
-    parser.add_argument("--epochs", type=int, default=None, help="default: the model's own")
-    given = parser.parse_args()
-    experiment = Experiment(model=given.model, pretrain_epochs=given.epochs)
+    parser.add_argument("--epochs", type=int, default=None, help="default: those of the model")
+    args = parser.parse_args()
+    experiment = Experiment(model=args.model, pretrain_epochs=args.epochs)
     task, device = experiment.task(), torch.device("cpu")
-    jobs = [[member] for member in oracles(experiment, task, given.networks)]
+    jobs = [[member] for member in oracles(experiment, task, args.networks)]
     ways: dict[str, tuple[Run, int]] = {
-        f"1 process, {given.cores} threads": (map, given.cores),
+        f"1 process, {args.cores} threads": (map, args.cores),
         "1 process, 1 thread": (map, 1),
-        f"{given.cores} processes, 1 thread each": (processes(given.cores), 1),
+        f"{args.cores} processes, 1 thread each": (processes(args.cores), 1),
     }
     for name, (run, threads) in ways.items():
         torch.set_num_threads(threads)
         begin = time.perf_counter()
         list(run(partial(train_and_unlearn, task=task, device=device), jobs))
         seconds = time.perf_counter() - begin
-        print(f"{name:>28}: {seconds:6.1f} s for {given.networks} networks")
+        print(f"{name:>28}: {seconds:6.1f} s for {args.networks} networks")
 
 
 if __name__ == "__main__":

@@ -19,11 +19,11 @@ from analysis import load_study
 from sgu.results.schema import METRICS, SCHEMA_VERSION, TRIALS
 
 LAYOUTS = (1, 8, 1000)
-"""Files that the rows lie in."""
+"""How many files the rows lie in."""
 
 
 def rows(count: int) -> pa.Table:
-    """Trials of five seeds as a study writes them: every column filled, settings all different."""
+    """Return trials of five seeds as a study writes them, all columns filled, settings distinct."""
     generator = np.random.default_rng(0)
     numbers = np.arange(count)
     alphas = generator.uniform(0, 4, count)
@@ -52,15 +52,15 @@ def rows(count: int) -> pa.Table:
         "started": numbers.astype("datetime64[s]").astype("datetime64[us]"),
         "wall_seconds": generator.random(count), "device_seconds": generator.random(count),
     }  # fmt: skip
-    known = {name: pa.array(columns[name]) for name in TRIALS.names if name in columns}
-    table = pa.table(known).take(pa.array(_as_they_end(count, generator)))
-    for name in set(TRIALS.names) - set(known):
+    filled = {name: pa.array(columns[name]) for name in TRIALS.names if name in columns}
+    table = pa.table(filled).take(pa.array(_as_they_end(count, generator)))
+    for name in set(TRIALS.names) - set(filled):
         table = table.append_column(name, pa.nulls(count))
     return table.select(TRIALS.names).cast(TRIALS)
 
 
 def _as_they_end(count: int, generator: np.random.Generator) -> np.ndarray:
-    """The order of the rows: each up to 50 places from where it was started."""
+    """Return the order of the rows: each up to 50 places from where it was started."""
     return np.argsort(np.arange(count) + generator.uniform(0, 50, count))
 
 

@@ -3,7 +3,7 @@
 
 1. Images a second of `sgu.training.loop.train`, images on the device, against a DataLoader
    whose workers augment PIL images by torchvision's transforms: the same network, optimiser, batch,
-   augmentation and random images. Runs alternate, after one of each that does not count; medians
+   augmentation and random images. Runs alternate, after one uncounted run of each; medians
    with the range. small_cnn on the CPU, ResNet-18 in bfloat16 where there is a GPU.
 2. On a GPU: seconds of a ResNet-18 epoch over 50,000 images, CIFAR's number.
 3. Seconds of each method, with its published number of epochs, against retraining in the same run.
@@ -58,8 +58,8 @@ class Stored(Dataset):
     def __len__(self) -> int:
         return len(self.targets)
 
-    def __getitem__(self, row: int) -> tuple[torch.Tensor, int]:
-        return self.transform(Image.fromarray(self.images[row])), self.targets[row]
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        return self.transform(Image.fromarray(self.images[index])), self.targets[index]
 
 
 def random_examples(count: int) -> Examples:
@@ -69,24 +69,24 @@ def random_examples(count: int) -> Examples:
 
 
 def this_pipeline(
-    model: str, examples: Examples, made: Optimisation, device: torch.device
+    model: str, examples: Examples, optimisation: Optimisation, device: torch.device
 ) -> Callable[[], None]:
-    """A function that trains one epoch as the study does."""
+    """Return a function that trains one epoch as the study does."""
     network = build(model, Shape(CLASSES), 0).to(device)
-    pipeline, there = Pipeline.of(examples.inputs), examples.to(device)
-    rows = torch.arange(len(examples))
-    return lambda: train(network, there, rows, pipeline, made, 0)
+    pipeline, on_device = Pipeline.of(examples.inputs), examples.to(device)
+    indices = torch.arange(len(examples))
+    return lambda: train(network, on_device, indices, pipeline, optimisation, 0)
 
 
 def usual_way(
-    model: str, examples: Examples, made: Optimisation, device: torch.device, workers: int
+    model: str, examples: Examples, optimisation: Optimisation, device: torch.device, workers: int
 ) -> Callable[[], None]:
-    """A function that trains one epoch from a DataLoader, whose workers are there already."""
+    """Return a function that trains one epoch from a DataLoader whose workers run already."""
     network = build(model, Shape(CLASSES), 0).to(device).train()
-    stored = Stored(examples, Pipeline.of(examples.inputs), made.augment)
+    stored = Stored(examples, Pipeline.of(examples.inputs), optimisation.augment)
     loader: DataLoader = DataLoader(
         stored,
-        made.batch_size,
+        optimisation.batch_size,
         shuffle=True,
         num_workers=workers,
         persistent_workers=workers > 0,
@@ -94,7 +94,8 @@ def usual_way(
     )
 
     def epoch() -> None:
-        optimiser, schedule = make_optimiser(network, made, steps_of(len(stored), made.batch_size))
+        steps = steps_of(len(stored), optimisation.batch_size)
+        optimiser, schedule = make_optimiser(network, optimisation, steps)
         for images, targets in loader:
             inputs = images.to(device, non_blocking=True, memory_format=torch.channels_last)
             targets = targets.to(device, non_blocking=True)
@@ -118,7 +119,7 @@ def seconds(run: Callable[[], object], device: torch.device) -> float:
 def interleaved(
     runs: dict[str, Callable[[], None]], repeats: int, device: torch.device
 ) -> dict[str, list[float]]:
-    """Seconds of each, run in turn; a first round is left out."""
+    """Return the seconds of each run, taken in turn; a first round is left out."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(repeats + 1):
         for name, run in runs.items():
@@ -126,20 +127,20 @@ def interleaved(
     return {name: taken[1:] for name, taken in times.items()}
 
 
-def throughput(given: argparse.Namespace, device: torch.device) -> list[Row]:
-    """One row for each way, with and without augmentation."""
+def throughput(args: argparse.Namespace, device: torch.device) -> list[Row]:
+    """Return a row for each way, with and without augmentation."""
     model = "resnet18" if device.type == "cuda" else "small_cnn"
-    examples, rows = random_examples(given.images), []
+    examples, rows = random_examples(args.images), []
     for augment in (True, False):
-        made = Optimisation(epochs=1, lr=0.05, augment=augment, batch_size=128)
-        runs = {OURS: this_pipeline(model, examples, made, device)} | {
-            f"DataLoader, {count} workers": usual_way(model, examples, made, device, count)
-            for count in given.workers
+        optimisation = Optimisation(epochs=1, lr=0.05, augment=augment, batch_size=128)
+        runs = {OURS: this_pipeline(model, examples, optimisation, device)} | {
+            f"DataLoader, {count} workers": usual_way(model, examples, optimisation, device, count)
+            for count in args.workers
         }
-        times = interleaved(runs, given.repeats, device)
+        times = interleaved(runs, args.repeats, device)
         ours = statistics.median(times[OURS])
         for name, taken in times.items():
-            speeds = sorted(len(examples) / each for each in taken)
+            speeds = sorted(len(examples) / run_seconds for run_seconds in taken)
             middle = statistics.median(taken)
             rows.append(
                 {"part": "throughput", "model": model, "augmented": augment, "way": name}
@@ -149,18 +150,18 @@ def throughput(given: argparse.Namespace, device: torch.device) -> list[Row]:
     return rows
 
 
-def epoch_seconds(given: argparse.Namespace, device: torch.device) -> list[Row]:
-    """A ResNet-18 epoch over as many images as CIFAR has."""
-    made = Optimisation(epochs=1, lr=0.05, augment=True, batch_size=128)
-    runs = {"epoch": this_pipeline("resnet18", random_examples(EPOCH), made, device)}
-    taken = interleaved(runs, given.repeats, device)["epoch"]
+def epoch_seconds(args: argparse.Namespace, device: torch.device) -> list[Row]:
+    """Return the seconds of a ResNet-18 epoch over as many images as CIFAR has."""
+    optimisation = Optimisation(epochs=1, lr=0.05, augment=True, batch_size=128)
+    runs = {"epoch": this_pipeline("resnet18", random_examples(EPOCH), optimisation, device)}
+    taken = interleaved(runs, args.repeats, device)["epoch"]
     row = {"part": "epoch", "model": "resnet18", "images": EPOCH}
     shown = {"seconds": statistics.median(taken), "lowest": min(taken), "highest": max(taken)}
     return [row | shown]
 
 
-def methods_table(given: argparse.Namespace, device: torch.device) -> list[Row]:
-    """Seconds of each method on the embedded data, with its game, against retraining."""
+def methods_table(args: argparse.Namespace, device: torch.device) -> list[Row]:
+    """Return the seconds of each method on the embedded data, with its game, against retraining."""
     from sgu.experiment import Experiment
     from sgu.methods import METHODS
     from sgu.networks.references import recipe, reference
@@ -171,7 +172,7 @@ def methods_table(given: argparse.Namespace, device: torch.device) -> list[Row]:
         cache = Path(empty)
         task = Experiment(model=model).task(cache).to(device)
         original, retrain = (
-            reference(recipe(kind, model, task, 0, given.pretrain_epochs), task, cache, device)
+            reference(recipe(kind, model, task, 0, args.pretrain_epochs), task, cache, device)
             for kind in ("original", "retrain")
         )
         for name in METHODS:
@@ -181,7 +182,7 @@ def methods_table(given: argparse.Namespace, device: torch.device) -> list[Row]:
             row |= {"of retraining": taken / retrain.seconds}
             rows.append(row | {"epochs": experiment.unlearner().epochs})
     row = {"part": "methods", "model": model, "method": "retrain", "seconds": retrain.seconds}
-    epochs = recipe("retrain", model, task, 0, given.pretrain_epochs).optimisation.epochs
+    epochs = recipe("retrain", model, task, 0, args.pretrain_epochs).optimisation.epochs
     return [row | {"of retraining": 1.0, "epochs": epochs}, *rows]
 
 
@@ -214,20 +215,20 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="of torch, on the CPU")
     parser.add_argument("--pretrain-epochs", type=int, help="of the references; default: as usual")
     parser.add_argument("--json", type=Path, help="write the rows here, too")
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    device, found = default_device(), list[Row]()
-    for name in given.parts:
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    device, all_rows = default_device(), list[Row]()
+    for name in args.parts:
         if name == "epoch" and device.type != "cuda":
             continue
-        rows = PARTS[name](given, device)
+        rows = PARTS[name](args, device)
         show(rows, device)
-        found += rows
-    if given.json:
-        about = {"device": device_name(device), "threads": given.threads, "versions": versions()}
-        about |= {"code_version": code_version()[0], "images": given.images}
-        given.json.parent.mkdir(parents=True, exist_ok=True)
-        given.json.write_text(json.dumps(about | {"rows": found}, indent=1))
+        all_rows += rows
+    if args.json:
+        about = {"device": device_name(device), "threads": args.threads, "versions": versions()}
+        about |= {"code_version": code_version()[0], "images": args.images}
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        args.json.write_text(json.dumps(about | {"rows": all_rows}, indent=1))
 
 
 if __name__ == "__main__":

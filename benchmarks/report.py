@@ -2,9 +2,9 @@
 
     python benchmarks/report.py [--trials 200] [--seeds 2] [--folder DIR]
 
-The study is generated, not run: rows as `sgu.results.schema` has them, two methods on one data set,
+The study is generated, not run. Its rows follow `sgu.results.schema`: two methods on one data set,
 each trial with its seeds, curves and histograms of losses, the references and retrained models, a
-confirmed front and a sweep of sizes. What its numbers say means nothing.
+confirmed front and a sweep of sizes. Its numbers mean nothing.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ EPOCHS_OF_A_TRIAL = 5
 
 
 def generate(folder: Path, trials: int = 200, seeds: int = 2) -> Path:
-    """A study of that many trials, half of them of each of two methods, in `folder`."""
+    """Write a study of so many trials, half for each of two methods, and return `folder`."""
     generator = np.random.default_rng(0)
     rows = _references(generator, seeds)
     for number in range(trials):
         method = ("sg", "sg+random_label")[number % 2]
-        rows += _trial(generator, f"{number // 2:04d}", method, seeds, START, number)
+        rows += _trial(generator, f"{number // 2:04d}", method, seeds, number)
     _write(folder / "trials", TRIALS, rows)
     confirmed = _again(generator, folder, range(100, 103))
     _write(folder / "trials", TRIALS, [*rows, *confirmed, *_scaling(generator)])
-    _write(folder / "epochs", EPOCHS, [each for row in rows for each in _curve(row)])
-    _write(folder / "losses", LOSSES, [each for row in rows for each in _losses(generator, row)])
+    _write(folder / "epochs", EPOCHS, [point for row in rows for point in _curve(row)])
+    _write(folder / "losses", LOSSES, [bin_ for row in rows for bin_ in _losses(generator, row)])
     (folder / "spec.yaml").write_text("name: generated\n", encoding="utf-8")
     return folder
 
@@ -84,56 +84,56 @@ def _references(generator: np.random.Generator, seeds: int) -> list[Row]:
     for seed in range(seeds):
         retrained = ["retrain", *(f"retrain-{number}" for number in range(1, 4))]
         for trial_id in ("original", *retrained):
-            method, known = trial_id.split("-")[0], (0.32, 0.6)
-            if method == "retrain":
-                known = (0.345, 0.02)
-            metrics = _measured(generator, *known, 10.0) | {"game_seconds": None}
+            method = trial_id.split("-")[0]
+            error, advantage = (0.345, 0.02) if method == "retrain" else (0.32, 0.6)
+            metrics = _measured(generator, error, advantage, 10.0) | {"game_seconds": None}
             rows.append(_row(trial_id, method, seed, 0, **metrics))
         for base in ("finetune", "random_label"):
             metrics = _measured(generator, 0.31, 0.47 if base == "finetune" else 0.2, 4.0)
-            extra = {"alpha": 0.0, "control": True, "cell": f"generated/sg+{base}"}
-            extra["cell"] = "generated/sg" if base == "finetune" else "generated/sg+random_label"
+            cell = "generated/sg" if base == "finetune" else "generated/sg+random_label"
+            extra = {"alpha": 0.0, "control": True, "cell": cell}
             rows.append(_row("0000c", base, seed, 1, **metrics, **extra))
     return rows
 
 
 def _trial(
-    generator: np.random.Generator, trial_id: str, method: str, seeds: int, _: Any, number: int
+    generator: np.random.Generator, trial_id: str, method: str, seeds: int, number: int
 ) -> list[Row]:
     alpha, reg = (float(10 ** generator.uniform(*ends)) for ends in ((-1, 0.6), (-2.5, 0)))
     solve_every = int(generator.choice([4, 8, 16]))
-    set_ = {"alpha": alpha, "reg": reg, "solve_every": solve_every, "update": "joint"}
+    settings = {"alpha": alpha, "reg": reg, "solve_every": solve_every, "update": "joint"}
     force = np.log10(alpha / reg**0.3) + 0.4 * np.log2(16 / solve_every)
     if number % 50 == 49:
         failed = {"status": "failed", "reason": f"Diverged: weights are not finite, alpha {alpha}"}
-        return [_row(trial_id, method, seed, number, **set_, **failed) for seed in range(seeds)]
+        return [_row(trial_id, method, seed, number, **settings, **failed) for seed in range(seeds)]
     error = 0.315 + 0.012 * max(0.0, force) ** 2.2 + abs(generator.normal(0, 0.006))
     advantage = 0.42 * np.exp(-1.1 * max(0.0, force + 0.4)) + abs(generator.normal(0, 0.01))
     if method != "sg":
         error, advantage = error + 0.01, 0.7 * advantage
     cost = 4 + 40 / solve_every
-    return [
-        _row(trial_id, method, seed, number, **set_, **_measured(generator, error, advantage, cost))
-        for seed in range(seeds)
-    ]
+    rows = []
+    for seed in range(seeds):
+        metrics = _measured(generator, error, advantage, cost)
+        rows.append(_row(trial_id, method, seed, number, **settings, **metrics))
+    return rows
 
 
 def _again(generator: np.random.Generator, folder: Path, seeds: range) -> list[Row]:
-    """The front on fresh seeds, a little worse, as winners are."""
+    """Return the front on fresh seeds, a little worse, as winners are."""
     front = pareto_front(load_study(folder), by=["cell"])
     rows = []
     for row in front[front["alpha"] > 0].to_dict("records"):
-        known = {name: row[name] for name in ("alpha", "reg", "update")}
-        known |= {"solve_every": int(row["solve_every"]), "phase": "confirm"}
+        settings = {name: row[name] for name in ("alpha", "reg", "update")}
+        settings |= {"solve_every": int(row["solve_every"]), "phase": "confirm"}
         for seed in seeds:
             worse = (row["val_error"] + 0.006, row["val_mia_advantage"] + 0.02, row["seconds"])
             metrics = _measured(generator, *worse)
-            rows.append(_row(row["trial_id"], row["method"], seed, 500, **known, **metrics))
+            rows.append(_row(row["trial_id"], row["method"], seed, 500, **settings, **metrics))
     return rows
 
 
 def _scaling(generator: np.random.Generator) -> list[Row]:
-    """Sizes from 500 to 4,000 train examples, with what retraining takes at each."""
+    """Return runs at sizes from 500 to 4,000 train examples, with retraining at each."""
     rows = []
     for size in (500, 1000, 2000, 4000):
         for seed in range(2):
@@ -150,9 +150,9 @@ def _scaling(generator: np.random.Generator) -> list[Row]:
 def _curve(row: Row) -> list[Row]:
     if row["status"] != "complete" or row["method"] in ("original", "retrain"):
         return []
-    known = {name: row[name] for name in EPOCHS.names if name in row}
+    shared = {name: row[name] for name in EPOCHS.names if name in row}
     return [
-        known | {"epoch": epoch, "train_loss": 0.4 / (epoch + 1), "utility": 0.1 * epoch - 1.0,
+        shared | {"epoch": epoch, "train_loss": 0.4 / (epoch + 1), "utility": 0.1 * epoch - 1.0,
                  "solves": 4}
         | {n: row[n] * (1 + 0.3 / (epoch + 1)) for n in ("val_error", "val_mia_advantage")}
         for epoch in range(EPOCHS_OF_A_TRIAL)
@@ -162,15 +162,15 @@ def _curve(row: Row) -> list[Row]:
 def _losses(generator: np.random.Generator, row: Row) -> list[Row]:
     if row["status"] != "complete":
         return []
-    known = {name: row[name] for name in LOSSES.names if name in row}
-    found = []
+    shared = {name: row[name] for name in LOSSES.names if name in row}
+    rows = []
     for split, count in (("forget", 400), ("val", 400), ("test", 800)):
         centre = -0.3 - (2.5 * row["val_mia_advantage"] if split == "forget" else 0)
         values = 10 ** generator.normal(centre, 0.9, count)
         counts, _ = np.histogram(values.clip(EDGES[0], EDGES[-1]), EDGES)
         for low, high, number in zip(EDGES, EDGES[1:], counts, strict=False):
-            found.append(known | {"split": split, "low": low, "high": high, "count": int(number)})
-    return found
+            rows.append(shared | {"split": split, "low": low, "high": high, "count": int(number)})
+    return rows
 
 
 def _write(folder: Path, schema: pa.Schema, rows: list[Row]) -> None:
@@ -184,13 +184,13 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--folder", type=Path, help="keep the study and its page there")
-    given = parser.parse_args()
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        study = generate((given.folder or Path(scratch)) / "generated", given.trials, given.seeds)
+        study = generate((args.folder or Path(scratch)) / "generated", args.trials, args.seeds)
         begin = time.perf_counter()
         page = write_report(read_study(study), study / "report.html")
         seconds = time.perf_counter() - begin
-        print(f"{given.trials} trials of {given.seeds} seeds: page in {seconds:.1f} s, "
+        print(f"{args.trials} trials of {args.seeds} seeds: page in {seconds:.1f} s, "
               f"{page.stat().st_size / 1e6:.2f} MB")  # fmt: skip
 
 

@@ -3,9 +3,9 @@
     .venv/bin/python benchmarks/study.py                 overhead, beside a plain loop of Optuna
     .venv/bin/python benchmarks/study.py --nodes 1 2 4   throughput of simulated clusters
 
-A trial sleeps, so that cores do not matter: all else, the searcher, Tune, the rows, their files, is
-the study's own. Overhead is the wall time over the sum of the trials' own seconds by slot. Clusters
-run real trials, too: those of the default study, made short; there the nodes share the cores of one
+A trial sleeps, so that cores do not matter. All else is the study's: the searcher, Tune, the rows
+and their files. Overhead is the wall time over the sum of the trials' seconds by slot. Clusters
+also run real trials, those of the default study made short; there the nodes share the cores of one
 machine.
 """
 
@@ -53,7 +53,7 @@ HEAVY = "tune.worker.trial"  # what a worker imports for a real trial, torch amo
 
 
 def sleeping(seconds: float, imports: str):
-    """A trial that takes so many seconds, in three epochs, and makes its objectives up."""
+    """Return a trial that takes so many seconds, in three epochs, and invents its objectives."""
 
     def body(config):
         import_module(imports)
@@ -62,26 +62,26 @@ def sleeping(seconds: float, imports: str):
             time.sleep(seconds / 3)
             report({"epoch": {"epoch": epoch}})
         alpha, took = config["settings"]["alpha"], time.perf_counter() - begin
-        own = {"val_error": alpha / 10, "val_mia_advantage": 1 / (1 + alpha), "seconds": took}
-        report({"row": MEASURED | own | {"wall_seconds": took, "started": started}})
+        metrics = {"val_error": alpha / 10, "val_mia_advantage": 1 / (1 + alpha), "seconds": took}
+        report({"row": MEASURED | metrics | {"wall_seconds": took, "started": started}})
 
     return body
 
 
 def spec_of(runs: int, **changes: object) -> Spec:
-    """A study of so many runs, its two controls among them, on few images."""
+    """Return a study of so many runs, with its two controls, on few images."""
     changes = {"experiment": {"subset": 200}} | changes
     return Spec.model_validate({"name": "bench", "trials": runs - 2, "oracles": 0} | changes)
 
 
 def engine(spec: Spec, seconds: float, imports: str, address: str | None = None) -> pd.DataFrame:
-    """Rows of the study, with the seconds of Ray's start, of its workers' (until the first trial
-    begins) and of the whole in `attrs`."""
+    """Return the rows of the study; in `attrs` the seconds of Ray's start, of its workers' start
+    (until the first trial begins) and of the whole."""
     key = (spec.cells[0].data, spec.runs()[0])
     base = spec.cells[0].base
     shared = context(base, base.task()) | {"workers": spec.slots}
     prepared = Prepared({}, {key: shared}, {key: {"retrain": MEASURED}})
-    said = list[str]()
+    lines = list[str]()
     with tempfile.TemporaryDirectory() as folder:
         store, begin = Store(Path(folder), spec.name), time.perf_counter()
         with connected(spec, address):
@@ -89,21 +89,21 @@ def engine(spec: Spec, seconds: float, imports: str, address: str | None = None)
             watch = Watch(spec, nothing, slots(spec), store.folder)
             space: dict[str, list[str]] = {spec.cells[0].name: []}
             recorder = Recorder(
-                store, prepared, store.checkpoints(), space, spec.trials, said.append, watch.ended
+                store, prepared, store.checkpoints(), space, spec.trials, lines.append, watch.ended
             )
             search = StudySearch(spec, store.folder, nothing, prepared.references)
             tune_runs(spec, sleeping(seconds, imports), search, [recorder, watch])
             store.tidy()
             ended = time.perf_counter()
         rows = rows_of(store.folder)
-        assert len(rows) == len(said), said
+        assert len(rows) == len(lines), lines
         workers = (rows["started"].min() - began).total_seconds()
         rows.attrs |= {"start": up - begin, "workers": workers, "wall": ended - up}
     return rows
 
 
 def optuna_loop(journal: str, runs: int, seconds: float) -> None:
-    """One process of a plain loop: ask, sleep, tell, until there are so many trials."""
+    """Run one process of a plain loop: ask, sleep, tell, until there are so many trials."""
     import_module(HEAVY)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     storage = JournalStorage(JournalFileBackend(journal))
@@ -140,68 +140,68 @@ def overhead(runs: int, seconds: float, processes: int) -> None:
     rows = engine(spec_of(runs, slots=processes), seconds, HEAVY)
     assert len(rows) == runs
     assert set(rows["status"]) == {"complete"}
-    own, wall = rows["wall_seconds"].sum() / processes, rows.attrs["wall"]
+    slept, wall = rows["wall_seconds"].sum() / processes, rows.attrs["wall"]
     print(f"{runs} trials of {rows['wall_seconds'].mean():.2f} s on {processes} slots")
     print(f"  Ray's start                 {rows.attrs['start']:6.1f} s")
-    print(f"  the trials' own, by slot    {own:6.1f} s")
-    print(f"  the study                   {wall:6.1f} s   overhead {wall / own:.3f}")
+    print(f"  the trials' own, by slot    {slept:6.1f} s")
+    print(f"  the study                   {wall:6.1f} s   overhead {wall / slept:.3f}")
     print(f"  of it, until a trial begins {rows.attrs['workers']:6.1f} s")
     loop = plain(runs, seconds, processes)
-    print(f"  plain loop of Optuna        {loop:6.1f} s   overhead {loop / own:.3f}")
+    print(f"  plain loop of Optuna        {loop:6.1f} s   overhead {loop / slept:.3f}")
     print(f"  the study over the loop     {wall / loop:.3f}")
 
 
 @contextmanager
 def cluster(nodes: int):
-    """The address of a simulated cluster: a head without CPUs, and nodes of 2."""
+    """Yield the address of a simulated cluster: a head without CPUs, and nodes with 2."""
     small: dict[str, Any] = {"object_store_memory": 80 * 2**20, "include_dashboard": False}
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **small})
+    simulated = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **small})
     try:
         for _ in range(nodes):
-            made.add_node(num_cpus=2, **small)
-        made.wait_for_nodes()
-        yield made.address
+            simulated.add_node(num_cpus=2, **small)
+        simulated.wait_for_nodes()
+        yield simulated.address
     finally:
-        made.shutdown()
+        simulated.shutdown()
 
 
 def rate(rows: pd.DataFrame, room: int) -> float:
-    """Trials a second, from the moment when every slot has begun one."""
+    """Return trials a second, from the moment when every slot has begun one."""
     assert set(rows["status"]) == {"complete"}
     begun = rows["started"].sort_values()
     busy = begun.iloc[room - 1]
     return float((begun > busy).sum() / (begun.max() - busy).total_seconds())
 
 
-def throughput(counts: list[int], seconds: float, each: int) -> None:
-    """each: runs a slot."""
+def throughput(counts: list[int], seconds: float, runs: int) -> None:
+    """Print trials a minute of clusters of `counts` nodes with so many sleeping runs a slot."""
     base = None
-    print(f"trials of {seconds:.0f} s, {each} for each of 2 slots a node")
+    print(f"trials of {seconds:.0f} s, {runs} for each of 2 slots a node")
     for nodes in counts:
         room = 2 * nodes
         with cluster(nodes) as address:
-            rows = engine(spec_of(each * room, slots=room), seconds, "ray.tune", address)
-        assert len(rows) == each * room
-        found = rate(rows, room)
-        base = base or found / nodes
+            rows = engine(spec_of(runs * room, slots=room), seconds, "ray.tune", address)
+        assert len(rows) == runs * room
+        speed = rate(rows, room)
+        base = base or speed / nodes
         print(
-            f"  {nodes} nodes: {60 * found:6.1f} a minute, efficiency {found / nodes / base:.3f}; "
+            f"  {nodes} nodes: {60 * speed:6.1f} a minute, efficiency {speed / nodes / base:.3f}; "
             f"with the workers' start {60 * len(rows) / rows.attrs['wall']:6.1f} a minute"
         )
 
 
-def real(counts: list[int], each: int) -> None:
-    """The same of a whole study, as `sgu-study run --address` runs it."""
+def real(counts: list[int], runs: int) -> None:
+    """Print the same for a whole study, as `sgu-study run --address` runs it."""
     print(f"the default study's trials on 400 images, 2 epochs; {os.cpu_count()} cores in all")
     for nodes in counts:
         room = 2 * nodes
-        changes = [f"trials={each * room - 2}", *SHORT]
+        changes = [f"trials={runs * room - 2}", *SHORT]
         spec = load_spec(Path("studies/default.yaml"), changes)
         with cluster(nodes) as address, tempfile.TemporaryDirectory() as folder:
             study = run(spec, folder, address, say=lambda _: None)
             rows = load_study(study)
-        found = rate(rows[~rows["method"].isin(REFERENCES)], room)
-        print(f"  {nodes} nodes: {60 * found:6.1f} a minute")
+        speed = rate(rows[~rows["method"].isin(REFERENCES)], room)
+        print(f"  {nodes} nodes: {60 * speed:6.1f} a minute")
 
 
 def main() -> None:
@@ -210,12 +210,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--slots", type=int, default=2)
     parser.add_argument("--nodes", type=int, nargs="+")
-    given = parser.parse_args()
-    if given.nodes:
-        throughput(given.nodes, given.seconds, max(2, given.trials // 4))
-        real(given.nodes, max(2, given.trials // 4))
+    args = parser.parse_args()
+    if args.nodes:
+        throughput(args.nodes, args.seconds, max(2, args.trials // 4))
+        real(args.nodes, max(2, args.trials // 4))
     else:
-        overhead(given.trials, given.seconds, given.slots)
+        overhead(args.trials, args.seconds, args.slots)
 
 
 if __name__ == "__main__":

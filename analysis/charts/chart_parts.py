@@ -1,12 +1,12 @@
-"""The pieces figures are made of: axes, colours, points, controls, tooltips and one look.
+"""The pieces that figures are made of: axes, colours, points, controls, tooltips and one look.
 
-Colours are Okabe and Ito's, and viridis (its pale end cut off) for alpha; whatever has a colour
-has a shape, a dash or a label, too, so nothing is told by colour alone.
+Colours are Okabe and Ito's, and viridis (its pale end cut off) for alpha. Whatever has a colour
+also has a shape, a dash or a label, so that nothing is told by colour alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -24,8 +24,8 @@ METHOD_COLOURS = ("#009E73", "#E69F00", "#56B4E9", PURPLE, "#8a7d00", INK, BLUE,
 METHOD_SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 METHOD_DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 1], [1, 3])
 CONTROLS = (*REFERENCES, "alpha 0")
-CONTROL_COLOURS = dict(zip(CONTROLS, (VERMILION, BLUE, PURPLE), strict=True))
-CONTROL_SHAPES = dict(zip(CONTROLS, ("triangle-up", "diamond", "square"), strict=True))
+CONTROL_COLOURS = (VERMILION, BLUE, PURPLE)
+CONTROL_SHAPES = ("triangle-up", "diamond", "square")
 
 Chart = Any
 """A chart of Altair's, whose classes share no base that can be drawn."""
@@ -33,14 +33,14 @@ IDENTITY = ("cell", "trial_id", "method", "seeds")
 
 
 def in_the_game(frame: pd.DataFrame) -> pd.DataFrame:
-    """Complete configurations that are no control."""
+    """Return the complete configurations that are not controls."""
     rows = configurations(frame)
     rows = rows[(rows["status"] == "complete") & ~rows["method"].isin(REFERENCES)]
     return rows[~is_no_game(rows)]
 
 
 def records(rows: pd.DataFrame, columns: Sequence[str]) -> alt.InlineData:
-    """`columns` of `rows`, each once, with null where there is no value.
+    """Return `columns` of `rows` as inline data, each column once, with null for a missing value.
 
     Inline data that two panels share stands once in a specification, and of any length. It is text
     until it is drawn: Altair copies a list of rows at every step of a chart's making (measured:
@@ -53,19 +53,19 @@ def records(rows: pd.DataFrame, columns: Sequence[str]) -> alt.InlineData:
 def trial_data(
     rows: pd.DataFrame, metrics: Sequence[str], more: Sequence[str] = ()
 ) -> alt.InlineData:
-    """What a point of a configuration needs for its place, colour and tooltip."""
+    """Return what the mark of a configuration needs for its place, colour and tooltip."""
     return records(rows, [*IDENTITY, *CONFIGURATION, *shown_metrics(metrics), *more])
 
 
 def labelled(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with cells that tell studies apart, where there are several."""
+    """Return the rows; with several studies, each cell is named with its study."""
     if rows["study"].nunique() < 2:
         return rows
     return rows.assign(cell=rows["study"] + ": " + rows["cell"])
 
 
 def extent(frame: pd.DataFrame, name: str) -> list[float]:
-    """From the least to the greatest value of a metric in complete rows, with some room."""
+    """Return the least and the greatest value of a metric in complete rows, with some room."""
     values = frame.loc[frame["status"] == "complete", name].dropna()
     low, high = float(values.min()), float(values.max())
     room = 0.06 * (high - low) or 0.02 * abs(high) or 1.0
@@ -73,50 +73,55 @@ def extent(frame: pd.DataFrame, name: str) -> list[float]:
 
 
 def axis(name: str, channel: str, *, short: bool = False, domain: list[float] | None = None) -> Any:
-    """Position of a metric; a short title leaves the metric's name to the panel's heading."""
-    kind = alt.X if channel == "x" else alt.Y
+    """Return the axis of a metric; with a short title, the panel's heading has to name it."""
+    position = alt.X if channel == "x" else alt.Y
     title = f"{unit(name)}, {better(name)}" if short else titled(name)
     ticks = {"tickCount": 5} if short else {"tickCount": 8}
     shown = alt.Axis(title=title, **number_format(name), **ticks)  # type: ignore[arg-type]
     room: dict[str, Any] = {"domain": domain} if domain else {"padding": 16}
-    return kind(f"{name}:Q", axis=shown).scale(zero=False, nice=False, **room)
+    return position(f"{name}:Q", axis=shown).scale(zero=False, nice=False, **room)
 
 
 def name_of(place: Any) -> str:
-    """The metric of an axis."""
+    """Return the metric of an axis."""
     return str(place.shorthand).removesuffix(":Q")
 
 
 def re_aimed(place: Any, column: str) -> Any:
-    """The same axis for another column: the end of an interval."""
+    """Return the same axis for another column, such as the end of an interval."""
     other = place.copy()
     other.shorthand = f"{column}:Q"
     return other
 
 
+def step_from(name: str) -> Any:
+    """Return how a front's line steps along a metric without claiming what nothing reached."""
+    return "step-after" if METRICS[name].goal == "min" else "step-before"
+
+
 def titled(name: str) -> str:
-    """A metric with its unit and direction."""
+    """Return a metric's title with its unit and direction."""
     return f"{METRICS[name].title} ({unit(name)}, {better(name)})"
 
 
 def number_format(name: str) -> dict[str, Any]:
-    """Axis labels carry no per cent sign: the title has it."""
+    """Return how an axis labels a metric: without a per cent sign, which its title has."""
     if name in METRICS and unit(name) == "%":
         return {"labelExpr": "format(100 * datum.value, '~g')"}
     return {"format": ",~f"}
 
 
 def log_axis(values: pd.Series, name: str) -> Any:
-    """A swept parameter's x axis: logarithmic where all of its values are above 0."""
-    found = sorted(values.unique().tolist())
-    ticks: dict[str, Any] = {"values": found} if len(found) <= 8 else {"tickCount": 4}
+    """Return the x axis of a swept parameter: logarithmic if all of its values are above 0."""
+    numbers = sorted(values.unique().tolist())
+    ticks: dict[str, Any] = {"values": numbers} if len(numbers) <= 8 else {"tickCount": 4}
     shown = alt.Axis(title=name, format="~g", labelOverlap=True, grid=False, **ticks)
-    scale: dict[str, Any] = {"type": "log"} if found[0] > 0 else {"zero": False}
+    scale: dict[str, Any] = {"type": "log"} if numbers[0] > 0 else {"zero": False}
     return alt.X(f"{name}:Q", axis=shown).scale(nice=False, padding=12, **scale)
 
 
 def coloured_by_alpha(*conditions: Any, legend: bool = True) -> Any:
-    """Alpha where there is one and all of `conditions` (selections first) hold, else grey."""
+    """Return the colour of alpha; grey without one, or if one of `conditions` does not hold."""
     key = alt.Legend(
         title="alpha (log scale)", orient="bottom", direction="horizontal", format="~g",
         gradientLength=200, gradientThickness=9, tickCount=4, titleOrient="left",
@@ -128,45 +133,49 @@ def coloured_by_alpha(*conditions: Any, legend: bool = True) -> Any:
 
 
 def by_method(methods: Sequence[str]) -> dict[str, Any]:
-    """Colour and shape of each method, with one legend for both."""
-    key = alt.Legend(title="method", orient="bottom", direction="horizontal", symbolOpacity=1)
-    colours = [METHOD_COLOURS[i % len(METHOD_COLOURS)] for i in range(len(methods))]
-    shapes = [METHOD_SHAPES[i % len(METHOD_SHAPES)] for i in range(len(methods))]
-    return {
-        "color": alt.Color("method:N", legend=key).scale(domain=list(methods), range=colours),
-        "shape": alt.Shape("method:N", legend=key).scale(domain=list(methods), range=shapes),
-    }
+    """Return colour and shape of each method, with one legend for both."""
+    look = {"color": METHOD_COLOURS, "shape": METHOD_SHAPES}
+    return _told_apart("method", methods, look, _legend("method"))
 
 
 def dashed_by(field: str, values: Sequence[str]) -> dict[str, Any]:
-    """Colour and dash of a line for each value of a field, with one legend for both."""
-    key = alt.Legend(
-        title=field,
-        orient="bottom",
-        direction="horizontal",
-        symbolType="stroke",
-        symbolSize=300,
-        symbolStrokeWidth=2,
-        symbolOpacity=1,
+    """Return colour and dash of a line for each value of a field, with one legend for both."""
+    look = {"color": METHOD_COLOURS, "strokeDash": METHOD_DASHES}
+    key = _legend(field, symbolType="stroke", symbolSize=300, symbolStrokeWidth=2)
+    return _told_apart(field, values, look, key)
+
+
+def _legend(title: str, **symbols: Any) -> alt.Legend:
+    return alt.Legend(
+        title=title, orient="bottom", direction="horizontal", symbolOpacity=1, **symbols
     )
-    colours = [METHOD_COLOURS[i % len(METHOD_COLOURS)] for i in range(len(values))]
-    dashes = [METHOD_DASHES[i % len(METHOD_DASHES)] for i in range(len(values))]
+
+
+def _told_apart(
+    field: str,
+    values: Sequence[str],
+    look: Mapping[str, Sequence[Any]],
+    legend: alt.Legend | None = None,
+) -> dict[str, Any]:
+    """Return each channel of `look` with one of its marks, in turn, for each value of a field."""
+    channels = {"color": alt.Color, "shape": alt.Shape, "strokeDash": alt.StrokeDash}
     return {
-        "color": alt.Color(f"{field}:N", legend=key).scale(domain=list(values), range=colours),
-        "strokeDash": alt.StrokeDash(f"{field}:N", legend=key).scale(
-            domain=list(values), range=dashes
-        ),
+        channel: channels[channel](f"{field}:N", legend=legend).scale(
+            domain=list(values), range=[marks[i % len(marks)] for i in range(len(values))]
+        )
+        for channel, marks in look.items()
     }
 
 
 def tooltip(metrics: Sequence[str]) -> list[alt.Tooltip]:
-    """A trial's configuration, then its metrics."""
+    """Return a trial's configuration, then its metrics."""
     configured = [alt.Tooltip(f"{name}:N", title=name) for name in IDENTITY]
     configured += [alt.Tooltip(f"{name}:Q", format="~g") for name in CONFIGURATION[:-1]]
     return [*configured, alt.Tooltip("update:N"), *metric_tips(shown_metrics(metrics))]
 
 
 def metric_tips(names: Sequence[str]) -> list[alt.Tooltip]:
+    """Return a line of a tooltip for each metric."""
     return [
         alt.Tooltip(f"{name}:Q", title=name, format=".2%" if unit(name) == "%" else ".4~g")
         for name in dict.fromkeys(names)
@@ -174,22 +183,20 @@ def metric_tips(names: Sequence[str]) -> list[alt.Tooltip]:
 
 
 def band_shades(frame: pd.DataFrame, **places: Any) -> list[alt.Chart]:
-    """Where a retrained model lies, along each of the axes x and y that has a null band."""
+    """Draw the null band as a shade, for each of the axes x and y whose metric has one."""
     bands = null_band(frame)
     shades = []
     for channel, place in places.items():
-        name = name_of(place)
-        if name in bands:
-            ends = pd.DataFrame([{name: bands[name].low, "high": bands[name].high}])
-            shade = alt.Chart(records(ends, [name, "high"])).mark_rect(
-                color=BLUE, opacity=0.09, clip=True, tooltip=False
-            )
+        if band := bands.get(name_of(place)):
+            ends = pd.DataFrame([{name_of(place): band.low, "high": band.high}])
+            shade = alt.Chart(records(ends, [name_of(place), "high"]))
+            shade = shade.mark_rect(color=BLUE, opacity=0.09, clip=True, tooltip=False)
             shades.append(shade.encode(**{channel: place, f"{channel}2": "high:Q"}))
     return shades
 
 
 def control_points(frame: pd.DataFrame, x: Any, y: Any) -> list[alt.Chart]:
-    """Each run of a control, small, and the mean over a control's runs, large and labelled.
+    """Draw each run of a control, small, and the mean over its runs, large and labelled.
 
     x, y: the axes of two metrics, from `axis`.
     """
@@ -208,40 +215,31 @@ def control_points(frame: pd.DataFrame, x: Any, y: Any) -> list[alt.Chart]:
         "align": "left", "dx": 10, "dy": -8, "fontSize": 11, "fontWeight": 600,
     }  # fmt: skip
     place = {"x": x, "y": y}
-    look: dict[str, Any] = {**place, **_control_look()}
+    look = _told_apart("kind", CONTROLS, {"color": CONTROL_COLOURS, "shape": CONTROL_SHAPES})
     return [
-        small.encode(**look),
-        large.encode(**look, tooltip=[*tips, *metric_tips(names)]),
+        small.encode(**place, **look),
+        large.encode(**place, **look, tooltip=[*tips, *metric_tips(names)]),
         base.mark_text(**text, **halo).encode(**place, text="name:N"),
         base.mark_text(**text).encode(**place, text="name:N", color=look["color"]),
     ]
 
 
 def control_rules(frame: pd.DataFrame, objective: str) -> list[alt.Chart]:
-    """The means of the retrained models (dotted) and of alpha 0 (dashed) across a panel."""
+    """Draw the means of the retrained models (dotted) and of alpha 0 (dashed) across a panel."""
     rows = controls(frame, [objective]).dropna(subset=[objective])
     kinds = control_kind(rows["name"])
-    rules = []
-    for kind, dash in (("retrain", [2, 3]), ("alpha 0", [6, 4])):
-        if not (kinds == kind).any():
-            continue
-        rule = alt.Chart(records(rows[kinds == kind], [objective])).mark_rule(
-            strokeDash=dash, color=CONTROL_COLOURS[kind], strokeWidth=1.5
-        )
-        rules.append(rule.encode(y=axis(objective, "y", short=True)))
-    return rules
+    return [
+        alt.Chart(records(rows[kinds == kind], [objective]))
+        .mark_rule(strokeDash=dash, color=colour, strokeWidth=1.5)
+        .encode(y=axis(objective, "y", short=True))
+        for kind, dash, colour in (("retrain", [2, 3], BLUE), ("alpha 0", [6, 4], PURPLE))
+        if (kinds == kind).any()
+    ]
 
 
 def control_kind(names: pd.Series) -> pd.Series:
-    """What a control is drawn as: a reference, or whatever ran at alpha 0."""
+    """Return what each control is drawn as: its own name for a reference, else "alpha 0"."""
     return names.where(names.isin(REFERENCES), CONTROLS[-1])
-
-
-def _control_look() -> dict[str, Any]:
-    colours, shapes = list(CONTROL_COLOURS.values()), list(CONTROL_SHAPES.values())
-    colour = alt.Color("kind:N", legend=None).scale(domain=CONTROLS, range=colours)
-    shape = alt.Shape("kind:N", legend=None).scale(domain=CONTROLS, range=shapes)
-    return {"color": colour, "shape": shape}
 
 
 LOOK = alt.Config(
@@ -257,7 +255,7 @@ LOOK = alt.Config(
 
 
 def finish(chart: Any, title: str, subtitle: str | list[str]) -> Any:
-    """The heading and the look of every figure."""
+    """Return the chart with its heading and with the look of every figure."""
     heading = alt.TitleParams(title, subtitle=subtitle, anchor="start", frame="group", offset=14)
     return chart.properties(title=heading, background="white", config=LOOK)
 
@@ -265,14 +263,14 @@ def finish(chart: Any, title: str, subtitle: str | list[str]) -> Any:
 def panelled(
     panels: Sequence[Any], columns: int, title: str, subtitle: str | list[str]
 ) -> Chart | None:
-    """One figure of small panels; None where there is none to draw."""
+    """Return one figure of small panels; None if there are none."""
     if not panels:
         return None
     return finish(alt.concat(*panels, columns=columns, spacing=26), title, subtitle)
 
 
 def panel_title(text: str, below: str | None = None) -> alt.TitleParams:
-    """Heading of one small panel."""
+    """Return the heading of one small panel."""
     return alt.TitleParams(
         text, subtitle=below or alt.Undefined, fontSize=11, subtitleFontSize=11,
         fontWeight="bold", anchor="start", offset=8,

@@ -8,38 +8,26 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from analysis.charts.chart_parts import (
-    BLUE,
-    INK,
-    VERMILION,
-    Chart,
-    axis,
-    labelled,
-    name_of,
-    panel_title,
-    panelled,
-    re_aimed,
-    records,
-)
+from analysis.charts import chart_parts as parts
 from analysis.confirm import confirmed, mean_optimism
 from analysis.formats import metric_text, unit
 from analysis.pareto import OBJECTIVES
 from sgu.results.schema import METRICS
 
 
-def confirm_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> Chart:
-    """Each confirmed configuration from where the search saw it to where fresh seeds see it, with
-    the interval of the latter; a panel a cell.
+def confirm_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> parts.Chart:
+    """Draw each confirmed configuration's move from the search's mean to that of fresh seeds,
+    with the interval of the latter; a panel a cell.
 
     Raises:
         ValueError: as `confirmed`.
     """
     moved = confirmed(frame, objectives)
     panels = [
-        _panel(rows, objectives[:2]).properties(title=panel_title(str(cell)))
-        for cell, rows in labelled(moved).groupby("cell")
+        _panel(rows, objectives[:2]).properties(title=parts.panel_title(str(cell)))
+        for cell, rows in parts.labelled(moved).groupby("cell")
     ]
-    return panelled(
+    return parts.panelled(
         panels,
         1,
         "The front on fresh seeds",
@@ -49,17 +37,15 @@ def confirm_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -
 
 
 def _optimism(frame: pd.DataFrame, objectives: Sequence[str]) -> str:
-    """By how much results were too good, in words."""
-    found = mean_optimism(frame, objectives).groupby("metric")["optimism"].mean()
-    each = [
-        f"{'better' if found[name] < 0 else 'worse'} on average by "
-        f"{metric_text(name, abs(found[name]))} {unit(name)} in {name}"
+    optimism = mean_optimism(frame, objectives).groupby("metric")["optimism"].mean()
+    return " and ".join(
+        f"{'better' if optimism[name] < 0 else 'worse'} on average by "
+        f"{metric_text(name, abs(optimism[name]))} {unit(name)} in {name}"
         for name in objectives
-    ]
-    return " and ".join(each)
+    )
 
 
-def _panel(moved: pd.DataFrame, names: Sequence[str]) -> Chart:
+def _panel(moved: pd.DataFrame, names: Sequence[str]) -> parts.Chart:
     wide = moved.assign(sign=moved["metric"].map(lambda name: METRICS[name].sign))
     wide["one"] = wide["searched"] + wide["sign"] * wide["low"]
     wide["other"] = wide["searched"] + wide["sign"] * wide["high"]
@@ -67,17 +53,17 @@ def _panel(moved: pd.DataFrame, names: Sequence[str]) -> Chart:
         index="trial_id", columns="metric", values=["searched", "confirmed", "one", "other"]
     )
     table.columns = table.columns.map(lambda pair: f"{pair[1]}_{pair[0]}")
-    base = alt.Chart(records(table.reset_index(), ["trial_id", *table.columns]))
-    x, y = (axis(name, channel) for name, channel in zip(names, "xy", strict=True))
+    base = alt.Chart(parts.records(table.reset_index(), ["trial_id", *table.columns]))
+    x, y = (parts.axis(name, channel) for name, channel in zip(names, "xy", strict=True))
 
-    def at(place: Any, what: str) -> Any:
-        return re_aimed(place, f"{name_of(place)}_{what}")
+    def at(place: Any, end: str) -> Any:
+        return parts.re_aimed(place, f"{parts.name_of(place)}_{end}")
 
     tips = [alt.Tooltip("trial_id:N")]
     before = {"x": at(x, "searched"), "y": at(y, "searched")}
     after = {"x": at(x, "confirmed"), "y": at(y, "confirmed")}
-    bar = base.mark_rule(color=INK, opacity=0.35, tooltip=False)
-    move = base.mark_rule(color=INK, strokeWidth=1.2, strokeDash=[3, 2], tooltip=False)
+    bar = base.mark_rule(color=parts.INK, opacity=0.35, tooltip=False)
+    move = base.mark_rule(color=parts.INK, strokeWidth=1.2, strokeDash=[3, 2], tooltip=False)
     bars = [
         bar.encode(x=at(x, "one"), x2=f"{names[0]}_other:Q", y=after["y"]),
         bar.encode(y=at(y, "one"), y2=f"{names[1]}_other:Q", x=after["x"]),
@@ -85,10 +71,10 @@ def _panel(moved: pd.DataFrame, names: Sequence[str]) -> Chart:
     return alt.layer(
         *(bars if moved["low"].notna().any() else []),
         move.encode(**before, x2=f"{names[0]}_confirmed:Q", y2=f"{names[1]}_confirmed:Q"),
-        base.mark_point(size=70, stroke=BLUE, fill="white", opacity=1).encode(
+        base.mark_point(size=70, stroke=parts.BLUE, fill="white", opacity=1).encode(
             **before, tooltip=tips
         ),
-        base.mark_point(size=70, shape="diamond", color=VERMILION, filled=True, opacity=1).encode(
-            **after, tooltip=tips
-        ),
+        base.mark_point(
+            size=70, shape="diamond", color=parts.VERMILION, filled=True, opacity=1
+        ).encode(**after, tooltip=tips),
     ).properties(width=640, height=320)

@@ -9,33 +9,15 @@ import altair as alt
 import pandas as pd
 
 from analysis.cells import cells, null_band
-from analysis.charts.chart_parts import (
-    CONTROL_COLOURS,
-    INK,
-    Chart,
-    axis,
-    band_shades,
-    by_method,
-    coloured_by_alpha,
-    control_points,
-    extent,
-    finish,
-    in_the_game,
-    name_of,
-    panel_title,
-    re_aimed,
-    records,
-    tooltip,
-    trial_data,
-)
+from analysis.charts import chart_parts as parts
 from analysis.pareto import OBJECTIVES, candidates, hypervolume, pareto_front, some
 from analysis.summary import controls, counts_line
 from analysis.volumes import front_intervals
 from sgu.results.schema import METRICS
 
 
-def front_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> Chart:
-    """Every complete configuration in the plane of the first two objectives, the front, the
+def front_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> parts.Chart:
+    """Draw every complete configuration in the plane of the first two objectives, the front, the
     controls and the null band; a panel for each data set that has a front.
 
     A point is the mean over a configuration's seeds; a ring is dashed around one seed, and has the
@@ -53,27 +35,28 @@ def front_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> 
     title = f"{METRICS[x].title} and {METRICS[y].title}"
     title += f", a projection of {len(objectives)} objectives" if len(objectives) > 2 else ""
     if len(planes) == 1:
-        return finish(planes[0], title, front_note(frame, objectives))
+        return parts.finish(planes[0], title, front_note(frame, objectives))
     named = [
-        each.properties(title=panel_title(n)) for each, n in zip(planes, data_sets, strict=True)
+        chart.properties(title=parts.panel_title(name))
+        for chart, name in zip(planes, data_sets, strict=True)
     ]
-    return finish(alt.concat(*named, columns=1), title, front_note(frame, objectives))
+    return parts.finish(alt.concat(*named, columns=1), title, front_note(frame, objectives))
 
 
 def front_note(frame: pd.DataFrame, objectives: Sequence[str]) -> list[str]:
-    """How many trials a front rests on, and what is drawn how, in two lines."""
+    """Return two lines: how many trials a front rests on, and what is drawn how."""
     by = ["cell"] if len(cells(frame)) > 1 else []
     rings = f"{len(pareto_front(frame, objectives, by=by))} on the front (rings)"
     volume = "" if by else f", hypervolume {hypervolume(frame, objectives):.4g}"
     seeds = "dashed: of one seed; bars: 90 % interval over several"
-    models = {count for _, own in frame.groupby("dataset") if (count := _models(own))}
+    models = {count for _, rows in frame.groupby("dataset") if (count := _models(rows))}
     ends = " to ".join(map(str, sorted({min(models), max(models)}))) if models else ""
     shade = f"; shaded: null band of {ends} retrained models" if models else ""
     return [f"{counts_line(frame)}; {rings}{volume}", f"{seeds}{shade}"]
 
 
 def _models(frame: pd.DataFrame) -> int:
-    """How many retrained models the null band of a data set is of; 0 where there is none."""
+    """Return how many retrained models the null band of a data set has; 0 without a band."""
     return max((band.models for band in null_band(frame).values()), default=0)
 
 
@@ -83,47 +66,48 @@ def plane(
     brush: alt.Parameter | None = None,
     *conditions: Any,
 ) -> alt.LayerChart:
-    """The front of one data set. brush: a selection to draw on it; conditions: where one of them
-    does not hold, a point is grey."""
+    """Draw the front of one data set. brush: a selection to draw on it; conditions: a point for
+    which one of them does not hold is grey."""
     several = len(cells(frame)) > 1
     x, y = (
-        axis(name, channel, domain=extent(frame, name))
+        parts.axis(name, channel, domain=parts.extent(frame, name))
         for name, channel in zip(objectives[:2], "xy", strict=True)
     )
     front = front_intervals(frame, objectives, by=["cell"] if several else [])
-    points = _points(in_the_game(frame), x, y, objectives, several, conditions)
-    layers = [
-        *band_shades(frame, x=x, y=y),
+    points = _points(parts.in_the_game(frame), x, y, objectives, several, conditions)
+    return _overlaid(
+        *parts.band_shades(frame, x=x, y=y),
         points.add_params(brush) if brush is not None else points,
         *([_line(front, x, y, several)] if len(objectives) == 2 else []),
         *_bars(front, x, y),
         _rings(front, x, y, objectives),
-        *control_points(frame, x, y),
-    ]
-    chart = alt.layer(*layers).resolve_scale(color="independent", shape="independent")
-    return chart.properties(width=640, height=400)
+        *parts.control_points(frame, x, y),
+    )
 
 
-def split_chart(frame: pd.DataFrame) -> Chart | None:
-    """Attack accuracy on val against accuracy on test, with the retrained models' as the target;
-    None where no trial has both."""
+def split_chart(frame: pd.DataFrame) -> parts.Chart | None:
+    """Draw attack accuracy on val against accuracy on test, with the retrained models as the
+    target; None if no trial has both."""
     complete = frame[frame["status"] == "complete"]
     if complete[["val_mia_acc", "test_acc"]].dropna().empty:
         return None
-    x, y = (axis("val_mia_acc", "x"), axis("test_acc", "y"))
+    x, y = (parts.axis("val_mia_acc", "x"), parts.axis("test_acc", "y"))
     target = controls(frame, ["val_mia_acc", "test_acc"]).query("name == 'retrain'")
-    rule = alt.Chart(records(target, ["val_mia_acc", "test_acc"])).mark_rule(
-        strokeDash=[2, 3], color=CONTROL_COLOURS["retrain"]
+    rule = alt.Chart(parts.records(target, ["val_mia_acc", "test_acc"])).mark_rule(
+        strokeDash=[2, 3], color=parts.BLUE
     )
     several = len(cells(frame)) > 1
-    points = _points(in_the_game(frame), x, y, ["val_mia_acc", "test_acc"], several, ())
-    layers = [points, rule.encode(x=x), rule.encode(y=y), *control_points(frame, x, y)]
-    chart = alt.layer(*layers).resolve_scale(color="independent", shape="independent")
-    return finish(
-        chart.properties(width=640, height=400),
+    points = _points(parts.in_the_game(frame), x, y, ["val_mia_acc", "test_acc"], several, ())
+    return parts.finish(
+        _overlaid(points, rule.encode(x=x), rule.encode(y=y), *parts.control_points(frame, x, y)),
         "What the attack finds, what the model still knows",
         "dotted: the retrained models, the target on both axes; test is reported, never selects",
     )
+
+
+def _overlaid(*layers: alt.Chart) -> alt.LayerChart:
+    chart = alt.layer(*layers).resolve_scale(color="independent", shape="independent")
+    return chart.properties(width=640, height=400)
 
 
 def _points(
@@ -134,47 +118,48 @@ def _points(
     several: bool,
     conditions: Sequence[Any],
 ) -> alt.Chart:
-    """A mark a configuration."""
-    base = alt.Chart(trial_data(rows, metrics)).mark_point(
+    """Draw a mark for each configuration."""
+    base = alt.Chart(parts.trial_data(rows, metrics)).mark_point(
         filled=True, size=60, opacity=0.8, strokeWidth=0
     )
-    place: dict[str, Any] = {"x": x, "y": y, "tooltip": tooltip(metrics)}
+    place: dict[str, Any] = {"x": x, "y": y, "tooltip": parts.tooltip(metrics)}
     if several:
-        return base.encode(**place, **by_method(sorted(rows["method"].unique())))
-    return base.encode(**place, color=coloured_by_alpha(*conditions))
+        return base.encode(**place, **parts.by_method(sorted(rows["method"].unique())))
+    return base.encode(**place, color=parts.coloured_by_alpha(*conditions))
 
 
 def _line(front: pd.DataFrame, x: Any, y: Any, several: bool) -> alt.Chart:
-    """The best reachable second objective for each bound on the first."""
-    name, other = (name_of(place) for place in (x, y))
-    step: Any = "step-after" if METRICS[name].goal == "min" else "step-before"
-    line = alt.Chart(records(front, ["method", name, other])).mark_line(
-        interpolate=step, color=INK, strokeWidth=1, opacity=0.6
+    """Draw the line of the best second objective reached within each bound on the first."""
+    name, other = (parts.name_of(place) for place in (x, y))
+    line = alt.Chart(parts.records(front, ["method", name, other])).mark_line(
+        interpolate=parts.step_from(name), color=parts.INK, strokeWidth=1, opacity=0.6
     )
     detail = {"detail": "method:N"} if several else {}
     return line.encode(x=x, y=y, order=alt.Order(f"{name}:Q"), **detail)
 
 
 def _bars(front: pd.DataFrame, x: Any, y: Any) -> list[alt.Chart]:
-    """The interval of each of the front's means over several seeds, in both directions."""
-    names = [name_of(place) for place in (x, y)]
+    """Draw the interval of each mean over several seeds on the front, in both directions."""
+    names = [parts.name_of(place) for place in (x, y)]
     ends = [f"{name}_{end}" for name in names for end in ("low", "high")]
     rows = front.dropna(subset=ends)
-    bar = alt.Chart(records(rows, [*names, *ends])).mark_rule(
-        color=INK, opacity=0.3, clip=True, tooltip=False
+    bar = alt.Chart(parts.records(rows, [*names, *ends])).mark_rule(
+        color=parts.INK, opacity=0.3, clip=True, tooltip=False
     )
-    across = {"x": re_aimed(x, ends[0]), "x2": f"{ends[1]}:Q", "y": y}
-    along = {"y": re_aimed(y, ends[2]), "y2": f"{ends[3]}:Q", "x": x}
+    across = {"x": parts.re_aimed(x, ends[0]), "x2": f"{ends[1]}:Q", "y": y}
+    along = {"y": parts.re_aimed(y, ends[2]), "y2": f"{ends[3]}:Q", "x": x}
     return [bar.encode(**across), bar.encode(**along)] if len(rows) else []
 
 
 def _rings(front: pd.DataFrame, x: Any, y: Any, metrics: Sequence[str]) -> alt.Chart:
-    """Rings around the front's configurations, dashed around those of one seed: the point below
-    keeps its colour. That of alpha 0 is wide enough to be seen around its square."""
-    mark = alt.Chart(trial_data(front, metrics, ["stays"])).mark_point(
-        stroke=INK, strokeWidth=1.5, fill="transparent", opacity=1
+    """Draw a ring around each configuration on the front, dashed for one seed; the point below
+    keeps its colour. The ring of alpha 0 is wide enough to be seen around its square."""
+    mark = alt.Chart(parts.trial_data(front, metrics, ["stays"])).mark_point(
+        stroke=parts.INK, strokeWidth=1.5, fill="transparent", opacity=1
     )
     size = alt.when(alt.datum.alpha == 0).then(alt.value(340)).otherwise(alt.value(130))
     one_seed = alt.when(alt.datum.seeds == 1).then(alt.value([3, 2])).otherwise(alt.value([1, 0]))
     stays = alt.Tooltip("stays:Q", title="on the front in (of resampled seeds)", format=".0%")
-    return mark.encode(x=x, y=y, size=size, strokeDash=one_seed, tooltip=[*tooltip(metrics), stays])
+    return mark.encode(
+        x=x, y=y, size=size, strokeDash=one_seed, tooltip=[*parts.tooltip(metrics), stays]
+    )

@@ -1,4 +1,4 @@
-"""Front, effects and parallel coordinates in one figure: what is drawn on one filters all."""
+"""Front, effects and parallel coordinates in one figure: an interval on one filters all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
-from analysis.charts.chart_parts import Chart, finish
+from analysis.charts import chart_parts as parts
 from analysis.charts.effects import effect_panels
 from analysis.charts.front import front_note, plane
 from analysis.charts.parallel import lines
@@ -16,8 +16,8 @@ from analysis.pareto import OBJECTIVES
 BRUSH = "brush"
 
 
-def linked_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> Chart:
-    """The front of one cell; below it, each objective against each setting, and a line a
+def linked_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> parts.Chart:
+    """Draw the front of one cell; below it, each objective against each setting, and a line a
     configuration through all of them. What lies outside an interval drawn on the front is grey.
 
     Raises:
@@ -25,10 +25,10 @@ def linked_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) ->
     """
     brush = alt.selection_interval(name=BRUSH)
     panels = effect_panels(frame, objectives, brush)
-    parts = [
+    charts = [
         plane(frame, objectives, brush),
         *([alt.concat(*panels, columns=3, spacing=26)] if panels else []),
         *([lines(frame, objectives, brush)] if panels else []),
     ]
-    chart = alt.vconcat(*parts, spacing=34).resolve_scale(color="shared")
-    return finish(chart, "The front and its settings", front_note(frame, objectives))
+    chart = alt.vconcat(*charts, spacing=34).resolve_scale(color="shared")
+    return parts.finish(chart, "The front and its settings", front_note(frame, objectives))

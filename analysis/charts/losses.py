@@ -1,4 +1,4 @@
-"""Histograms of the losses: what an attack on the loss sees of forget beside held-out examples."""
+"""Histograms of losses: what an attack on the loss sees of forget beside held-out examples."""
 
 from __future__ import annotations
 
@@ -9,21 +9,13 @@ import altair as alt
 import pandas as pd
 
 from analysis.cells import cells
-from analysis.charts.chart_parts import (
-    BLUE,
-    VERMILION,
-    Chart,
-    labelled,
-    panel_title,
-    panelled,
-    records,
-)
+from analysis.charts import chart_parts as parts
 from analysis.configurations import CONFIGURED
 from analysis.pareto import OBJECTIVES, pareto_front
 from analysis.summary import is_no_game
 from sgu.results.schema import REFERENCES
 
-SPLIT_COLOURS = {"forget": VERMILION, "test": BLUE}
+SPLIT_COLOURS = {"forget": parts.VERMILION, "test": parts.BLUE}
 MOST = 8  # panels: the controls, and the front evenly from end to end
 
 
@@ -33,20 +25,21 @@ def losses_chart(
     objectives: Sequence[str] = OBJECTIVES,
     *,
     columns: int = 2,
-) -> Chart | None:
-    """Losses of forget against those of test for the controls and along the front, a panel a model.
+) -> parts.Chart | None:
+    """Draw losses of forget against those of test, for the controls and along the front, a panel
+    a model.
 
-    losses: from `load_losses`. Of several seeds the first is drawn; None where no model of these
+    losses: from `load_losses`. Of several seeds the first is drawn; None if none of these models
     has a histogram.
     """
     first = frame.sort_values("seed", kind="stable").drop_duplicates(list(CONFIGURED))
     rows = losses[losses["split"].isin(SPLIT_COLOURS)].merge(first[[*CONFIGURED, "seed"]])
     total = rows.groupby([*CONFIGURED, "split"])["count"].transform("sum")
-    known = dict(iter(rows.assign(share=rows["count"] / total).groupby(list(CONFIGURED))))
+    bins = dict(iter(rows.assign(share=rows["count"] / total).groupby(list(CONFIGURED))))
     panels = [
-        _panel(known[model], name) for name, model in _models(frame, objectives) if model in known
+        _panel(bins[model], name) for name, model in _models(frame, objectives) if model in bins
     ]
-    chart = panelled(
+    chart = parts.panelled(
         panels,
         columns,
         "Losses of forget against test",
@@ -61,7 +54,7 @@ def losses_chart(
 def _models(
     frame: pd.DataFrame, objectives: Sequence[str]
 ) -> list[tuple[str, tuple[str, str, str]]]:
-    """Heading, and study, cell and trial_id, of each model to draw."""
+    """Return the heading, and study, cell and trial_id, of each model to draw."""
     controls = frame[frame["trial_id"].isin(REFERENCES) | is_no_game(frame)]
     controls = controls[controls["status"] == "complete"]
     controls = controls.drop_duplicates(["study", "cell", "method"])
@@ -72,7 +65,8 @@ def _models(
     models = list(rows[list(CONFIGURED)].itertuples(index=False, name=None))
     names = [_heading(row) for _, row in rows.iterrows()]
     if len(cells(frame)) > 1 or rows["study"].nunique() > 1:
-        names = [f"{n}, {c}" for n, c in zip(names, labelled(rows)["cell"], strict=True)]
+        cell_names = parts.labelled(rows)["cell"]
+        names = [f"{name}, {cell}" for name, cell in zip(names, cell_names, strict=True)]
     return list(zip(names, models, strict=True))
 
 
@@ -84,12 +78,12 @@ def _heading(row: pd.Series) -> str:
     return f"trial {row['trial_id']}" + (f", alpha {row['alpha']:.3g}" if row["alpha"] > 0 else "")
 
 
-def _panel(rows: pd.DataFrame, name: str) -> Chart:
-    number = rows.groupby("split")["count"].sum()
-    n = ", ".join(f"{split} n = {number[split]}" for split in SPLIT_COLOURS if split in number)
+def _panel(rows: pd.DataFrame, name: str) -> parts.Chart:
+    sizes = rows.groupby("split")["count"].sum()
+    below = ", ".join(f"{split} n = {sizes[split]}" for split in SPLIT_COLOURS if split in sizes)
     last = rows[rows["low"] == rows["low"].max()]
     steps = pd.concat([rows, last.assign(low=last["high"])])  # a step is drawn from its left end
-    base = alt.Chart(records(steps, ["split", "low", "high", "share", "count"]))
+    base = alt.Chart(parts.records(steps, ["split", "low", "high", "share", "count"]))
     names, colours = list(SPLIT_COLOURS), list(SPLIT_COLOURS.values())
     shown = alt.Axis(title="loss (nats, log scale)", format="~g", tickCount=5, grid=False)
     key = alt.Legend(
@@ -112,4 +106,4 @@ def _panel(rows: pd.DataFrame, name: str) -> Chart:
         base.mark_line(interpolate="step-after", strokeWidth=1.5).encode(
             **place, color=colour, strokeDash=dash
         ),
-    ).properties(width=300, height=110, title=panel_title(name, n))
+    ).properties(width=300, height=110, title=parts.panel_title(name, below))

@@ -1,4 +1,4 @@
-"""Parallel coordinates: each configuration a line through its settings and what came of them."""
+"""Parallel coordinates: each configuration is a line through its settings and its metrics."""
 
 from __future__ import annotations
 
@@ -10,19 +10,10 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from analysis.charts.chart_parts import (
-    MUTED,
-    Chart,
-    coloured_by_alpha,
-    finish,
-    in_the_game,
-    records,
-    tooltip,
-)
+from analysis.charts import chart_parts as parts
 from analysis.formats import arrow, metric_text, plain_text, unit
 from analysis.pareto import OBJECTIVES
 from analysis.settings import names_of, searched
-from analysis.summary import CONFIGURATION, shown_metrics
 
 GATE = "gate"
 LINE = 12  # points from one line of a label to the next
@@ -32,35 +23,23 @@ PASSES = (
 )
 
 
-def parallel_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> Chart:
-    """A line a configuration, through what was searched and then the objectives and seconds; an
-    interval drawn on axes keeps the lines that pass through it."""
-    return finish(
+def parallel_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> parts.Chart:
+    """Draw a line a configuration, through the searched settings, the objectives and the seconds;
+    an interval drawn on an axis keeps the lines that pass through it."""
+    return parts.finish(
         lines(frame, objectives),
         "Settings and outcomes, one line a configuration",
-        f"n = {len(in_the_game(frame))}; draw on an axis to keep the lines that pass there",
+        f"n = {len(parts.in_the_game(frame))}; draw on an axis to keep the lines that pass there",
     )
 
 
-def lines(frame: pd.DataFrame, objectives: Sequence[str], *conditions: Any) -> Chart:
-    """The chart, no heading. conditions: where one of them does not hold, a line is grey."""
-    rows = in_the_game(frame)
+def lines(frame: pd.DataFrame, objectives: Sequence[str], *conditions: Any) -> parts.Chart:
+    """Draw the chart without a heading; a line is grey if one of `conditions` does not hold."""
+    rows = parts.in_the_game(frame)
     axes = _axes(rows, [*dict.fromkeys([*objectives, "seconds"])])
-    names = [each["axis"] for each in axes]
-    places = pd.DataFrame({each["axis"]: each.pop("places") for each in axes}, index=rows.index)
+    names = [axis["axis"] for axis in axes]
+    places = pd.DataFrame({axis["axis"]: axis.pop("places") for axis in axes}, index=rows.index)
     depth = max(name.count("|") for name in names) + 1
-    data = records(
-        rows.join(places),
-        [
-            "cell",
-            "trial_id",
-            "method",
-            "seeds",
-            *CONFIGURATION,
-            *shown_metrics(objectives),
-            *names,
-        ],
-    )
     x = alt.X(
         "axis:N",
         sort=names,
@@ -73,7 +52,7 @@ def lines(frame: pd.DataFrame, objectives: Sequence[str], *conditions: Any) -> C
     y = alt.Y("position:Q", axis=None).scale(domain=[0, 1])
     gate = alt.selection_interval(name=GATE)
     drawn = (
-        alt.Chart(data)
+        alt.Chart(parts.trial_data(rows.join(places), objectives, names))
         .transform_fold(names, as_=["axis", "position"])
         .transform_calculate(passes=PASSES)
         .transform_joinaggregate(held="min(passes)", groupby=["cell", "trial_id"])
@@ -82,41 +61,40 @@ def lines(frame: pd.DataFrame, objectives: Sequence[str], *conditions: Any) -> C
             x=x,
             y=y,
             detail=["cell:N", "trial_id:N"],
-            color=coloured_by_alpha(*conditions, alt.datum.held > 0, legend=False),
-            tooltip=tooltip(objectives),
+            color=parts.coloured_by_alpha(*conditions, alt.datum.held > 0, legend=False),
+            tooltip=parts.tooltip(objectives),
         )
         .add_params(gate)
     )
-    ends = alt.Chart(records(pd.DataFrame(axes), ["axis", "least", "most"]))
-    text: dict[str, Any] = {"fontSize": 10, "color": MUTED, "tooltip": False}
+    ends = alt.Chart(parts.records(pd.DataFrame(axes), ["axis", "least", "most"]))
+    text: dict[str, Any] = {"fontSize": 10, "color": parts.MUTED, "tooltip": False}
     top = ends.mark_text(**text, dy=-9).encode(x=x, y=alt.value(0), text="most:N")
     bottom = ends.mark_text(**text, dy=11).encode(x=x, y=alt.value("height"), text="least:N")
     return alt.layer(drawn, top, bottom).properties(width=640, height=240)
 
 
 def _axes(rows: pd.DataFrame, metrics: Sequence[str]) -> list[dict[str, Any]]:
-    """Name, end labels and each row's place, 0 to 1, on every axis."""
+    """Return the name, the labels of both ends and each row's place, 0 to 1, of every axis."""
     settings = searched(rows)
-    found = [
-        {"axis": f"{name.replace('_', '|')}|", **_axis(settings[name])}
+    axes = [
+        {"axis": f"{name.replace('_', '|')}|", **_setting_axis(settings[name])}
         for name in names_of(settings)
     ]
     for name in metrics:
         values = rows[name].astype(float)
-        place = (values - values.min()) / (np.ptp(values.dropna()) or 1.0)
-        found.append(
+        axes.append(
             {
                 "axis": f"{name.replace('_', '|')}|{unit(name)} {arrow(name)}",
                 "least": metric_text(name, values.min()),
                 "most": metric_text(name, values.max()),
-                "places": place,
+                "places": (values - values.min()) / (np.ptp(values.dropna()) or 1.0),
             }
         )
-    return found
+    return axes
 
 
-def _axis(values: pd.Series) -> dict[str, Any]:
-    """Of a setting: numbers by value (logarithmic where all are above 0), words in their order."""
+def _setting_axis(values: pd.Series) -> dict[str, Any]:
+    """Place numbers by value (logarithmic if all are above 0), and words in their order."""
     if not pd.api.types.is_numeric_dtype(values):
         words = sorted(values.dropna().astype(str).unique())
         ranks = values.astype(str).map({word: rank for rank, word in enumerate(words)})

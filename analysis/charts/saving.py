@@ -9,7 +9,11 @@ from analysis.charts.chart_parts import Chart
 
 
 def save(chart: Chart, path: str | Path) -> Path:
-    """Writes `chart` as .png (two pixels a point), .svg or .html, offline; returns the path."""
+    """Write `chart` as .png (two pixels a point), .svg or .html, offline; return the path.
+
+    Raises:
+        ValueError: the path ends in something else.
+    """
     path = Path(path)
     if path.suffix not in (".png", ".svg", ".html"):
         raise ValueError(f"cannot write a chart to {path.name}: end it in .png, .svg or .html")

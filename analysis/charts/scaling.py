@@ -8,17 +8,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from analysis.charts.chart_parts import (
-    Chart,
-    axis,
-    dashed_by,
-    metric_tips,
-    number_format,
-    panel_title,
-    panelled,
-    records,
-    titled,
-)
+from analysis.charts import chart_parts as parts
 from analysis.scaling import sweeps
 
 SIZE_TITLES = {
@@ -32,23 +22,23 @@ SIZE_TITLES = {
 
 def scaling_chart(
     frame: pd.DataFrame, metrics: Sequence[str] = ("seconds", "test_acc"), *, columns: int = 2
-) -> Chart | None:
-    """Each metric against each size that a sweep varied, with what retraining takes and reaches.
+) -> parts.Chart | None:
+    """Draw each metric against each size that a sweep varied, for each method and retraining.
 
     Raises:
         ValueError: the frame holds no sweep of sizes.
     """
-    found = {size: own[own["method"] != "original"] for size, own in sweeps(frame).items()}
+    by_size = {size: rows[rows["method"] != "original"] for size, rows in sweeps(frame).items()}
     runs = frame[(frame["phase"] == "scaling") & (frame["status"] == "complete")]
     runs = runs[runs["method"] != "original"]
     methods = sorted(runs["method"].unique(), key=lambda name: (name == "retrain", name))
     panels = [
-        _panel(own, size, name, methods)
-        for size, own in found.items()
+        _panel(rows, size, name, methods)
+        for size, rows in by_size.items()
         for name in metrics
-        if own[name].notna().any()
+        if rows[name].notna().any()
     ]
-    return panelled(
+    return parts.panelled(
         panels,
         columns,
         "Seconds and quality against size",
@@ -56,8 +46,8 @@ def scaling_chart(
     )
 
 
-def _panel(rows: pd.DataFrame, size: str, metric: str, methods: Sequence[str]) -> Chart:
-    base = alt.Chart(records(rows, ["method", "trial_id", "seed", size, metric]))
+def _panel(rows: pd.DataFrame, size: str, metric: str, methods: Sequence[str]) -> parts.Chart:
+    base = alt.Chart(parts.records(rows, ["method", "trial_id", "seed", size, metric]))
     values = sorted(rows[size].unique().tolist())
     shown = alt.Axis(
         title=SIZE_TITLES[size], values=values, format="~s", grid=False, labelOverlap=True
@@ -65,17 +55,17 @@ def _panel(rows: pd.DataFrame, size: str, metric: str, methods: Sequence[str]) -
     x = alt.X(f"{size}:Q", axis=shown)
     place: dict[str, Any] = {"x": x.scale(type="log", nice=False, padding=14)}
     if metric == "seconds":
-        shown = alt.Axis(title=titled(metric), tickCount=5, **number_format(metric))
+        shown = alt.Axis(title=parts.titled(metric), tickCount=5, **parts.number_format(metric))
         place["y"] = alt.Y(f"{metric}:Q", axis=shown).scale(type="log", nice=False, padding=14)
     else:
-        place["y"] = axis(metric, "y")
-    look = dashed_by("method", methods)
+        place["y"] = parts.axis(metric, "y")
+    look = parts.dashed_by("method", methods)
     tips = [alt.Tooltip("method:N"), alt.Tooltip("seed:Q"), alt.Tooltip(f"{size}:Q")]
     mean = place["y"].copy()
     mean.aggregate = "mean"
     return alt.layer(
         base.mark_line(strokeWidth=1.8).encode(x=place["x"], y=mean, **look),
         base.mark_point(filled=True, size=45, opacity=0.8).encode(
-            **place, color=look["color"], tooltip=[*tips, *metric_tips([metric])]
+            **place, color=look["color"], tooltip=[*tips, *parts.metric_tips([metric])]
         ),
-    ).properties(width=340, height=190, title=panel_title(SIZE_TITLES[size]))
+    ).properties(width=340, height=190, title=parts.panel_title(SIZE_TITLES[size]))

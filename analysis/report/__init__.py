@@ -1,4 +1,4 @@
-"""One self-contained page about a study: it opens without a network and asks nothing of one."""
+"""One self-contained page about a study: it opens without a network and loads nothing."""
 
 from analysis.report.page import write_report
 from analysis.report.study import Study, read_study

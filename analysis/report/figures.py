@@ -22,44 +22,43 @@ from analysis.sensitivity import differing_in_alpha
 
 
 def of_the_cell(study: Study, cell: str, objectives: Sequence[str]) -> list[dict[str, Any]]:
-    """The figures of one cell, in reading order."""
+    """Return the figures of one cell, in reading order."""
     frame = of_cell(study.frame, cell)
-    made: dict[str, Chart | None] = {"linked": charts.linked_chart(frame, objectives)}
-    made["attainment"] = charts.attainment_chart(frame, objectives)
+    drawn: dict[str, Chart | None] = {"linked": charts.linked_chart(frame, objectives)}
+    drawn["attainment"] = charts.attainment_chart(frame, objectives)
     if study.losses is not None:
-        made["losses"] = charts.losses_chart(study.losses, frame, objectives)
+        drawn["losses"] = charts.losses_chart(study.losses, frame, objectives)
     if comparable(frame, objectives):
-        made["importance"] = charts.importance_chart(frame, objectives)
+        drawn["importance"] = charts.importance_chart(frame, objectives)
     alone = len(differing_in_alpha(frame))
-    made["alpha"] = charts.ablation_chart(frame) if alone else charts.alpha_chart(frame)
-    made["split"] = charts.split_chart(frame)
+    drawn["alpha"] = charts.ablation_chart(frame) if alone else charts.alpha_chart(frame)
+    drawn["split"] = charts.split_chart(frame)
     if study.epochs is not None:
-        made["epochs"] = charts.epochs_chart(study.epochs, frame, objectives)
-    return _drawn(made)
+        drawn["epochs"] = charts.epochs_chart(study.epochs, frame, objectives)
+    return _figures(drawn)
 
 
 def of_all_cells(study: Study, objectives: Sequence[str]) -> list[dict[str, Any]]:
-    """The figures of the whole study: its cells side by side."""
-    made: dict[str, Chart | None] = {}
+    """Return the figures of the whole study: its cells side by side."""
+    drawn: dict[str, Chart | None] = {}
     if not candidates(study.frame, objectives).empty:
         if len(cells(study.frame)) > 1:
-            made["fronts"] = charts.front_chart(study.frame, objectives)
-        made["hypervolume"] = charts.hypervolume_chart(study.frame, objectives)
+            drawn["fronts"] = charts.front_chart(study.frame, objectives)
+        drawn["hypervolume"] = charts.hypervolume_chart(study.frame, objectives)
     if all(len(on_fresh_seeds(study.frame, name)) for name in objectives):
-        made["confirm"] = charts.confirm_chart(study.frame, objectives)
+        drawn["confirm"] = charts.confirm_chart(study.frame, objectives)
     if swept(study.frame):
-        made["scaling"] = charts.scaling_chart(study.frame)
-    return _drawn(made)
+        drawn["scaling"] = charts.scaling_chart(study.frame)
+    return _figures(drawn)
 
 
-def _drawn(made: dict[str, Chart | None]) -> list[dict[str, Any]]:
-    """Those that have something to draw."""
-    return [figure(name, chart) for name, chart in made.items() if chart is not None]
+def _figures(drawn: dict[str, Chart | None]) -> list[dict[str, Any]]:
+    return [_figure(name, chart) for name, chart in drawn.items() if chart is not None]
 
 
-def figure(name: str, chart: Chart) -> dict[str, Any]:
-    """Name, heading, note and specification. The page sets heading and width: a heading breaks
-    its lines where a chart's cannot."""
+def _figure(name: str, chart: Chart) -> dict[str, Any]:
+    """Return name, heading, note and specification. The page sets heading and width: its heading
+    breaks into lines, which a chart's cannot."""
     spec = chart.to_dict()
     title = spec.pop("title")
     spec.pop("$schema")
@@ -70,12 +69,12 @@ def figure(name: str, chart: Chart) -> dict[str, Any]:
 
 
 def _json(value: Any) -> Markup:
-    """JSON to stand unescaped in a script element: no `<` is left to close or open anything."""
+    """Return JSON that is safe in a script element: no `<` is left to close or open anything."""
     return Markup(json.dumps(value, separators=(",", ":")).replace("<", "\\u003c"))
 
 
 @cache
 def bundle() -> Markup:
-    """Vega, Vega-Lite and Vega-Embed as one script, offering `vegaEmbed`."""
+    """Return Vega, Vega-Lite and Vega-Embed as one script that offers `vegaEmbed`."""
     code = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     return Markup(code.replace("</script", "<\\/script"))

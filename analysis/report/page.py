@@ -1,4 +1,4 @@
-"""The page: what a study's sections say, rendered to one file."""
+"""The page: the sections of a study, rendered to one file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from analysis.volumes import hypervolumes
 
 
 def write_report(study: Study, path: str | Path, objectives: Sequence[str] = OBJECTIVES) -> Path:
-    """Writes the page to `path` and returns it.
+    """Write the page to `path` and return the path.
 
     A study without a front yet (every trial failed) still gets its page, with the reasons.
 
@@ -30,10 +30,10 @@ def write_report(study: Study, path: str | Path, objectives: Sequence[str] = OBJ
         ValueError: an objective is unknown.
     """
     check_objectives(objectives)
-    frame, found = study.frame, cells(study.frame)
-    sections = [_cell(study, number, cell, objectives) for number, cell in enumerate(found)]
+    frame, names = study.frame, cells(study.frame)
+    sections = [_cell(study, number, cell, objectives) for number, cell in enumerate(names)]
     together = figures.of_all_cells(study, objectives)
-    marked = any(null_band(of_cell(frame, cell)) for cell in found)
+    marked = any(null_band(of_cell(frame, cell)) for cell in names)
     page = _template().render(
         study=", ".join(frame["study"].unique()),
         counts=counts_line(frame),
@@ -63,17 +63,17 @@ def _template() -> Any:
 
 
 def _cell(study: Study, number: int, cell: str, objectives: Sequence[str]) -> dict[str, Any]:
-    """One cell's section: front, choice, notes and figures; without a front, its notes alone."""
+    """Return one cell's section: front, choice, notes and figures; without a front, only notes."""
     frame = of_cell(study.frame, cell)
-    own = frame[frame["cell"] == cell]
+    trials = frame[frame["cell"] == cell]
     section: dict[str, Any] = {
         "id": f"cell-{number}",
         "name": cell,
-        "counts": counts(own),
+        "counts": counts(trials),
         "front": [],
-        "seeds": int(configurations(own)["seeds"].max()) if len(own) else 0,
+        "seeds": int(configurations(trials)["seeds"].max()) if len(trials) else 0,
+        "notes": notes(frame, objectives),
     }
-    section["notes"] = notes(frame, objectives)
     if candidates(frame, objectives).empty:
         return section
     front = lines(frame, objectives)
@@ -91,10 +91,10 @@ def _cell(study: Study, number: int, cell: str, objectives: Sequence[str]) -> di
 
 
 def _choice(frame: pd.DataFrame) -> dict[str, Any]:
-    """The best validation accuracy that an attack cannot tell from retraining, or why there is
-    none."""
+    """Return the trial of best validation accuracy that an attack cannot tell from retraining, or
+    why there is none."""
     try:
-        found = choose(frame, maximise="val_acc", where={"val_mia_acc": "inside"})
+        choice = choose(frame, maximise="val_acc", where={"val_mia_acc": "inside"})
     except ValueError as error:
         return {"none": str(error)}
-    return {"trial": found.row["trial_id"], "why": found.why, "command": found.command()}
+    return {"trial": choice.row["trial_id"], "why": choice.why, "command": choice.command()}

@@ -1,4 +1,4 @@
-"""All that a study's folder holds for its page."""
+"""What the page needs of a study's folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from analysis.load import load_epochs, load_losses, load_study, text_of
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """Trials, training curves and histograms of losses (None: there are none), specification."""
+    """A study's trials, training curves, histograms of losses and specification (None: missing)."""
 
     frame: pd.DataFrame
     epochs: pd.DataFrame | None = None
@@ -22,9 +22,10 @@ class Study:
 
 
 def read_study(folder: str | Path) -> Study:
-    """A study in a folder, or at an address such as s3://bucket/results/default.
+    """Read a study in a folder, or at an address such as s3://bucket/results/default.
 
-    Raises FileNotFoundError where it holds no trial that can be read.
+    Raises:
+        FileNotFoundError: it holds no trial that can be read.
     """
     frame = load_study(folder)
     return Study(
@@ -36,7 +37,7 @@ def read_study(folder: str | Path) -> Study:
 
 
 def _if_any(load: Callable[[str | Path], pd.DataFrame], folder: str | Path) -> pd.DataFrame | None:
-    """What cannot be read has been named in a warning."""
+    """Return what `load` reads; None if it finds nothing, which it has said in a warning."""
     try:
         return load(folder)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The page's tables: fronts, all trials, what failed, where it comes from."""
+"""The page's tables: fronts, all trials, failures and provenance."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PROVENANCE = (
 
 
 def columns(settings: Sequence[str], objectives: Sequence[str]) -> list[dict[str, Any]]:
-    """Headings after the trial's: name, unit and direction, and whether it is an objective."""
+    """Return the headings after the trial's: name, unit with direction, and if an objective."""
     plain = [{"name": name, "unit": "", "objective": False} for name in settings]
     return plain + [
         {"name": name, "unit": f"{unit(name)} {arrow(name)}", "objective": name in objectives}
@@ -39,7 +39,7 @@ def columns(settings: Sequence[str], objectives: Sequence[str]) -> list[dict[str
 
 
 def period(frame: pd.DataFrame) -> str:
-    """First and last start, and the compute in between."""
+    """Return the first and the last start, and the trial hours in between."""
     started = frame["started"].dropna()
     if started.empty:
         return ""
@@ -48,13 +48,13 @@ def period(frame: pd.DataFrame) -> str:
 
 
 def what_was_searched(frame: pd.DataFrame) -> dict[str, str]:
-    """Every value, or the range, of what trials share and of each setting that a search varied."""
+    """Return all values, or the range, of what trials share and of each searched setting."""
     rows = in_the_game(frame)
     settings = searched(rows)
-    found = {name: _values(rows[name]) for name in ("dataset", "model", "scenario", "method")}
-    found |= {name: _values(settings[name]) for name in names_of(settings)}
+    texts = {name: _values(rows[name]) for name in ("dataset", "model", "scenario", "method")}
+    texts |= {name: _values(settings[name]) for name in names_of(settings)}
     seeds = frame[frame["method"].isin(rows["method"]) & (frame["phase"] == "search")]
-    return found | {"seed": _values(seeds["seed"])}
+    return texts | {"seed": _values(seeds["seed"])}
 
 
 def _values(column: pd.Series) -> str:
@@ -65,40 +65,41 @@ def _values(column: pd.Series) -> str:
 
 
 def trial_settings(frame: pd.DataFrame) -> list[str]:
-    """The settings shown of every trial: the game's own, then what else was searched."""
-    found = [name for name in CONFIGURATION if frame[name].nunique() > 1]
+    """Return the settings shown for every trial: the game's, then others that were searched."""
+    game = [name for name in CONFIGURATION if frame[name].nunique() > 1]
     others = names_of(searched(in_the_game(frame)))
-    return [*found, *(name for name in others if name not in frame)][:8]
+    return [*game, *(name for name in others if name not in frame)][:8]
 
 
 def trials(frame: pd.DataFrame, objectives: Sequence[str]) -> list[dict[str, Any]]:
-    """Every configuration: its shown cells, the values to sort them by, its exact configuration."""
+    """Return each configuration's shown texts, the keys that sort them, and its exact settings."""
     settings, names = trial_settings(frame), shown_metrics(objectives)
     rows = configurations(frame)
-    values = rows.assign(**{n: searched(rows)[n] for n in settings if n not in rows})
-    found = []
-    for row in values.to_dict("records"):
-        keys = [row["trial_id"], *(row[name] for name in (*settings, *names))]
-        keys += [row["cell"], row["seeds"], row["status"]]
-        texts = [row["trial_id"], *(plain_text(_whole(row[name])) for name in settings)]
-        texts += [metric_text(name, row[name]) for name in names]
-        texts += [row["cell"], str(row["seeds"]), row["status"]]
-        place = [None if pd.isna(row[name]) else row[name] for name in objectives[:2]]
-        found.append(
-            {
-                "cells": [
-                    {"text": text, "key": "" if pd.isna(key) else key}
-                    for key, text in zip(keys, texts, strict=True)
-                ],
-                "cell": row["cell"],
-                "place": json.dumps(place),
-                "config": _pretty(row["config"]),
-            }
-        )
-    return found
+    rows = rows.assign(**{name: searched(rows)[name] for name in settings if name not in rows})
+    return [_trial(row, settings, names, objectives) for row in rows.to_dict("records")]
 
 
-def _whole(value: Any) -> Any:
+def _trial(
+    row: Mapping[Hashable, Any],
+    settings: Sequence[str],
+    metrics: Sequence[str],
+    objectives: Sequence[str],
+) -> dict[str, Any]:
+    texts = {"trial_id": row["trial_id"]}
+    texts |= {name: plain_text(whole(row[name])) for name in settings}
+    texts |= {name: metric_text(name, row[name]) for name in metrics}
+    texts |= {"cell": row["cell"], "seeds": str(row["seeds"]), "status": row["status"]}
+    keys = {name: "" if pd.isna(row[name]) else row[name] for name in texts}
+    return {
+        "cells": [{"text": text, "key": keys[name]} for name, text in texts.items()],
+        "cell": row["cell"],
+        "place": json.dumps([keys[name] if keys[name] != "" else None for name in objectives[:2]]),
+        "config": _pretty(row["config"]),
+    }
+
+
+def whole(value: Any) -> Any:
+    """Return a float without a fraction as an int, and anything else as it is."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -109,32 +110,27 @@ def _pretty(config: Any) -> str:
 
 
 def unfinished(frame: pd.DataFrame) -> list[list[str]]:
-    """Cell, trial, status, configuration and reason of what is not complete, failures first."""
+    """Return cell, trial, status, configuration and reason of failed, then of pruned trials."""
     order = frame["status"].map({name: -rank for rank, name in enumerate(STATUSES)})
     rows = frame.assign(_order=order).query("status != 'complete'").sort_values("_order")
     return [
-        [
-            row["cell"],
-            row["trial_id"],
-            row["status"],
-            _configuration(row),
-            plain_text(row["reason"]),
-        ]
+        [*(row[name] for name in ("cell", "trial_id", "status")), _configuration(row),
+         plain_text(row["reason"])]
         for row in rows.to_dict("records")
-    ]
+    ]  # fmt: skip
 
 
 def _configuration(row: Mapping[Hashable, Any]) -> str:
-    pairs = [f"{name} {plain_text(_whole(row[name]))}" for name in CONFIGURATION]
+    pairs = [f"{name} {plain_text(whole(row[name]))}" for name in CONFIGURATION]
     return ", ".join([str(row["method"]), *pairs, f"seed {row['seed']}"])
 
 
 def provenance(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Each field's different values with the number of rows; more than one is worth a look."""
-    own = frame["original_digest"].where(frame["method"] != "retrain")  # each of those is another
-    rows, fields = frame.assign(original_digest=own), []
+    """Return each field's different values with their numbers of rows; several are marked."""
+    digests = frame["original_digest"].where(frame["method"] != "retrain")  # each has its own
+    rows, fields = frame.assign(original_digest=digests), []
     for name in PROVENANCE:
-        found = rows[name].dropna().astype(str).value_counts()
-        values = [{"text": text, "rows": int(number)} for text, number in found.items()]
+        counts = rows[name].dropna().astype(str).value_counts()
+        values = [{"text": text, "rows": int(number)} for text, number in counts.items()]
         fields.append({"name": name, "values": values, "mixed": len(values) > 1})
     return fields

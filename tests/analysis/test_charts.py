@@ -39,19 +39,19 @@ THREE = ("val_acc", "val_mia_advantage", "seconds")
 
 
 def marks(spec):
-    """Every mark's type in the order drawn."""
+    """Return every mark's type in the order drawn."""
     return [layer["mark"]["type"] for layer in spec["layer"]]
 
 
 def drawn(spec, *parts):
-    """The rows that a part draws: its own, or else those of what it is a part of."""
+    """Return the rows that a part draws: its own, or else those of the chart around it."""
     data = next(part["data"] for part in (*reversed(parts), spec) if "data" in part)
     return json.loads(spec["datasets"][data["name"]])
 
 
 @pytest.fixture
 def two_methods(frame):
-    """The study with a second method that is worse in each objective."""
+    """Return the study with a second method that is worse in each objective."""
     game = frame[frame["alpha"] > 0]
     worse = {name: game[name] + 0.01 for name in ("val_error", "val_mia_advantage")}
     return pd.concat([frame, game.assign(method="scrub", cell="digits/scrub", **worse)])
@@ -118,7 +118,7 @@ def test_the_ring_of_alpha_0_is_wider_than_its_square(frame):
     assert wide["value"] > 2.5 * spec["layer"][6]["mark"]["size"]
 
 
-def test_the_band_is_of_the_models_of_one_panel(frame):
+def test_the_band_counts_the_models_of_one_panel(frame):
     other = frame.assign(dataset="letters", cell=frame["cell"].str.replace("digits", "letters"))
     two = pd.concat([frame, other])
     assert "band of 3 retrained models" in front_chart(two).to_dict()["title"]["subtitle"][1]
@@ -135,7 +135,7 @@ def test_a_data_set_without_a_front_has_no_panel(frame):
 
 @pytest.fixture
 def seeded(frame):
-    """The study with a second seed of every trial, a little worse, and its front confirmed."""
+    """Return the study with a second, slightly worse seed of every trial and a confirmed front."""
     game = frame[frame["alpha"] > 0]
     worse = {name: game[name] + 0.004 for name in ("val_error", "val_mia_advantage")}
     both = pd.concat([frame, game.assign(seed=1, **worse)], ignore_index=True)
@@ -149,7 +149,7 @@ def seeded(frame):
 
 
 def test_rings_of_one_seed_are_dashed_and_those_of_several_have_bars(frame, seeded):
-    one, several = (front_chart(each).to_dict() for each in (frame, seeded))
+    one, several = (front_chart(rows).to_dict() for rows in (frame, seeded))
     assert marks(one).count("rule") == 0
     assert marks(several).count("rule") == 2
     bars = pd.DataFrame(drawn(several, several["layer"][marks(several).index("rule")]))
@@ -172,14 +172,14 @@ def test_the_surface_of_few_seeds_is_never_behind_that_of_many(frame):
     spec = attainment_chart(pd.concat([game, game.assign(seed=1, **worse)])).to_dict()
     rows = pd.DataFrame(drawn(spec, spec["layer"][0])).groupby("share of the seeds")
     assert set(rows.groups) == {"25 %", "50 %", "75 %"}
-    one, all_ = (rows.get_group(f"{share} %") for share in (50, 75))
+    half, every = (rows.get_group(f"{share} %") for share in (50, 75))
     front = pareto_front(game)
-    assert one["val_error"].min() == pytest.approx(front["val_error"].min())
-    assert all_["val_error"].min() == pytest.approx(front["val_error"].min() + 0.01)
+    assert half["val_error"].min() == pytest.approx(front["val_error"].min())
+    assert every["val_error"].min() == pytest.approx(front["val_error"].min() + 0.01)
     assert attainment_chart(frame) is None, "one seed"
 
 
-def test_confirmed_points_move_by_what_fresh_seeds_say(seeded):
+def test_confirmed_points_move_to_the_mean_of_fresh_seeds(seeded):
     spec = confirm_chart(seeded).to_dict()
     (panel,) = spec["concat"]
     rows = pd.DataFrame(drawn(spec, panel, panel["layer"][0]))
@@ -263,8 +263,8 @@ def test_the_ablation_draws_the_mean_of_each_alpha(frame):
 def test_sizes_are_drawn_against_what_their_sweep_varied(frame):
     run = frame[frame["alpha"] > 0].head(1).assign(phase="scaling")
     rows = [
-        run.assign(dataset=f"{kind}-{value}", method=method, **{column: value})
-        for kind, column in (("subset", "train_examples"), ("workers", "workers"))
+        run.assign(dataset=f"{sweep}-{value}", method=method, **{column: value})
+        for sweep, column in (("subset", "train_examples"), ("workers", "workers"))
         for value in (1, 2, 4)
         for method in ("sg", "retrain")
     ]
@@ -292,7 +292,7 @@ def test_linked_charts_share_one_brush(frame):
     spec = linked_chart(frame).to_dict()
     text = json.dumps({key: value for key, value in spec.items() if key != "datasets"})
     assert text.count('{"param": "brush"}') == 3, "two effects and the lines"
-    assert {each["name"] for each in spec["params"]} == {"brush", "gate"}
+    assert {parameter["name"] for parameter in spec["params"]} == {"brush", "gate"}
 
 
 def test_histograms_show_the_controls_and_the_front(study, frame):
@@ -327,21 +327,21 @@ def test_trials_of_two_cells_that_share_an_id_are_two(synthetic):
     ]  # fmt: skip
     frame = pa.Table.from_pylist(rows, schema=TRIALS).to_pandas()
     bins = pd.DataFrame(synthetic.loss_rows(rows)).assign(phase="search")
-    titles = [each["title"]["text"] for each in losses_chart(bins, frame).to_dict()["concat"]]
+    titles = [panel["title"]["text"] for panel in losses_chart(bins, frame).to_dict()["concat"]]
     assert len(titles) == len(set(titles)) == 6
     assert titles[0] == "trial 0000, digits/salun"
     epochs = pd.DataFrame(synthetic.epoch_rows(rows))
     (panel, *_) = epochs_chart(epochs, frame).to_dict()["concat"]
-    fields = [each["field"] for each in panel["encoding"]["detail"]]
+    fields = [channel["field"] for channel in panel["encoding"]["detail"]]
     assert fields == ["study", "cell", "trial_id"]
 
 
-@pytest.mark.parametrize("kind", ["candidates only", "one trial", "no game at all"])
-def test_sparse_studies_are_drawn(frame, tmp_path, kind):
+@pytest.mark.parametrize("case", ["candidates only", "one trial", "no game at all"])
+def test_sparse_studies_are_drawn(frame, tmp_path, case):
     game = frame[frame["alpha"] > 0]
     other = game.head(5).assign(alpha=np.nan, reg=np.nan, method="scrub")
     rows = {"candidates only": game, "one trial": game.head(1), "no game at all": other}
-    for chart in (front_chart(rows[kind]), split_chart(rows[kind]), linked_chart(rows[kind])):
+    for chart in (front_chart(rows[case]), split_chart(rows[case]), linked_chart(rows[case])):
         assert save(chart, tmp_path / "x.png").stat().st_size > 0
 
 

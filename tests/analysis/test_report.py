@@ -1,4 +1,4 @@
-"""The page needs nothing from outside and hides nothing; text of a study is never markup."""
+"""The page needs nothing from outside and hides nothing; a study's text is never markup."""
 
 import json
 import re
@@ -14,7 +14,7 @@ def text(page):
 
 
 def outside_scripts(page):
-    """The page without its scripts' text."""
+    """Return the page without its scripts' text."""
     return re.sub(r"(<script[^>]*>).*?</script>", r"\1", page, flags=re.DOTALL)
 
 
@@ -63,8 +63,8 @@ def test_the_choice_is_a_command_or_why_there_is_none(study, tmp_path, text):
 def test_provenance_and_every_trial_stand_on_it(text, study):
     for trial_id in load_study(study)["trial_id"]:
         assert trial_id in text
-    for known in ("abc1234", "d" * 64, "e" * 64, "worker-1", "2.14.0", "worse than the median"):
-        assert known in text
+    for value in ("abc1234", "d" * 64, "e" * 64, "worker-1", "2.14.0", "worse than the median"):
+        assert value in text
 
 
 def test_mixed_provenance_is_marked(study, tmp_path):

@@ -1,4 +1,4 @@
-"""Every notebook runs from top to bottom; the first makes the small study that the others read."""
+"""Every notebook runs from top to bottom; the first runs the small study that others read."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def test_notebook_runs_and_defines_no_functions(path: Path, results: Path) -> No
     notebook = nbformat.read(path, as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert not any(
-        line.startswith(("def ", "class ")) for c in code for line in c.source.split("\n")
+        line.startswith(("def ", "class ")) for cell in code for line in cell.source.split("\n")
     )
-    assert not any(cell.outputs for cell in code), "is committed without outputs"
+    assert not any(cell.outputs for cell in code), "a notebook is committed without outputs"
     (parameters,) = [cell for cell in code if "parameters" in cell.metadata.get("tags", [])]
     small = SMALL_SWEEP if "SWEEPS" in parameters.source else SMALL
     parameters.source += f"\nRESULTS = Path({str(results)!r})\nCHANGES = {small!r}"

@@ -1,4 +1,4 @@
-"""The page in a real browser: no complaint, drags filter, headings sort, nothing overflows."""
+"""The page in a real browser: no errors, drags filter, headings sort, nothing overflows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def tab(browser, page):
 
 
 def box(browser, expression):
-    """Left, top, right and bottom of an element in the window, scrolled to."""
+    """Scroll to an element and return its left, top, right and bottom in the window."""
     return browser.value(
         f"(() => {{ const e = {expression}; e.scrollIntoView({{block: 'center', behavior: "
         "'instant'}); const b = e.getBoundingClientRect();"
@@ -24,16 +24,16 @@ def box(browser, expression):
 
 
 def plane(browser):
-    """Where the front is drawn."""
+    """Return the box in which the front is drawn."""
     return box(browser, f"{LINKED}.querySelector('.mark-group.role-scope .background')")
 
 
-def grey(browser, kind):
-    """How many marks of a kind, line or symbol, are grey."""
-    side = "stroke" if kind == "line" else "fill"
+def grey(browser, mark):
+    """Return how many marks, line or symbol, are grey."""
+    side = "stroke" if mark == "line" else "fill"
     return browser.value(
-        f"[...{LINKED}.querySelectorAll('.mark-{kind} path')]"
-        f".filter(mark => mark.getAttribute('{side}') === '{GREY}').length"
+        f"[...{LINKED}.querySelectorAll('.mark-{mark} path')]"
+        f".filter(path => path.getAttribute('{side}') === '{GREY}').length"
     )
 
 
@@ -44,7 +44,7 @@ def shown(browser):
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_nothing_is_complained_of_and_nothing_overflows(browser, page, width):
+def test_there_are_no_errors_and_nothing_overflows(browser, page, width):
     browser.open(page, width)
     assert browser.complaints == []
     assert browser.value("document.documentElement.scrollWidth") == width
@@ -52,25 +52,25 @@ def test_nothing_is_complained_of_and_nothing_overflows(browser, page, width):
         "[...document.querySelectorAll('.chart')].map(c => [c.dataset.name, c.scrollWidth, "
         "c.clientWidth, c.querySelectorAll('svg.marks').length])"
     )
-    for name, needed, given, drawings in charts:
+    for name, needed, room, drawings in charts:
         assert drawings == 1, name
-        assert needed <= given, name
+        assert needed <= room, name
 
 
 def test_a_drag_across_the_front_filters_charts_and_table(tab):
     left, top, right, bottom = plane(tab)
-    before = [grey(tab, kind) for kind in ("symbol", "line")]
+    before = [grey(tab, mark) for mark in ("symbol", "line")]
     everything = shown(tab)
     tab.drag((left + 3, bottom - 3), ((left + right) / 2, (top + bottom) / 2))
     tab.until("document.querySelector('#shown').textContent.includes(' of ')")
     inside = shown(tab)
     assert 0 < inside < everything
-    after = [grey(tab, kind) for kind in ("symbol", "line")]
+    after = [grey(tab, mark) for mark in ("symbol", "line")]
     assert all(now > then for now, then in zip(after, before, strict=True))
     tab.click(right - 8, top + 8)
     tab.until("!document.querySelector('#shown').textContent.includes(' of ')")
     assert shown(tab) == everything
-    assert [grey(tab, kind) for kind in ("symbol", "line")] == before
+    assert [grey(tab, mark) for mark in ("symbol", "line")] == before
     assert tab.complaints == []
 
 
@@ -89,22 +89,22 @@ def test_a_drag_on_an_axis_keeps_the_lines_that_pass(tab):
 
 def test_a_heading_sorts_and_sorts_back_with_what_is_missing_last(tab):
     headings = "[...document.querySelectorAll('#all th')]"
-    column = f"{headings}.findIndex(each => each.textContent.startsWith('val error'))"
+    column = f"{headings}.findIndex(heading => heading.textContent.startsWith('val error'))"
     values = (
         f"(() => {{ const at = {column}; return [...document.querySelectorAll('#all tbody tr')]"
         ".map(r => r.cells[at].dataset.key).map(k => k === '' ? null : +k); })()"
     )
-    found = []
+    orders = []
     for _ in range(2):
         left, top, right, bottom = box(
             tab, f"document.querySelectorAll('#all th')[{column}].firstElementChild"
         )
         tab.click((left + right) / 2, (top + bottom) / 2)
-        found.append(tab.value(values))
-    known = [[value for value in order if value is not None] for order in found]
-    assert known[0] == sorted(known[0])
-    assert known[1] == sorted(known[1], reverse=True)
-    assert [order[-2:] for order in found] == [[None, None]] * 2
+        orders.append(tab.value(values))
+    rising, falling = ([value for value in order if value is not None] for order in orders)
+    assert rising == sorted(rising)
+    assert falling == sorted(falling, reverse=True)
+    assert [order[-2:] for order in orders] == [[None, None]] * 2
 
 
 def test_a_trial_opens_its_exact_configuration(tab):
