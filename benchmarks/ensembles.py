@@ -28,7 +28,7 @@ def main() -> None:
     given = parser.parse_args()
     experiment = Experiment(model=given.model, pretrain_epochs=given.epochs)
     task, device = experiment.task(), torch.device("cpu")
-    jobs = [[member] for member in oracles(experiment, task, given.networks)]
+    jobs = [[recipe] for recipe in oracles(experiment, task, given.networks)]
     ways: dict[str, tuple[Run, int]] = {
         f"1 process, {given.cores} threads": (map, given.cores),
         "1 process, 1 thread": (map, 1),

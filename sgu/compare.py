@@ -28,7 +28,9 @@ from sgu.files.atomic import atomic_write
 from sgu.host.provenance import code_version
 from sgu.methods import method_class, plays, search_space
 from sgu.metrics import against_retrained
-from sgu.networks.references import Kind, Reference, recipe, reference
+from sgu.networks.recipe import Kind
+from sgu.networks.references import recipe, reference
+from sgu.networks.training import Network
 from sgu.rows import ROW, Row, Started, cell, context, described
 from sgu.task import Task
 from sgu.training.inference import default_device
@@ -106,7 +108,7 @@ class Stage:
         return self.base.task(self.comparison.cache).to(self.device)
 
     @cached_property
-    def models(self) -> dict[Kind, Reference]:
+    def models(self) -> dict[Kind, Network]:
         made = {}
         for kind in KINDS:
             what = recipe(kind, self.base.model, self.task, self.seed, self.base.pretrain_epochs)

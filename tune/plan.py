@@ -15,15 +15,17 @@ import torch
 from sgu.experiment import Experiment
 from sgu.files.folder import Folder
 from sgu.models import build
-from sgu.networks.references import recipe, trained
+from sgu.networks.recipe import Recipe
+from sgu.networks.references import recipe
+from sgu.networks.training import trained
 from sgu.task import Task
 from sgu.training.inference import default_device
 from sgu.unlearning import unlearn
-from tune.prepare import Ground, grounds
+from tune.prepare import StudyTask, study_tasks
 from tune.spec.cells import Cell
 from tune.spec.spec import Spec
 from tune.storage.study_folder import StudyFolder
-from tune.worker.networks import Network, networks
+from tune.worker.networks import recipes
 
 START = 10.0  # seconds of Ray's own and of its workers' imports, on a node of one's own
 
@@ -49,7 +51,7 @@ def lines(spec: Spec, home: StudyFolder, probe: bool) -> Iterator[str]:
     """
     home.check()
     folder, cache = home.files, home.cache.path
-    at_a_time, ground = slots_here(spec), grounds(_bases(spec), spec.runs(), cache, print)
+    at_a_time, ground = slots_here(spec), study_tasks(_bases(spec), spec.runs(), cache, print)
     yield f"study {spec.name}: {_count(len(spec.cells), 'cell')}, {_seeds(spec)}, {spec.sampler}"
     yield f"objectives: {', '.join(spec.objectives)}"
     for cell in spec.cells:
@@ -61,9 +63,9 @@ def lines(spec: Spec, home: StudyFolder, probe: bool) -> Iterator[str]:
     made = [
         (each, network)
         for each in ground
-        for network in networks(each.base, each.task, spec.oracles, spec.shadows)
+        for network in recipes(each.base, each.task, spec.oracles, spec.shadows).values()
     ]
-    left = [(each, network) for each, network in made if not network.is_in(cache)]
+    left = [(each, network) for each, network in made if not (cache / network.filename).is_file()]
     shadowed = f", {spec.shadows} shadow models" if spec.shadows else ""
     yield (
         f"networks: {len(made)}; of each data set and seed an original, {1 + spec.oracles} "
@@ -93,17 +95,15 @@ def slots_here(spec: Spec) -> int:
 
 def _expected(
     spec: Spec,
-    ground: Sequence[Ground],
-    left: Sequence[tuple[Ground, Network]],
+    ground: Sequence[StudyTask],
+    left: Sequence[tuple[StudyTask, Recipe]],
     at_a_time: int,
 ) -> Iterator[str]:
     """From one epoch of each kind of training, timed one after the other on this machine."""
     torch.set_num_threads(max(1, int(spec.cpus_per_trial)))
     tasks = {each.data: each for each in reversed(ground)}
     training = {data: _network_pace(each) for data, each in tasks.items()}
-    preparing = sum(
-        training[each.data].of(network.recipe.optimisation.epochs) for each, network in left
-    )
+    preparing = sum(training[each.data].of(network.optimisation.epochs) for each, network in left)
     total = 0.0
     for cell in spec.cells:
         trial = _trial_pace(cell.base, tasks[cell.data].task).of(epochs_of(cell))
@@ -117,10 +117,11 @@ def _expected(
     )
 
 
-def _network_pace(ground: Ground) -> Pace:
+def _network_pace(ground: StudyTask) -> Pace:
     base, device = ground.base, default_device()
     made = recipe("original", base.model, ground.task, base.seed, 1)
-    return Pace(0.0, trained(made, ground.task.to(device), device).seconds)
+    task = ground.task.to(device)
+    return Pace(0.0, trained(made, task.source, task.pipeline, device).seconds)
 
 
 def _trial_pace(base: Experiment, task: Task) -> Pace:

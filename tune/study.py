@@ -23,7 +23,7 @@ from tune.cluster.connection import connected, slots
 from tune.cluster.dashboards import serve
 from tune.interrupt import stoppable
 from tune.live import Watch, live
-from tune.prepare import Ground, Prepared, grounds, prepare
+from tune.prepare import Prepared, StudyTask, prepare, study_tasks
 from tune.recorder import Recorder
 from tune.search.asha import FrontAsha
 from tune.search.budget import budgets
@@ -36,7 +36,7 @@ from tune.spec.spec import Spec
 from tune.storage import lock
 from tune.storage.lock import held
 from tune.storage.study_folder import StudyFolder, no_rows, rows_of, stored_spec
-from tune.worker.networks import networks
+from tune.worker.networks import recipes
 from tune.worker.trial import run_trial
 
 DEATHS = 8  # of a trial's worker or node: each time it goes on from its checkpoint
@@ -76,7 +76,7 @@ def run(
                 f"{home.files.shown} holds another study of that name: give this one its own "
                 "name, or delete the other with --fresh"
             )
-    ground = grounds(spec.bases, spec.runs(), home.cache.path, say)  # or else leave no trace
+    ground = study_tasks(spec.bases, spec.runs(), home.cache.path, say)  # or else leave no trace
 
     def begin() -> None:
         if fresh:
@@ -96,7 +96,7 @@ def resume(name: str, results: Results, address: str | None, say: Say) -> None:
     """Go on with results/<name>: finished trials are kept, interrupted ones run again."""
     home = StudyFolder(str(results), name)
     spec = stored_spec(home.address)
-    ground = grounds(spec.bases, spec.runs(), home.cache.path, say)
+    ground = study_tasks(spec.bases, spec.runs(), home.cache.path, say)
     with held(home.files):
         _search(spec, home, ground, rows_of(home.address), address, say)
 
@@ -117,7 +117,7 @@ def confirm(name: str, count: int, results: Results, address: str | None, say: S
         trials = confirmations(spec, rows, seeds)
         return ConfirmSearch(spec, trials), sum(len(each.seeds) for each in trials)
 
-    ground = grounds(spec.bases, seeds, home.cache.path, say)
+    ground = study_tasks(spec.bases, seeds, home.cache.path, say)
     with held(home.files):
         _session(spec, home, ground, address, say, plan, "confirm")
         if left := confirmations(spec, rows_of(home.address), seeds):
@@ -130,7 +130,7 @@ def confirm(name: str, count: int, results: Results, address: str | None, say: S
 def _search(
     spec: Spec,
     home: StudyFolder,
-    ground: list[Ground],
+    ground: list[StudyTask],
     rows: pd.DataFrame,
     address: str | None,
     say: Say,
@@ -155,7 +155,7 @@ def _search(
 def _session(
     spec: Spec,
     home: StudyFolder,
-    ground: list[Ground],
+    ground: list[StudyTask],
     address: str | None,
     say: Say,
     plan: Plan,
@@ -218,11 +218,11 @@ def _finished(home: StudyFolder, say: Say, text: str) -> None:
     say(f"{text}: {home.files.shown}")
 
 
-def _referenced(spec: Spec, ground: list[Ground], rows: pd.DataFrame) -> bool:
+def _referenced(spec: Spec, ground: list[StudyTask], rows: pd.DataFrame) -> bool:
     """Whether the rows of the references are there, those of the null band among them."""
     there = set(zip(rows["cell"], rows["seed"], rows["trial_id"], strict=True))
     return all(
-        (*each.key, network.name) in there
+        (*each.key, name) in there
         for each in ground
-        for network in networks(each.base, each.task, spec.oracles, 0)
+        for name in recipes(each.base, each.task, spec.oracles, 0)
     )

@@ -47,9 +47,9 @@ def test_networks_are_prepared_although_their_progress_dies(tmp_path, monkeypatc
 
     ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)
     try:
-        ground = prepare.grounds(SPEC.bases, SPEC.runs(), tmp_path / "cache", print)
+        tasks = prepare.study_tasks(SPEC.bases, SPEC.runs(), tmp_path / "cache", print)
         store = Store(tmp_path / "small", "small")
-        prepare.prepare(SPEC, ground, Cache(tmp_path / "cache"), store, rows_of(store.folder), say)
+        prepare.prepare(SPEC, tasks, Cache(tmp_path / "cache"), store, rows_of(store.folder), say)
     finally:
         ray.shutdown()
     assert len(killed) == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -94,7 +93,7 @@ def test_retrained_has_never_seen_forget(task, bits, same, tmp_path: Path):
     assert same(found, bits(by_hand))
     painted = _painted(task)
     assert same(found, bits(reference(made, painted, tmp_path / "a", CPU).model))
-    whole = replace(made, kind="original", forgotten="")
+    whole = recipe("original", "small_cnn", task, 0, 2)
     seen = bits(reference(whole, task, tmp_path, CPU).model)
     assert not same(seen, bits(reference(whole, painted, tmp_path / "a", CPU).model))
 

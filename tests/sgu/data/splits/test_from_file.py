@@ -60,7 +60,7 @@ def test_other_splits_are_other_networks_in_the_cache(stated, toy):
     own, names = Experiment(), []
     for forget in ([1, 2, 3, 4], [1, 2, 3, 5]):
         task = toy(stated(rows(forget=forget)))
-        made: list[Any] = [*oracles(own, task, 1), *shadows(own, task, 2).members]
+        made: list[Any] = [*oracles(own, task, 1), *shadows(own, task, 2).recipes]
         made += [*unlearned(own, task, 1), recipe("retrain", "small_cnn", task, 0)]
         names.append({each.filename for each in made})
     assert len(names[0]) == len(names[1]) == 7
