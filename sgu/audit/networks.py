@@ -17,18 +17,14 @@ from sgu.ensembles.train import Run
 from sgu.evaluation import Logits
 from sgu.experiment import Experiment
 from sgu.metrics import Record
-from sgu.metrics.shadow import Klom, shadow_report
+from sgu.metrics.shadow import SHADOW_ATTACKS, Klom, shadow_report
 from sgu.networks.recipe import Kind, Recipe
 from sgu.task import Task
 from sgu.training.loop import Diverged
 
 FAILS = (Diverged, AuditorError, ValueError)
 """What training, unlearning or an attack raises where it breaks down."""
-PLURAL: Mapping[Kind, str] = {
-    "oracle": "oracles",
-    "shadow": "shadow models",
-    "start": "originals",
-}
+PLURAL: dict[str, str] = {"oracle": "oracles", "shadow": "shadow models", "start": "originals"}
 
 Say = Callable[[str], None]
 
@@ -59,10 +55,11 @@ class Group:
     def __str__(self) -> str:
         if self.number:
             return f"{self.kind} {self.number}"
-        if self.by is None:
-            return PLURAL[self.kind]
-        name = "ensemble" if self.kind == "start" else PLURAL[self.kind]
-        return f"{name} unlearned as {self.by}"
+        name = "ensemble" if self.kind == "start" and self.by else PLURAL[self.kind]
+        return f"{name} unlearned as {self.by}" if self.by else name
+
+
+SHADOWS = Group("shadow")
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,17 +76,13 @@ class Networks:
 
     def attacks(self, name: str, logits: Logits) -> list[Record]:
         """Return what the attacks by shadow models find of an answer to everything."""
-        trained = Group("shadow")
         records = []
-        for attack, by in {
-            "rmia": trained,
-            "lira": trained,
-            "u_lira": Group("shadow", name),
-        }.items():
-            if self.design is None or by not in self.groups:
+        for attack in SHADOW_ATTACKS:
+            trained = self.groups.get(Group("shadow", name) if attack == "u_lira" else SHADOWS)
+            if self.design is None or trained is None:
                 continue
             try:
-                pool = evidence(logits, self.groups[by], self.design, self.task)
+                pool = evidence(logits, trained, self.design, self.task)
                 records.append(shadow_report(attack, pool))
             except ValueError as error:
                 self.notes.add(f"{attack} left out", error)
@@ -104,10 +97,9 @@ class Networks:
 
     def memorisation(self) -> np.ndarray | None:
         """Return the memorisation of each example of `design.forget`, (m,)."""
-        trained = self.groups.get(Group("shadow"))
-        if self.design is None or trained is None:
+        if self.design is None or SHADOWS not in self.groups:
             return None
-        return memorised(trained, self.design, self.task)
+        return memorised(self.groups[SHADOWS], self.design, self.task)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +121,7 @@ class Trainer:
         groups = {Group("oracle", number=i): [recipe] for i, recipe in enumerate(retrained, 1)}
         design = shadows(experiment, task, shadow_count // 2) if shadow_count else None
         if design is not None:
-            groups[Group("shadow")] = design.recipes
+            groups[SHADOWS] = design.recipes
             groups |= {Group("shadow", k): design.unlearned(e, task) for k, e in known.items()}
         if known and count > 1:
             groups[Group("start")] = originals(experiment, task, count)
@@ -138,14 +130,8 @@ class Trainer:
         alive = [logits for group, (logits, *_) in answers.items() if group.kind == "oracle"]
         if 0 < count != len(alive) < 2:
             self.notes.add("bands left out", f"{len(alive)} retrained models, a band takes 2")
-        return Networks(
-            task=task,
-            notes=self.notes,
-            oracles=alive if len(alive) > 1 else [],
-            design=design,
-            groups=answers,
-            seeds=_seeds(groups),
-        )
+        alive = alive if len(alive) > 1 else []
+        return Networks(task, self.notes, alive, design, answers, _seeds(groups))
 
     def trained(self, groups: Mapping[Group, Sequence[Recipe]]) -> dict[Group, list[Logits]]:
         """Return the groups that could be trained. All are tried together, as a training that

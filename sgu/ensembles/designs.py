@@ -25,7 +25,7 @@ from sgu.data.splits.stratify import deal, joined
 from sgu.experiment import DATA_SETTINGS, GAME_SETTINGS, Experiment
 from sgu.methods import plays
 from sgu.networks.recipe import Kind, Recipe
-from sgu.networks.references import optimisation
+from sgu.networks.references import of_train
 from sgu.task import Task
 
 FIRST_SEED = 2**30
@@ -45,23 +45,18 @@ def seeds(purpose: str, seed: int, count: int) -> range:
 
 def oracles(experiment: Experiment, task: Task, count: int = 3) -> list[Recipe]:
     """Return retrained models: on the same retain, with other seeds of the training."""
-    indices = [task.splits.retain] * count
-    return _recipes("oracle", seeds("oracle", experiment.seed, count), indices, experiment, task)
+    return _recipes("oracle", [task.splits.retain] * count, experiment, task)
 
 
 def originals(experiment: Experiment, task: Task, count: int = 3) -> list[Recipe]:
     """Return originals of other seeds, which those of `unlearned` start from."""
-    indices = [torch.arange(len(task.source.train))] * count
-    return _recipes("start", seeds("original", experiment.seed, count), indices, experiment, task)
+    return _recipes("start", [torch.arange(len(task.source.train))] * count, experiment, task)
 
 
 def unlearned(experiment: Experiment, task: Task, count: int = 3) -> list[Recipe]:
     """Return originals of other seeds, from each of which forget is unlearned: for KLoM."""
-    how = unlearning(experiment)
-    return [
-        replace(original, unlearning=how, splits=task.splits)
-        for original in originals(experiment, task, count)
-    ]
+    starts, how = originals(experiment, task, count), unlearning(experiment)
+    return [replace(start, unlearning=how, splits=task.splits) for start in starts]
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,9 +98,7 @@ def shadows(experiment: Experiment, task: Task, pairs: int = 4) -> Shadows:
     halves = [half for _ in range(pairs) for half in deal(targets, pool, 2, generator)]
     inside = torch.stack([torch.isin(pool, half) for half in halves]).numpy()
     indices = [joined([splits.retain, half]) for half in halves]
-    drawn = seeds("shadow", experiment.seed, len(halves))
-    recipes = _recipes("shadow", drawn, indices, experiment, task)
-    return Shadows(recipes, forget, test, inside)
+    return Shadows(_recipes("shadow", indices, experiment, task), forget, test, inside)
 
 
 def unlearning(experiment: Experiment) -> dict[str, Any]:
@@ -116,24 +109,13 @@ def unlearning(experiment: Experiment) -> dict[str, Any]:
 
 
 def _recipes(
-    kind: Kind,
-    seeds: Sequence[int],
-    indices: Sequence[Tensor],
-    experiment: Experiment,
-    task: Task,
+    kind: Kind, indices: Sequence[Tensor], experiment: Experiment, task: Task
 ) -> list[Recipe]:
     """Return networks trained as the original is, but for their seeds and examples."""
-    return [
-        Recipe(
-            kind=kind,
-            model=experiment.model,
-            seed=seed,
-            data_fingerprint=task.source.fingerprint,
-            indices=chosen,
-            optimisation=optimisation(experiment.model, experiment.pretrain_epochs),
-        )
-        for seed, chosen in zip(seeds, indices, strict=True)
-    ]
+    model, own, epochs = experiment.model, experiment.seed, experiment.pretrain_epochs
+    whole = of_train(kind, model, task.source, own, epochs)
+    drawn = seeds("original" if kind == "start" else kind, own, len(indices))
+    return [replace(whole, seed=s, indices=i) for s, i in zip(drawn, indices, strict=True)]
 
 
 def _targets(task: Task) -> Tensor:

@@ -20,7 +20,7 @@ from sgu.evaluation import Logits
 from sgu.experiment import Experiment
 from sgu.networks.cache import Kept, keep, load
 from sgu.networks.recipe import Recipe
-from sgu.networks.training import EpochReport, Network, examples_of, trained
+from sgu.networks.training import Network, examples_of, trained
 from sgu.task import Task
 from sgu.training.inference import default_device
 from sgu.unlearning import unlearn
@@ -59,18 +59,10 @@ def ensemble(
 
 
 def train_and_unlearn(
-    recipes: Sequence[Recipe],
-    task: Task,
-    device: torch.device | None = None,
-    on_epoch: EpochReport | None = None,
+    recipes: Sequence[Recipe], task: Task, device: torch.device | None = None
 ) -> list[Logits]:
-    """Return the logits of networks that are trained alike: trained once, then unlearned one by
-    one.
-
-    on_epoch: called with the epochs of that training, from 0, and their mean loss.
-    """
-    device = device or default_device()
-    network = trained(recipes[0], task.source, task.pipeline, device, on_epoch)
+    """Return the logits of networks trained alike: trained once, then unlearned one by one."""
+    network = trained(recipes[0], task.source, task.pipeline, device or default_device())
     return [_logits(recipe, network, task) for recipe in recipes]
 
 
@@ -88,8 +80,8 @@ def _logits(recipe: Recipe, network: Network, task: Task) -> Logits:
     if recipe.unlearning is None or recipe.splits is None:
         return Logits.of(network.model, task, network.seconds)
     source = replace(task.source, train=examples_of(task.source, recipe.indices))
-    experiment = Experiment.of(**recipe.unlearning, seed=recipe.seed)
-    outcome = unlearn(experiment, replace(task, source=source, splits=recipe.splits), network.model)
+    own = replace(task, source=source, splits=recipe.splits)
+    outcome = unlearn(Experiment.of(**recipe.unlearning, seed=recipe.seed), own, network.model)
     return Logits.of(outcome.model, task, network.seconds + outcome.metrics["seconds"])
 
 

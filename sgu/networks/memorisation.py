@@ -25,7 +25,7 @@ from sgu.data.sources import Source
 from sgu.data.splits.stratify import deal
 from sgu.networks.cache import Kept, keep, load
 from sgu.networks.recipe import Recipe, digest
-from sgu.networks.references import optimisation
+from sgu.networks.references import of_train
 from sgu.networks.training import trained
 from sgu.training.inference import default_device, predict
 
@@ -62,17 +62,12 @@ def halves(
     source: Source, model: str, seed: int, epochs: int | None, pairs: int
 ) -> Iterator[Recipe]:
     """Yield the recipes of 2 x `pairs` networks, each pair on a half of train and on the rest."""
-    targets, generator = source.train.targets.cpu(), torch.Generator().manual_seed(seed)
+    whole, targets = of_train("half", model, source, seed, epochs), source.train.targets.cpu()
+    generator = torch.Generator().manual_seed(seed)
     for _ in range(pairs):
-        for half in deal(targets, torch.arange(len(targets)), 2, generator):
-            yield Recipe(
-                kind="half",
-                model=model,
-                seed=int(torch.randint(2**31, (), generator=generator)),
-                data_fingerprint=source.fingerprint,
-                indices=half,
-                optimisation=optimisation(model, epochs),
-            )
+        for half in deal(targets, whole.indices, 2, generator):
+            drawn = int(torch.randint(2**31, (), generator=generator))
+            yield replace(whole, seed=drawn, indices=half)
 
 
 def estimate(

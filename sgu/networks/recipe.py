@@ -30,7 +30,7 @@ class Recipe:
     indices: what it is trained on, int64 (n,), into train followed by held-out.
     forgotten: digest of the splits, for `retrain`.
     unlearning: the settings of the `Experiment` by which the trained network unlearns; splits: what
-    it forgets, retain and forget indexed like `indices`. Without the two it stays as trained.
+    it forgets, retain and forget indexed like `indices`. Give both, or it stays as trained.
     """
 
     kind: Kind
@@ -44,15 +44,11 @@ class Recipe:
     splits: Splits | None = None
 
     def __post_init__(self) -> None:
-        if (self.unlearning is None) != (self.splits is None):
-            raise ValueError("unlearning and splits go together: give both, or neither")
-        if self.splits is not None:
-            known = torch.cat([self.splits.retain, self.splits.forget]).sort().values
-            if not torch.equal(known, self.indices.sort().values):
-                raise ValueError(
-                    f"trained on {len(self.indices)} examples, retain and forget are {len(known)} "
-                    "others: unlearn what it is trained on"
-                )
+        if self.unlearning is None or self.splits is None:
+            return
+        known = torch.cat([self.splits.retain, self.splits.forget]).sort().values
+        if not torch.equal(known, self.indices.sort().values):
+            raise ValueError("retain and forget are not what it is trained on: unlearn that alone")
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -60,18 +56,15 @@ class Recipe:
         names = ("kind", "model", "seed", "data_fingerprint")
         settings = {name: getattr(self, name) for name in names}
         settings |= {"optimisation": asdict(self.optimisation), "version": VERSION}
-        if self.kind in REFERENCES:
-            settings["forgotten"] = self.forgotten
-        else:
-            indices = self.indices.numpy().astype("<i8").tobytes()
-            settings["indices"] = hashlib.sha256(indices).hexdigest()
+        indices = hashlib.sha256(self.indices.numpy().astype("<i8").tobytes()).hexdigest()
+        reference = self.kind in REFERENCES
+        settings |= {"forgotten": self.forgotten} if reference else {"indices": indices}
         if self.unlearning is not None and self.splits is not None:
             settings |= {"unlearning": dict(self.unlearning), "splits": self.splits.digest}
         return settings
 
     @property
     def training(self) -> Recipe:
-        """Return the recipe without the unlearning."""
         return replace(self, unlearning=None, splits=None)
 
     @property

@@ -8,32 +8,33 @@ from pathlib import Path
 
 import torch
 
+from sgu.data.sources import Source
 from sgu.models import pretraining
 from sgu.networks.cache import keep, load
 from sgu.networks.recipe import Kind, Recipe
 from sgu.networks.training import EpochReport, Network, loaded, trained
 from sgu.task import Task
-from sgu.training.loop import Optimisation
 
 
 def recipe(kind: Kind, model: str, task: Task, seed: int, epochs: int | None = None) -> Recipe:
     """Return the recipe of a reference; epochs: instead of the model's own number."""
-    retrain = kind == "retrain"
+    whole = of_train(kind, model, task.source, seed, epochs)
+    if kind == "original":
+        return whole
+    return replace(whole, indices=task.splits.retain, forgotten=task.splits.digest)
+
+
+def of_train(kind: Kind, model: str, source: Source, seed: int, epochs: int | None) -> Recipe:
+    """Return a recipe that trains on all of train."""
+    optimisation = pretraining(model)
     return Recipe(
         kind=kind,
         model=model,
         seed=seed,
-        data_fingerprint=task.source.fingerprint,
-        indices=task.splits.retain if retrain else torch.arange(len(task.source.train)),
-        forgotten=task.splits.digest if retrain else "",
-        optimisation=optimisation(model, epochs),
+        data_fingerprint=source.fingerprint,
+        indices=torch.arange(len(source.train)),
+        optimisation=replace(optimisation, epochs=epochs) if epochs else optimisation,
     )
-
-
-def optimisation(model: str, epochs: int | None) -> Optimisation:
-    """Return how the references of a model are trained, in so many epochs where they are given."""
-    published = pretraining(model)
-    return replace(published, epochs=epochs) if epochs else published
 
 
 def reference(

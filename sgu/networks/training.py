@@ -29,10 +29,10 @@ class Network:
 
     @property
     def weights(self) -> Kept:
-        """Return its weights and buffers, to be kept."""
         state = self.model.state_dict().items()
-        tensors = {name: value.detach().cpu().contiguous() for name, value in state}
-        return Kept(tensors, self.seconds)
+        return Kept(
+            {name: value.detach().cpu().contiguous() for name, value in state}, self.seconds
+        )
 
 
 def trained(
@@ -61,8 +61,7 @@ def loaded(recipe: Recipe, source: Source, kept: Kept, device: torch.device) -> 
 
 
 def examples_of(source: Source, indices: Tensor) -> Examples:
-    """Return what a recipe's indices point into: train if that is enough, else train and then
-    held-out."""
+    """Return what indices point into: train if that is enough, else train and then held-out."""
     train, heldout = source.train, source.heldout
     if int(indices.max()) < len(train):
         return train
