@@ -1,4 +1,4 @@
-"""An audit says what it was asked, who was forgotten, and who says so."""
+"""An audit reports what it was asked, who was forgotten, and who says so."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from sgu.task import Task
 
 EXPERIMENT = Experiment.of(subset=400, method="finetune")
 METRICS = {"forget_acc": 0.9}
-OF = bands([{"forget_acc": value} for value in (0.88, 0.89, 0.9)])
+BANDS = bands([{"forget_acc": value} for value in (0.88, 0.89, 0.9)])
 AUDITED = Audited(
     metrics=METRICS,
-    bands=OF,
-    verdicts=verdicts(METRICS, OF),
+    bands=BANDS,
+    verdicts=verdicts(METRICS, BANDS),
     attacks=[],
     slices=[],
     relearned=Relearned((4, None, 6)),
     klom=None,
 )
-FOUND = Audit(models={"mine": AUDITED}, seeds={}, notes=[])
+AUDIT = Audit(models={"mine": AUDITED}, seeds={}, notes=[])
 
 
 @pytest.fixture
@@ -59,11 +59,11 @@ def forgetting(*indices: int) -> pa.Table:
     return pa.table({"split": ["forget"] * len(indices), "index": list(indices)})
 
 
-def report(asked: Files, out: Path, oracles: int = 3, shadows: int = 8, **how: Any) -> Path:
+def report(files: Files, out: Path, oracles: int = 3, shadows: int = 8, **how: Any) -> Path:
     trainings = Trainings(**{"run": map, "jobs": 2, "threads": 1} | how)
-    task = asked.task(out / "cache")
-    known = provenance(asked, task, Started(), trainings, oracles, shadows)
-    return written(out, FOUND, asked, task, known, "sgu audit")
+    task = files.task(out / "cache")
+    known = provenance(files, task, Started(), trainings, oracles, shadows)
+    return written(out, AUDIT, files, task, known, "sgu audit")
 
 
 def test_other_numbers_of_networks_are_another_report(files, tmp_path):
