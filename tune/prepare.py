@@ -23,7 +23,6 @@ from sgu.evaluation import Logits
 from sgu.experiment import Experiment
 from sgu.files.errors import DataError
 from sgu.networks.cache import Kept, keep, load
-from sgu.networks.recipe import Recipe
 from sgu.rows import ROW, Row, context, described
 from sgu.task import Task
 from tune import Say
@@ -105,119 +104,118 @@ def prepare(
     phase: str = "search",
 ) -> Prepared:
     """Train what the cache does not have, measure what no row holds, and write those rows."""
-    work = Preparation(spec, tasks, cache, rows)
-    if work.todo:
-        _run(work, say)
+    data = {task.data: ray.put(task.task) for task in reversed(tasks)}
+    work = {task.key: Preparation(spec, task, data[task.data], cache, rows) for task in tasks}
+    _run([(networks, name) for networks in work.values() for name in networks.todo], say)
     for task in tasks:
         store.splits(task.task.splits.digest, task.task.splits.to_table())
-        for row in work.new_rows(task):
+        for row in work[task.key].new_rows():
             store.trial(row | {"phase": phase})
     return Prepared(
-        {task.key: work.stage(task) for task in tasks},
-        {task.key: work.shared(task) for task in tasks},
-        {task.key: work.rows[task.key] for task in tasks},
+        {key: networks.stage() for key, networks in work.items()},
+        {key: networks.shared() for key, networks in work.items()},
+        {key: networks.rows for key, networks in work.items()},
     )
 
 
 class Preparation:
-    """What there is of each network, and what is to be done.
+    """The networks of one task of a study, by name: what there is of each, and what is to be done.
 
-    kept, rows: networks and the columns of their rows, by task and name; new: what was measured now
-    and has a row; todo: the networks to be trained or measured, as task, name and recipe.
+    data: the task in Ray's store, of any seed. kept, rows: networks and the columns of their rows;
+    new: what was measured now and has a row; todo: the networks to be trained or measured.
     """
 
-    def __init__(self, spec: Spec, tasks: Sequence[StudyTask], cache: Cache, rows: pd.DataFrame):
-        self.spec, self.cache = spec, cache
-        self.tasks = {task.data: ray.put(task.task) for task in reversed(tasks)}
-        self.splits = {task.key: ray.put(task.task.splits) for task in tasks}
-        self.kept: dict[Key, dict[str, Kept]] = {task.key: {} for task in tasks}
-        self.rows: dict[Key, dict[str, Row]] = {task.key: {} for task in tasks}
-        self.new: dict[Key, dict[str, Measured]] = {task.key: {} for task in tasks}
-        self.todo: list[tuple[StudyTask, str, Recipe]] = []
-        for task in tasks:
-            written = rows[(rows["cell"] == task.data) & (rows["seed"] == task.base.seed)]
-            records: list[Any] = written.to_dict("records")
-            self.rows[task.key] = {row["trial_id"]: row for row in records}
-            for name, recipe in recipes(task.base, task.task, spec.oracles, spec.shadows).items():
-                self._look(task, name, recipe)
+    def __init__(self, spec: Spec, task: StudyTask, data: Any, cache: Cache, rows: pd.DataFrame):
+        self.spec, self.task, self.data, self.cache = spec, task, data, cache
+        self.splits = ray.put(task.task.splits)
+        written = rows[(rows["cell"] == task.data) & (rows["seed"] == task.base.seed)]
+        records: list[Any] = written.to_dict("records")
+        self.rows: dict[str, Row] = {row["trial_id"]: row for row in records}
+        self.kept: dict[str, Kept] = {}
+        self.new: dict[str, Measured] = {}
+        self.recipes = recipes(task.base, task.task, spec.oracles, spec.shadows)
+        self.todo = [name for name in self.recipes if not self._done(name)]
 
-    def _look(self, task: StudyTask, name: str, recipe: Recipe) -> None:
-        """Take a network from the cache if it is needed, and note if anything is left to do."""
-        measured_before = name in self.rows[task.key] or recipe.kind == "shadow"
-        if recipe.kind in NEEDED or not measured_before:
-            self.cache.fetch(recipe.filename)
-            kept = load(self.cache.path / recipe.filename)
-            if kept:
-                self.kept[task.key][name] = kept
-            if not (kept and measured_before):
-                self.todo.append((task, name, recipe))
+    def _done(self, name: str) -> bool:
+        """Return True if nothing is left to do for a network, which is fetched if it is needed."""
+        recipe = self.recipes[name]
+        measured_before = name in self.rows or recipe.kind == "shadow"
+        if measured_before and recipe.kind not in NEEDED:
+            return True
+        self.cache.fetch(recipe.filename)
+        kept = load(self.cache.path / recipe.filename)
+        if kept:
+            self.kept[name] = kept
+        return bool(kept and measured_before)
 
-    def submit(self, task: StudyTask, name: str, recipe: Recipe, progress: Any) -> Any:
+    def submit(self, name: str, progress: Any) -> Any:
         remote = ray.remote(num_cpus=self.spec.cpus_per_trial, num_gpus=self.spec.gpus_per_trial)
-        label = f"{name} of {task.data}, seed {task.base.seed},"
-        data, splits = self.tasks[task.data], self.splits[task.key]
-        kept = self.kept[task.key].get(name)
-        return remote(measured).remote(recipe, kept, data, splits, label, progress)
+        label = f"{name} of {self.task.data}, seed {self.task.base.seed},"
+        recipe, kept = self.recipes[name], self.kept.get(name)
+        return remote(measured).remote(recipe, kept, self.data, self.splits, label, progress)
 
-    def ended(self, task: StudyTask, name: str, recipe: Recipe, network: Measured) -> None:
-        if name not in self.kept[task.key]:
+    def ended(self, name: str, network: Measured) -> None:
+        recipe = self.recipes[name]
+        if name not in self.kept:
             keep(self.cache.path / recipe.filename, network.kept, recipe.settings)
             self.cache.share(recipe.filename)
-            self.kept[task.key][name] = network.kept
-        if recipe.kind != "shadow" and name not in self.rows[task.key]:
-            self.new[task.key][name] = network
-            self.rows[task.key][name] = network.row
+            self.kept[name] = network.kept
+        if recipe.kind != "shadow" and name not in self.rows:
+            self.new[name] = network
+            self.rows[name] = network.row
 
-    def shared(self, task: StudyTask) -> Row:
-        """Return the columns that all rows on a task have in common."""
-        columns = {"dataset": task.data, "workers": slots(self.spec)}
-        return context(task.base, task.task) | columns
+    def shared(self) -> Row:
+        """Return the columns that all rows on the task have in common."""
+        columns = {"dataset": self.task.data, "workers": slots(self.spec)}
+        return context(self.task.base, self.task.task) | columns
 
-    def new_rows(self, task: StudyTask) -> list[Row]:
+    def new_rows(self) -> list[Row]:
         """Return the whole rows of what was measured now."""
-        retrained, shadowed = self.rows[task.key]["retrain"], self._shadows(task)
+        task, retrained, shadowed = self.task, self.rows["retrain"], self._shadows()
         return [
             ROW
-            | self.shared(task)
+            | self.shared()
             | described(task.base.settings(), name.split("-")[0])
             | network.row
             | beside(retrained, name, network, task.task, shadowed)
             | {"trial_id": name, "cell": task.data}
-            for name, network in self.new[task.key].items()
+            for name, network in self.new.items()
         ]
 
-    def stage(self, task: StudyTask) -> Stage:
+    def stage(self) -> Stage:
         return Stage(
-            self.tasks[task.data],
-            self.splits[task.key],
-            ray.put(self.kept[task.key]["original"].tensors),
-            self.rows[task.key]["original"]["original_digest"],
-            ray.put(self._shadows(task)) if self.spec.shadows else None,
+            self.data,
+            self.splits,
+            ray.put(self.kept["original"].tensors),
+            self.rows["original"]["original_digest"],
+            ray.put(self._shadows()) if self.spec.shadows else None,
         )
 
-    def _shadows(self, task: StudyTask) -> tuple[Shadows, list[Logits]] | None:
+    def _shadows(self) -> tuple[Shadows, list[Logits]] | None:
         """Return the design of the shadow models and their logits in its order, if any."""
         if not self.spec.shadows:
             return None
-        design, kept = shadows(task.base, task.task, self.spec.shadows // 2), self.kept[task.key]
-        return design, [logits_of(kept[f"shadow-{i}"]) for i in range(self.spec.shadows)]
+        design = shadows(self.task.base, self.task.task, self.spec.shadows // 2)
+        return design, [logits_of(self.kept[f"shadow-{i}"]) for i in range(self.spec.shadows)]
 
 
-def _run(work: Preparation, say: Say) -> None:
-    """Do all that is to be done, as much at a time as there is room for."""
-    begin, count = time.perf_counter(), len(work.todo)
+def _run(todo: Sequence[tuple[Preparation, str]], say: Say) -> None:
+    """Train and measure networks, as many at a time as there is room for."""
+    if not todo:
+        return
+    begin, count = time.perf_counter(), len(todo)
     say(f"preparing {count} networks: originals, retrained and shadow models")
     actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Progress)
     progress: Any = actor.remote()
-    pending = {work.submit(*todo, progress): todo for todo in work.todo}
+    pending = {work.submit(name, progress): (work, name) for work, name in todo}
     while pending:
         ended, _ = ray.wait(list(pending), timeout=SAY_EVERY)
         for result in ended:
-            task, name, recipe = pending.pop(result)
+            work, name = pending.pop(result)
             try:
-                work.ended(task, name, recipe, ray.get(result))
+                work.ended(name, ray.get(result))
             except RayError as error:
-                raise Failed(f"{name} of {task.data}: {_cause(error)}") from error
+                raise Failed(f"{name} of {work.task.data}: {_cause(error)}") from error
         if not ended:
             text = ray.get(progress.text.remote())
             say(f"{time.perf_counter() - begin:4.0f} s  {count - len(pending)} of {count}; {text}")
