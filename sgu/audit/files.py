@@ -45,15 +45,14 @@ class Files:
         """Return how the models were unlearned, by name, as far as that is known."""
         if not self.paths:
             return {e.method: e for e in (self.experiment.control(), self.experiment)}
-        told = {path.stem: told_by(path) for path in self.paths}
-        known = {name: experiment for name, experiment in told.items() if experiment}
-        for name, experiment in known.items():
-            _check(name, experiment, self.experiment)
+        known = {path.stem: saved for path in self.paths if (saved := saved_settings(path))}
+        for name, saved in known.items():
+            _check(name, saved, self.experiment)
         return known
 
-    def untold(self) -> list[str]:
+    def undocumented(self) -> list[str]:
         """Return the models whose forgotten examples neither they nor a file of splits name."""
-        return [] if self.splits else [path.stem for path in self.paths if not told_by(path)]
+        return [] if self.splits else [path.stem for path in self.paths if not saved_settings(path)]
 
     def notes(self) -> list[str]:
         """Return what is believed of the files without their saying so."""
@@ -61,7 +60,7 @@ class Files:
             f"{name}: who was forgotten is taken from the options (scenario "
             f"{self.experiment.scenario}, seed {self.experiment.seed}), as the file does not say: "
             "where it was others, name them by --splits"
-            for name in self.untold()
+            for name in self.undocumented()
         ]
 
     def task(self, cache: Path) -> Task:
@@ -98,7 +97,7 @@ class Files:
         return {str(path): sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def told_by(path: Path) -> Experiment | None:
+def saved_settings(path: Path) -> Experiment | None:
     """Return how `sgu --save` says that the model was unlearned; None if the file does not say."""
     if not path.is_file():
         raise ValueError(f"{path}: no such file: give a model as a safetensors file")
@@ -120,14 +119,14 @@ def told_by(path: Path) -> Experiment | None:
         ) from error
 
 
-def _check(name: str, told: Experiment, options: Experiment) -> None:
+def _check(name: str, saved: Experiment, given: Experiment) -> None:
     """Raise ValueError if a model is of other data, or of another original, than the options."""
-    ours, theirs = options.settings(), told.settings()
-    other = [key for key in CHECKED if theirs[key] != ours[key]]
+    both = saved.settings(), given.settings()
+    other = [key for key in CHECKED if both[0][key] != both[1][key]]
     if other:
-        told_so, given = (", ".join(f"{k} = {s[k]!r}" for k in other) for s in (theirs, ours))
+        own, options = (", ".join(f"{key} = {s[key]!r}" for key in other) for s in both)
         raise ValueError(
-            f"{name} was unlearned with {told_so}, the options say {given}: give its own"
+            f"{name} was unlearned with {own}, the options say {options}: give its own"
         )
 
 

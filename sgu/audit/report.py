@@ -56,9 +56,9 @@ def provenance(
     row = context(files.experiment, task) | begin.provenance(default_device())
     row["architecture"] = row.pop("model")  # a row's model is the one audited
     del row["suppressed"]  # each of an audit's rows has its own
-    told = {name: known.settings() for name, known in files.unlearned_by().items()}
+    known = {name: own.settings() for name, own in files.unlearned_by().items()}
     networks = {"oracles": oracles, "shadows": shadows, "jobs": how.jobs, "threads": how.threads}
-    config: Row = {"audit": files.settings(), "networks": networks, "unlearned_by": told}
+    config: Row = {"audit": files.settings(), "networks": networks, "unlearned_by": known}
     config["threads"] = torch.get_num_threads()  # of all that is no training
     row["threads"] = how.threads
     if files.splits:
@@ -97,7 +97,7 @@ def page(audit: Audit, files: Files, task: Task, provenance: Row, command: str) 
         terms={name: text for group in GROUPS.values() for name, text in group.items()},
         facts=facts(files, task, provenance),
         seeds=audit.seeds,
-        told=json.loads(provenance["config"]),
+        settings=json.loads(provenance["config"]),
         command=command,
     )
 
@@ -112,7 +112,7 @@ def facts(files: Files, task: Task, row: Row) -> Mapping[str, Any]:
         "architecture": row["architecture"],
         "data": f"{row['dataset']}, fingerprint {row['data_fingerprint']}",
         "examples": sizes,
-        "who was forgotten": f"{_told(files)}, {row['requests']} request(s), "
+        "who was forgotten": f"{_forgotten(files)}, {row['requests']} request(s), "
         f"{100 * row['forget_fraction']:.1f} % of train",
         "splits": f"digest {row['split_digest']}"
         + ("" if files.splits else ", a pure function of data, scenario and seed"),
@@ -127,10 +127,14 @@ def facts(files: Files, task: Task, row: Row) -> Mapping[str, Any]:
     }
 
 
-def _told(files: Files) -> str:
+def _forgotten(files: Files) -> str:
     """Return who was forgotten, and who says so."""
     if files.splits:
         return f"as {files.splits} states"
-    untold = ", ".join(files.untold())
-    trust = f" (taken from the options, as the file does not say: {untold})" if untold else ""
+    undocumented = ", ".join(files.undocumented())
+    trust = (
+        f" (taken from the options, as the file does not say: {undocumented})"
+        if undocumented
+        else ""
+    )
     return f"scenario {files.experiment.scenario}{trust}"

@@ -220,7 +220,7 @@ def test_a_model_that_has_diverged_is_an_error(small, cache):
         audit({"mine": model}, EXPERIMENT, small, cache, CPU, oracle_count=0, shadow_count=0)
 
 
-def told(words: list[str], cache: Path, out: Path) -> Any:
+def command(words: list[str], cache: Path, out: Path) -> Any:
     options = ["--cache", str(cache), "--out", str(out)]
     return CliRunner().invoke(app, ["audit", *words, *options])
 
@@ -228,7 +228,7 @@ def told(words: list[str], cache: Path, out: Path) -> Any:
 def test_any_checkpoint_is_audited(models, small, cache, tmp_path: Path):
     save_model(tmp_path / "mine.safetensors", models["finetune"], {})
     words = [str(tmp_path / "mine.safetensors"), *WORDS, "0", "--json"]
-    result = told(words, cache, tmp_path / "out")
+    result = command(words, cache, tmp_path / "out")
     assert result.exit_code == 0, result.output
     shown = json.loads(result.stdout)
     ours = [row for row in shown["rows"] if row["model"] == "mine"]
@@ -246,7 +246,7 @@ def test_a_checkpoint_that_says_how_it_was_unlearned_is_attacked_by_u_lira(
 ):
     path = tmp_path / "mine.safetensors"
     save_model(path, models["finetune"], {"settings": json.dumps(EXPERIMENT.settings())})
-    result = told([str(path), *WORDS, "4"], cache, tmp_path / "out")
+    result = command([str(path), *WORDS, "4"], cache, tmp_path / "out")
     assert result.exit_code == 0, result.output
     assert "u_lira" in result.stdout
     (written,) = (tmp_path / "out").glob("*/rows.parquet")
@@ -291,7 +291,7 @@ def test_what_is_wrong_is_one_line(name, words, said, models, cache, tmp_path: P
     save_model(tmp_path / "foreign.safetensors", models["finetune"], {"settings": '{"nothing":1}'})
     save_model(tmp_path / "other.safetensors", nn.Linear(2, 2), {})
     (tmp_path / "text.safetensors").write_text("no model at all")
-    result = told([str(tmp_path / f"{name}.safetensors"), *words], cache, tmp_path / "out")
+    result = command([str(tmp_path / f"{name}.safetensors"), *words], cache, tmp_path / "out")
     assert result.exit_code == 2
     assert said in result.output
     assert result.output.count("\n") == 1
