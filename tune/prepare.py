@@ -17,9 +17,8 @@ import pandas as pd
 import ray
 from ray.exceptions import RayError
 
-from sgu.ensembles import Shadows, shadows
+from sgu.ensembles import shadows
 from sgu.ensembles.train import logits_of
-from sgu.evaluation import Logits
 from sgu.experiment import Experiment
 from sgu.files.errors import DataError
 from sgu.networks.cache import Kept, keep, load
@@ -31,7 +30,7 @@ from tune.spec.errors import SpecError
 from tune.spec.spec import Spec
 from tune.storage.store import Store
 from tune.storage.study_folder import Cache
-from tune.worker.networks import Measured, Progress, beside, measured, recipes
+from tune.worker.networks import Measured, Progress, Shadowed, beside, measured, recipes
 from tune.worker.trial import Stage
 
 SAY_EVERY = 15.0  # seconds between two lines about progress
@@ -191,8 +190,7 @@ class Preparation:
             ray.put(self._shadows()) if self.spec.shadows else None,
         )
 
-    def _shadows(self) -> tuple[Shadows, list[Logits]] | None:
-        """Return the design of the shadow models and their logits in its order, if any."""
+    def _shadows(self) -> Shadowed:
         if not self.spec.shadows:
             return None
         design = shadows(self.task.base, self.task.task, self.spec.shadows // 2)

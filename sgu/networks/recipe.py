@@ -28,9 +28,9 @@ class Recipe:
     are kept; `half`, one of those that measure memorisation.
     seed: of the weights and batches, and of the unlearning.
     indices: what it is trained on, int64 (n,), into train followed by held-out.
-    forgotten: digest of the splits, for `retrain`.
+    forgotten: digest of the splits that its indices follow from, for `retrain`.
     unlearning: the settings of the `Experiment` by which the trained network unlearns; splits: what
-    it forgets, retain and forget indexed like `indices`. Give both, or it stays as trained.
+    it forgets, retain and forget indexed like `indices`. Without the two it stays as trained.
     """
 
     kind: Kind
@@ -44,7 +44,9 @@ class Recipe:
     splits: Splits | None = None
 
     def __post_init__(self) -> None:
-        if self.unlearning is None or self.splits is None:
+        if (self.unlearning is None) != (self.splits is None):
+            raise ValueError("unlearning and splits go together: give both, or neither")
+        if self.splits is None:
             return
         known = torch.cat([self.splits.retain, self.splits.forget]).sort().values
         if not torch.equal(known, self.indices.sort().values):

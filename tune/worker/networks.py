@@ -23,6 +23,9 @@ from sgu.rows import Row
 from sgu.task import Task
 from tune.worker.setup import begin
 
+Shadowed = tuple[Shadows, list[Logits]] | None
+"""The design of a task's shadow models and their logits in its order, if the study has any."""
+
 
 def recipes(
     base: Experiment, task: Task, oracle_count: int, shadow_count: int
@@ -94,18 +97,9 @@ def measured(
     return Measured(kept, logits, row)
 
 
-def beside(
-    retrained: Row,
-    name: str,
-    measured: Measured,
-    task: Task,
-    shadowed: tuple[Shadows, list[Logits]] | None,
-) -> Row:
+def beside(retrained: Row, name: str, measured: Measured, task: Task, shadowed: Shadowed) -> Row:
     """Return the columns that a network has beside others: its distances from the retrained model,
-    which is not compared with itself, and what attacks by shadow models find of it.
-
-    shadowed: the design of the shadow models and their logits, if the study has any.
-    """
+    which is not compared with itself, and what attacks by shadow models find of it."""
     row = {} if name == "retrain" else against_retrained(measured.row, retrained)
     if shadowed:
         design, logits = shadowed

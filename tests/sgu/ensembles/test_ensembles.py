@@ -1,11 +1,9 @@
-"""Networks are functions of their recipes; halves come in pairs; any map will run them."""
+"""Networks are functions of their recipes; halves come in pairs; processes train as a loop does."""
 
 from __future__ import annotations
 
 import json
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,7 @@ from safetensors import safe_open
 from sgu.data.splits.splits import class_splits, random_splits
 from sgu.ensembles import ensemble, oracles, originals, shadows, unlearned
 from sgu.ensembles.designs import seeds, unlearning
+from sgu.ensembles.processes import processes
 from sgu.evaluation import Logits, score_task
 from sgu.experiment import Experiment
 from sgu.metrics import metrics_of
@@ -127,10 +126,7 @@ class TestRunning:
     def test_a_pool_of_processes_gives_what_a_loop_gives(self, experiment, task, tmp_path):
         recipes = shadows(experiment, task, 2).recipes[:2]
         loop = ensemble(recipes, task, tmp_path / "loop", CPU)
-        with ProcessPoolExecutor(
-            1, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
-        ) as pool:
-            pooled = ensemble(recipes, task, tmp_path / "pool", CPU, pool.map)
+        pooled = ensemble(recipes, task, tmp_path / "pool", CPU, processes(1))
         assert all(same(*pair) for pair in zip(loop, pooled, strict=True))
 
 
