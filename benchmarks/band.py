@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sgu.audit.networks import Networks, Notes
+from sgu.audit.networks import Group, Networks, Notes
 from sgu.audit.running import measured
 from sgu.ensembles import ensemble, oracles, shadows
 from sgu.experiment import Experiment
@@ -82,18 +82,16 @@ def models(args: argparse.Namespace, device: torch.device) -> list[Metrics]:
     task, by = base.task(args.cache), Experiment.of(method=BY, epochs=2)
     design = shadows(base, task, args.shadows // 2) if args.shadows else None
     groups = [oracles(base, task, args.models)]
-    groups += [design.members, design.unlearned(by, task)] if design else []
-    logits = iter(ensemble([m for group in groups for m in group], task, args.cache, device))
+    groups += [design.recipes, design.unlearned(by, task)] if design else []
+    logits = iter(ensemble([r for group in groups for r in group], task, args.cache, device))
     retrained, *shadowed = ([next(logits) for _ in group] for group in groups)
-    trained, unlearned = shadowed if design else (None, None)
+    by_group = zip((Group("shadow"), Group("shadow", BY)), shadowed, strict=bool(design))
     networks = Networks(
         task=task,
         notes=Notes(print),
         oracles=retrained,
         design=design,
-        shadows=trained,
-        u_shadows={BY: unlearned} if unlearned else {},
-        ensembles={},
+        groups=dict(by_group),
         seeds={},
     )
     return [measured(BY, logits_of, networks)[0] for logits_of in retrained]

@@ -28,7 +28,7 @@ def main() -> None:
     args = parser.parse_args()
     experiment = Experiment(model=args.model, pretrain_epochs=args.epochs)
     task, device = experiment.task(), torch.device("cpu")
-    jobs = [[member] for member in oracles(experiment, task, args.networks)]
+    jobs = [[recipe] for recipe in oracles(experiment, task, args.networks)]
     ways: dict[str, tuple[Run, int]] = {
         f"1 process, {args.cores} threads": (map, args.cores),
         "1 process, 1 thread": (map, 1),

@@ -25,7 +25,7 @@ from sgu.files.atomic import atomic_write
 from sgu.host.provenance import code_version
 from sgu.methods import method_class, plays
 from sgu.metrics import against_retrained
-from sgu.networks.references import Kind
+from sgu.networks.recipe import Kind
 from sgu.results.schema import SCHEMA_VERSION
 from sgu.rows import ROW, Row, Started, cell, context, described
 from sgu.task import Task

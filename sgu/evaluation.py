@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from sgu.files.atomic import atomic_write
 from sgu.metrics import metrics_of, selection_of
 from sgu.metrics.evaluate import SELECTING, Metrics
 from sgu.metrics.rates import suppressed
@@ -39,18 +33,6 @@ class Logits:
         parts = (task.source.train, task.source.heldout)
         train, heldout = (predict(model, part, task.pipeline).cpu() for part in parts)
         return cls(train, heldout, seconds)
-
-    @classmethod
-    def load(cls, path: Path, cached: bool) -> Logits:
-        with safe_open(path, framework="pt") as file:
-            seconds = float(file.metadata()["seconds"])
-            return cls(file.get_tensor("train"), file.get_tensor("heldout"), seconds, cached)
-
-    def save(self, path: Path, settings: dict[str, Any]) -> None:
-        info = {"member": json.dumps(settings, sort_keys=True), "seconds": repr(self.seconds)}
-        tensors = {"train": self.train.contiguous(), "heldout": self.heldout.contiguous()}
-        with atomic_write(path) as unfinished:
-            save_file(tensors, unfinished, metadata=info)
 
     def scored(self, task: Task, splits: Sequence[str] = REPORTED) -> dict[str, Scored]:
         """Return what `score_task` of the network itself returns, without another pass."""

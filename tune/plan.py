@@ -15,16 +15,18 @@ import torch
 from sgu.experiment import Experiment
 from sgu.files.folder import Folder
 from sgu.models import build
-from sgu.networks.references import recipe, trained
+from sgu.networks.recipe import Recipe
+from sgu.networks.references import recipe
+from sgu.networks.training import trained
 from sgu.task import Task
 from sgu.training.inference import default_device
 from sgu.unlearning import unlearn
-from tune.prepare import Ground, grounds
+from tune.prepare import StudyTask, study_tasks
 from tune.progress import duration
 from tune.spec.cells import Cell
 from tune.spec.spec import Spec
 from tune.storage.study_folder import StudyFolder
-from tune.worker.networks import Network, networks
+from tune.worker.networks import recipes
 
 START = 10.0  # seconds that Ray and its workers' imports take to start, on one node
 MEMORISED = ("most_memorised", "least_memorised")
@@ -38,7 +40,7 @@ def lines(spec: Spec, study: StudyFolder, probe: bool) -> Iterator[str]:
     study.check()
     cache = study.cache.path
     slots = spec.slots_on(len(os.sched_getaffinity(0)), torch.cuda.device_count())
-    tasks = grounds(_bases(spec), spec.runs(), cache, print)
+    tasks = study_tasks(_bases(spec), spec.runs(), cache, print)
     yield f"study {spec.name}: {_count(len(spec.cells), 'cell')}, {_seeds(spec)}, {spec.sampler}"
     yield f"objectives: {', '.join(spec.objectives)}"
     for cell in spec.cells:
@@ -46,11 +48,11 @@ def lines(spec: Spec, study: StudyFolder, probe: bool) -> Iterator[str]:
         searched = ", ".join(cell.space)
         yield f"  {cell.name}: {_budget(cell)}; controls: {controls}; searched: {searched}"
     needed = [
-        (task, network)
+        (task, recipe)
         for task in tasks
-        for network in networks(task.base, task.task, spec.oracles, spec.shadows)
+        for recipe in recipes(task.base, task.task, spec.oracles, spec.shadows).values()
     ]
-    missing = [(task, network) for task, network in needed if not network.is_in(cache)]
+    missing = [(task, recipe) for task, recipe in needed if not (cache / recipe.filename).is_file()]
     shadows = f", {spec.shadows} shadow models" if spec.shadows else ""
     yield (
         f"networks: {len(needed)}; of each data set and seed an original, {1 + spec.oracles} "
@@ -72,15 +74,13 @@ def _bases(spec: Spec) -> dict[str, Experiment]:
 
 
 def _expected(
-    spec: Spec, tasks: Sequence[Ground], missing: Sequence[tuple[Ground, Network]], slots: int
+    spec: Spec, tasks: Sequence[StudyTask], missing: Sequence[tuple[StudyTask, Recipe]], slots: int
 ) -> Iterator[str]:
     """Time one epoch of each kind of training on this machine, and return what follows from it."""
     torch.set_num_threads(max(1, int(spec.cpus_per_trial)))
     by_data = {task.data: task for task in reversed(tasks)}
     epochs = {data: _training_epoch(task) for data, task in by_data.items()}
-    preparing = sum(
-        epochs[task.data] * network.recipe.optimisation.epochs for task, network in missing
-    )
+    preparing = sum(epochs[task.data] * recipe.optimisation.epochs for task, recipe in missing)
     total = 0.0
     for cell in spec.cells:
         run = _run_seconds(cell, by_data[cell.data].task)
@@ -91,11 +91,12 @@ def _expected(
     yield f"expected: {duration(whole)} in all, {duration(training)} of them for the networks"
 
 
-def _training_epoch(task: Ground) -> float:
+def _training_epoch(task: StudyTask) -> float:
     """Return the seconds of one epoch of the original's training."""
     device = default_device()
     one_epoch = recipe("original", task.base.model, task.task, task.base.seed, 1)
-    return trained(one_epoch, task.task.to(device), device).seconds
+    on_device = task.task.to(device)
+    return trained(one_epoch, on_device.source, on_device.pipeline, device).seconds
 
 
 def _run_seconds(cell: Cell, task: Task) -> float:

@@ -17,10 +17,11 @@ import pandas as pd
 import ray
 from ray.exceptions import RayError
 
-from sgu.ensembles import Shadows, shadows
-from sgu.evaluation import Logits
+from sgu.ensembles import shadows
+from sgu.ensembles.train import logits_of
 from sgu.experiment import Experiment
 from sgu.files.errors import DataError
+from sgu.networks.cache import Kept, keep, load
 from sgu.rows import ROW, Row, context, described
 from sgu.task import Task
 from tune import Say
@@ -29,11 +30,11 @@ from tune.spec.errors import SpecError
 from tune.spec.spec import Spec
 from tune.storage.store import Store
 from tune.storage.study_folder import Cache
-from tune.worker.networks import Made, Measured, Network, Progress, beside, measured, networks
+from tune.worker.networks import Measured, Progress, Shadowed, beside, measured, recipes
 from tune.worker.trial import Stage
 
 SAY_EVERY = 15.0  # seconds between two lines about progress
-NEEDED = ("original", "shadow")  # themselves; of the others, their metrics are
+NEEDED = ("original", "shadow")  # by trials, themselves; of the others, the metrics are
 Key = tuple[str, int]
 """A data set's name, and a seed."""
 
@@ -43,8 +44,8 @@ class Failed(RuntimeError):
 
 
 @dataclass(frozen=True, eq=False)
-class Ground:
-    """What all methods stand on, of one data set with one seed. base: settings of one of them."""
+class StudyTask:
+    """The task of a study's data set with one seed. base: the settings of one of its methods."""
 
     data: str
     base: Experiment
@@ -55,31 +56,31 @@ class Ground:
         return self.data, self.base.seed
 
 
-def grounds(
+def study_tasks(
     bases: Mapping[str, Experiment], seeds: Sequence[int], cache: Path, say: Say
-) -> list[Ground]:
-    """Each data set with each seed. bases: settings on each data set.
+) -> list[StudyTask]:
+    """Return the task of each data set with each seed. bases: settings on each data set.
 
     Raises DataError, or SpecError where data and settings do not fit.
     """
 
-    def on_epoch(done: int, of: int) -> None:
-        say(f"measuring memorisation: epoch {done} of {of}")
+    def on_epoch(done: int, epochs: int) -> None:
+        say(f"measuring memorisation: epoch {done} of {epochs}")
 
-    found = []
+    tasks = []
     for data, base in bases.items():
         source = None
         for seed in seeds:
-            own = replace(base, seed=seed)
+            experiment = replace(base, seed=seed)
             try:
-                task = own.task(cache, on_epoch, source)
+                task = experiment.task(cache, on_epoch, source)
             except DataError:
                 raise
             except ValueError as error:
                 raise SpecError(f"{data}: {error}") from error
             source = task.source
-            found.append(Ground(data, own, task))
-    return found
+            tasks.append(StudyTask(data, experiment, task))
+    return tasks
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ class Prepared:
 
 def prepare(
     spec: Spec,
-    grounds: Sequence[Ground],
+    tasks: Sequence[StudyTask],
     cache: Cache,
     store: Store,
     rows: pd.DataFrame,
@@ -102,122 +103,117 @@ def prepare(
     phase: str = "search",
 ) -> Prepared:
     """Train what the cache does not have, measure what no row holds, and write those rows."""
-    work = Preparation(spec, grounds, cache, rows)
-    if work.todo:
-        _run(work, say)
-    for ground in grounds:
-        store.splits(ground.task.splits.digest, ground.task.splits.to_table())
-        for row in work.new_rows(ground):
+    data = {task.data: ray.put(task.task) for task in reversed(tasks)}
+    work = {task.key: Preparation(spec, task, data[task.data], cache, rows) for task in tasks}
+    _run([(networks, name) for networks in work.values() for name in networks.todo], say)
+    for task in tasks:
+        store.splits(task.task.splits.digest, task.task.splits.to_table())
+        for row in work[task.key].new_rows():
             store.trial(row | {"phase": phase})
     return Prepared(
-        {ground.key: work.stage(ground) for ground in grounds},
-        {ground.key: work.shared(ground) for ground in grounds},
-        {ground.key: work.rows[ground.key] for ground in grounds},
+        {key: networks.stage() for key, networks in work.items()},
+        {key: networks.shared() for key, networks in work.items()},
+        {key: networks.rows for key, networks in work.items()},
     )
 
 
 class Preparation:
-    """What there is of each network, and what is to be done.
+    """The networks of one task of a study, by name: what there is of each, and what is to be done.
 
-    made, rows: networks and the columns of their rows, by ground and name; new: what was measured
-    now and has a row.
+    data: the task in Ray's store, of any seed. kept, rows: networks and the columns of their rows;
+    new: what was measured now and has a row; todo: the networks to be trained or measured.
     """
 
-    def __init__(self, spec: Spec, grounds: Sequence[Ground], cache: Cache, rows: pd.DataFrame):
-        self.spec, self.cache = spec, cache
-        self.tasks = {ground.data: ray.put(ground.task) for ground in reversed(grounds)}
-        self.splits = {ground.key: ray.put(ground.task.splits) for ground in grounds}
-        self.made: dict[Key, dict[str, Made]] = {ground.key: {} for ground in grounds}
-        self.rows: dict[Key, dict[str, Row]] = {ground.key: {} for ground in grounds}
-        self.new: dict[Key, dict[str, Measured]] = {ground.key: {} for ground in grounds}
-        self.todo: list[tuple[Ground, Network]] = []
-        for ground in grounds:
-            own = rows[(rows["cell"] == ground.data) & (rows["seed"] == ground.base.seed)]
-            records: list[Any] = own.to_dict("records")
-            self.rows[ground.key] = {row["trial_id"]: row for row in records}
-            for network in networks(ground.base, ground.task, spec.oracles, spec.shadows):
-                self._look(ground, network)
+    def __init__(self, spec: Spec, task: StudyTask, data: Any, cache: Cache, rows: pd.DataFrame):
+        self.spec, self.task, self.data, self.cache = spec, task, data, cache
+        self.splits = ray.put(task.task.splits)
+        written = rows[(rows["cell"] == task.data) & (rows["seed"] == task.base.seed)]
+        records: list[Any] = written.to_dict("records")
+        self.rows: dict[str, Row] = {row["trial_id"]: row for row in records}
+        self.kept: dict[str, Kept] = {}
+        self.new: dict[str, Measured] = {}
+        self.recipes = recipes(task.base, task.task, spec.oracles, spec.shadows)
+        self.todo = [name for name in self.recipes if not self._done(name)]
 
-    def _look(self, ground: Ground, network: Network) -> None:
-        """Whether there is anything to do for a network."""
-        measured_before = network.name in self.rows[ground.key] or network.kind == "shadow"
-        if network.kind in NEEDED or not measured_before:
-            self.cache.fetch(network.recipe.filename)
-            found = network.found(ground.task, self.cache.path)
-            if found:
-                self.made[ground.key][network.name] = found
-            if not (found and measured_before):
-                self.todo.append((ground, network))
+    def _done(self, name: str) -> bool:
+        """Return True if nothing is left to do for a network, which is fetched if it is needed."""
+        recipe = self.recipes[name]
+        measured_before = name in self.rows or recipe.kind == "shadow"
+        if measured_before and recipe.kind not in NEEDED:
+            return True
+        self.cache.fetch(recipe.filename)
+        kept = load(self.cache.path / recipe.filename)
+        if kept:
+            self.kept[name] = kept
+        return bool(kept and measured_before)
 
-    def submit(self, ground: Ground, network: Network, progress: Any) -> Any:
+    def submit(self, name: str, progress: Any) -> Any:
         remote = ray.remote(num_cpus=self.spec.cpus_per_trial, num_gpus=self.spec.gpus_per_trial)
-        name = f"{network.name} of {ground.data}, seed {ground.base.seed},"
-        found = self.made[ground.key].get(network.name)
-        task, splits = self.tasks[ground.data], self.splits[ground.key]
-        return remote(measured).remote(network, found, task, splits, name, progress)
+        label = f"{name} of {self.task.data}, seed {self.task.base.seed},"
+        recipe, kept = self.recipes[name], self.kept.get(name)
+        return remote(measured).remote(recipe, kept, self.data, self.splits, label, progress)
 
-    def ended(self, ground: Ground, network: Network, found: Measured) -> None:
-        if network.name not in self.made[ground.key]:
-            network.keep(found.made, self.cache.path)
-            self.cache.share(network.recipe.filename)
-            self.made[ground.key][network.name] = found.made
-        if network.kind != "shadow" and network.name not in self.rows[ground.key]:
-            self.new[ground.key][network.name] = found
-            self.rows[ground.key][network.name] = found.row
+    def ended(self, name: str, network: Measured) -> None:
+        recipe = self.recipes[name]
+        if name not in self.kept:
+            keep(self.cache.path / recipe.filename, network.kept, recipe.settings)
+            self.cache.share(recipe.filename)
+            self.kept[name] = network.kept
+        if recipe.kind != "shadow" and name not in self.rows:
+            self.new[name] = network
+            self.rows[name] = network.row
 
-    def shared(self, ground: Ground) -> Row:
-        """Columns that all rows on a ground have in common."""
-        own = {"dataset": ground.data, "workers": slots(self.spec)}
-        return context(ground.base, ground.task) | own
+    def shared(self) -> Row:
+        """Return the columns that all rows on the task have in common."""
+        columns = {"dataset": self.task.data, "workers": slots(self.spec)}
+        return context(self.task.base, self.task.task) | columns
 
-    def new_rows(self, ground: Ground) -> list[Row]:
-        """Whole rows of what was measured now."""
-        retrained, by = self.rows[ground.key]["retrain"], self._shadows(ground)
+    def new_rows(self) -> list[Row]:
+        """Return the whole rows of what was measured now."""
+        task, retrained, shadowed = self.task, self.rows["retrain"], self._shadows()
         return [
             ROW
-            | self.shared(ground)
-            | described(ground.base.settings(), name.split("-")[0])
-            | found.row
-            | beside(retrained, name, found, ground.task, by)
-            | {"trial_id": name, "cell": ground.data}
-            for name, found in self.new[ground.key].items()
+            | self.shared()
+            | described(task.base.settings(), name.split("-")[0])
+            | network.row
+            | beside(retrained, name, network, task.task, shadowed)
+            | {"trial_id": name, "cell": task.data}
+            for name, network in self.new.items()
         ]
 
-    def stage(self, ground: Ground) -> Stage:
-        original: Any = self.made[ground.key]["original"]
-        digest = self.rows[ground.key]["original"]["original_digest"]
+    def stage(self) -> Stage:
         return Stage(
-            self.tasks[ground.data],
-            self.splits[ground.key],
-            ray.put(original.model.state_dict()),
-            digest,
-            ray.put(self._shadows(ground)) if self.spec.shadows else None,
+            self.data,
+            self.splits,
+            ray.put(self.kept["original"].tensors),
+            self.rows["original"]["original_digest"],
+            ray.put(self._shadows()) if self.spec.shadows else None,
         )
 
-    def _shadows(self, ground: Ground) -> tuple[Shadows, list[Logits]] | None:
-        """The design of the shadow models, and their logits in its order, where there are any."""
+    def _shadows(self) -> Shadowed:
         if not self.spec.shadows:
             return None
-        design, made = shadows(ground.base, ground.task, self.spec.shadows // 2), self.made
-        logits: list[Any] = [made[ground.key][f"shadow-{i}"] for i in range(self.spec.shadows)]
-        return design, logits
+        design = shadows(self.task.base, self.task.task, self.spec.shadows // 2)
+        return design, [logits_of(self.kept[f"shadow-{i}"]) for i in range(self.spec.shadows)]
 
 
-def _run(work: Preparation, say: Say) -> None:
-    """All that is to be done, as much at a time as there is room for."""
-    begin, count = time.perf_counter(), len(work.todo)
+def _run(todo: Sequence[tuple[Preparation, str]], say: Say) -> None:
+    """Train and measure networks, as many at a time as there is room for."""
+    if not todo:
+        return
+    begin, count = time.perf_counter(), len(todo)
     say(f"preparing {count} networks: originals, retrained and shadow models")
     actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Progress)
     progress: Any = actor.remote()
-    pending = {work.submit(*each, progress): each for each in work.todo}
+    pending = {work.submit(name, progress): (work, name) for work, name in todo}
     while pending:
         ended, _ = ray.wait(list(pending), timeout=SAY_EVERY)
-        for reference in ended:
-            ground, network = pending.pop(reference)
+        for result in ended:
+            work, name = pending.pop(result)
             try:
-                work.ended(ground, network, ray.get(reference))
+                work.ended(name, ray.get(result))
             except RayError as error:
-                raise Failed(f"{network.name} of {ground.data}: {_cause(error)}") from error
+                raise Failed(f"{name} of {work.task.data}: {_cause(error)}") from error
         if not ended:
             text = ray.get(progress.text.remote())
             say(f"{time.perf_counter() - begin:4.0f} s  {count - len(pending)} of {count}; {text}")
@@ -225,5 +221,5 @@ def _run(work: Preparation, say: Say) -> None:
 
 
 def _cause(error: RayError) -> str:
-    """The last line of what a worker says."""
+    """Return the last line of what a worker says."""
     return str(error).strip().splitlines()[-1]

@@ -24,7 +24,7 @@ from tune.cluster.connection import connected, slots
 from tune.cluster.dashboards import serve
 from tune.interrupt import stoppable
 from tune.live import Watch, live
-from tune.prepare import Ground, Prepared, grounds, prepare
+from tune.prepare import Prepared, StudyTask, prepare, study_tasks
 from tune.recorder import Recorder
 from tune.search.asha import FrontAsha
 from tune.search.budget import budgets, unfinished
@@ -37,7 +37,7 @@ from tune.spec.spec import Spec
 from tune.storage import lock
 from tune.storage.lock import held
 from tune.storage.study_folder import StudyFolder, no_rows, rows_of, stored_spec
-from tune.worker.networks import networks
+from tune.worker.networks import recipes
 from tune.worker.trial import run_trial
 
 DEATHS = 8  # of a trial's worker or node: each time the trial goes on from its checkpoint
@@ -58,7 +58,7 @@ class Session:
 
     spec: Spec
     folder: StudyFolder
-    tasks: list[Ground]
+    tasks: list[StudyTask]
     address: str | None
     say: Say
 
@@ -118,9 +118,9 @@ class Session:
         """Return True if every reference has a row, those of the null band included."""
         present = set(zip(rows["cell"], rows["seed"], rows["trial_id"], strict=True))
         return all(
-            (*task.key, network.name) in present
+            (*task.key, name) in present
             for task in self.tasks
-            for network in networks(task.base, task.task, self.spec.oracles, 0)
+            for name in recipes(task.base, task.task, self.spec.oracles, 0)
         )
 
 
@@ -141,7 +141,7 @@ def run(
                 f"{folder.files.shown} holds another study of that name: give this one its own "
                 "name, or delete the other with --fresh"
             )
-    tasks = grounds(
+    tasks = study_tasks(
         spec.bases, spec.runs(), folder.cache.path, say
     )  # raises before a trace is left
 
@@ -164,7 +164,7 @@ def resume(name: str, results: Results, address: str | None, say: Say) -> None:
     """Go on with results/<name>: finished trials are kept, interrupted ones run again."""
     folder = StudyFolder(str(results), name)
     spec = stored_spec(folder.address)
-    tasks = grounds(spec.bases, spec.runs(), folder.cache.path, say)
+    tasks = study_tasks(spec.bases, spec.runs(), folder.cache.path, say)
     with held(folder.files):
         Session(spec, folder, tasks, address, say).search(rows_of(folder.address))
 
@@ -182,7 +182,7 @@ def confirm(name: str, count: int, results: Results, address: str | None, say: S
         say(f"{done}: {folder.files.shown}")
         return
     runs = sum(len(trial.seeds) for trial in trials)
-    tasks = grounds(spec.bases, seeds, folder.cache.path, say)
+    tasks = study_tasks(spec.bases, seeds, folder.cache.path, say)
     session = Session(spec, folder, tasks, address, say)
     with held(folder.files):
         session.run("confirm", lambda _: ConfirmSearch(spec, trials), runs)

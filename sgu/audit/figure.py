@@ -31,16 +31,15 @@ class Figure:
     ticks: list[tuple[str, float]]
     legend: list[tuple[str, str]]
     chance: float
-    left: float
-    right: float
     height: float
+    left: float = LEFT
+    right: float = LEFT + WIDTH
 
 
-def figure(found: Audit) -> Figure | None:
-    """None where no attack found anything to draw."""
-    by = {model: {r.attack: r for r in made.attacks} for model, made in found.models.items()}
-    attacks = list(dict.fromkeys(attack for records in by.values() for attack in records))
-    areas = [record.auc for records in by.values() for record in records.values()]
+def figure(audit: Audit) -> Figure | None:
+    """Return the drawing; None if no attack found anything to draw."""
+    by_model = {name: findings.by_attack for name, findings in audit.models.items()}
+    areas = [record.auc for records in by_model.values() for record in records.values()]
     if not areas:
         return None
     low, high = min(0.4, *(a.low for a in areas)), max(0.6, *(a.high for a in areas))
@@ -48,25 +47,17 @@ def figure(found: Audit) -> Figure | None:
     def x(value: float) -> float:
         return LEFT + WIDTH * (value - low) / (high - low)
 
-    colours = dict(zip(by, COLOURS * len(by), strict=False))
+    colours = dict(zip(by_model, COLOURS * len(by_model), strict=False))
     marks, labels, y = list[Mark](), list[tuple[str, float]](), float(TOP)
-    for attack in attacks:
-        having = [model for model, records in by.items() if attack in records]
-        labels.append((attack, y + STEP * (len(having) - 1) / 2))
-        for model in having:
-            auc = by[model][attack].auc
+    for attack in audit.attacks:
+        models = [model for model, records in by_model.items() if attack in records]
+        labels.append((attack, y + STEP * (len(models) - 1) / 2))
+        for model in models:
+            auc = by_model[model][attack].auc
             text = f"{model}, {attack}: {auc.value:.3f} [{auc.low:.3f}, {auc.high:.3f}]"
             marks.append(Mark(x(auc.value), x(auc.low), x(auc.high), y, colours[model], text))
             y += STEP
         y += GAP
     tenths = range(round(10 * low + 0.4999), int(10 * high) + 1)
-    return Figure(
-        marks=marks,
-        labels=labels,
-        ticks=[(f"{n / 10:.1f}", x(n / 10)) for n in tenths],
-        legend=list(colours.items()),
-        chance=x(0.5),
-        left=LEFT,
-        right=LEFT + WIDTH,
-        height=y,
-    )
+    ticks = [(f"{n / 10:.1f}", x(n / 10)) for n in tenths]
+    return Figure(marks, labels, ticks, list(colours.items()), x(0.5), y)

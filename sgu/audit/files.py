@@ -1,4 +1,4 @@
-"""The files that are to be audited: what they say of themselves, and their weights."""
+"""The files to be audited: what they say of themselves, and their weights."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ TAKEN = ("original", "retrained")
 
 @dataclass(frozen=True)
 class Files:
-    """Files to audit, or without any the game and its control; the experiment says which data they
-    are about, who was forgotten, and the architecture. splits: a file that says who was forgotten,
-    in place of the experiment (`sgu.data.splits.from_file`)."""
+    """Files to audit, or without any the game and its control; the experiment gives their data, who
+    was forgotten, and the architecture. splits: a file that says who was forgotten, in place of the
+    experiment (`sgu.data.splits.from_file`)."""
 
     paths: list[Path]
     experiment: Experiment
@@ -42,66 +42,63 @@ class Files:
                 raise ValueError(f"{name} is the name of two models: rename the file")
 
     def unlearned_by(self) -> dict[str, Experiment]:
-        """How those models were unlearned of which that is known."""
+        """Return how the models were unlearned, by name, as far as that is known."""
         if not self.paths:
-            return {each.method: each for each in (self.experiment.control(), self.experiment)}
-        found = {path.stem: told_by(path) for path in self.paths}
-        for name, own in found.items():
-            if own:
-                _check(name, own, self.experiment)
-        return {name: own for name, own in found.items() if own}
+            return {e.method: e for e in (self.experiment.control(), self.experiment)}
+        known = {path.stem: saved for path in self.paths if (saved := saved_settings(path))}
+        for name, saved in known.items():
+            _check(name, saved, self.experiment)
+        return known
 
-    def untold(self) -> list[str]:
-        """The models of which neither their file nor another says who was forgotten."""
-        return [] if self.splits else [path.stem for path in self.paths if not told_by(path)]
+    def undocumented(self) -> list[str]:
+        """Return the models whose forgotten examples neither they nor a file of splits name."""
+        return [] if self.splits else [path.stem for path in self.paths if not saved_settings(path)]
 
     def notes(self) -> list[str]:
-        """What is believed of the files without their saying so."""
-        own = self.experiment
+        """Return what is believed of the files without their saying so."""
         return [
-            f"{name}: who was forgotten is taken from the options (scenario {own.scenario}, seed "
-            f"{own.seed}), as the file does not say: where it was others, name them by --splits"
-            for name in self.untold()
+            f"{name}: who was forgotten is taken from the options (scenario "
+            f"{self.experiment.scenario}, seed {self.experiment.seed}), as the file does not say: "
+            "where it was others, name them by --splits"
+            for name in self.undocumented()
         ]
 
     def task(self, cache: Path) -> Task:
-        """The data, and who was forgotten. Raises ValueError where a file with splits contradicts
+        """Return the data, and who was forgotten. Raises ValueError if a file of splits contradicts
         what a model says of itself."""
         drawn = self.experiment.task(cache)
         if self.splits is None:
             return drawn
-        stated = splits_from_file(self.splits, drawn.source, drawn.splits)
-        if self.paths and self.unlearned_by() and stated.digest != drawn.splits.digest:
-            name = next(iter(self.unlearned_by()))
+        splits = splits_from_file(self.splits, drawn.source, drawn.splits)
+        known = self.unlearned_by() if self.paths else {}
+        if known and splits.digest != drawn.splits.digest:
             raise ValueError(
-                f"{name} says itself who was forgotten, and {self.splits} says otherwise: "
-                "leave --splits out"
+                f"{next(iter(known))} says itself who was forgotten, and {self.splits} says "
+                "otherwise: leave --splits out"
             )
-        return replace(drawn, splits=stated)
+        return replace(drawn, splits=splits)
 
     def settings(self) -> Mapping[str, Any]:
-        """Those of the experiment, but for what the file with splits says in their place."""
-        own = self.experiment.settings()
+        """Return the experiment's settings; a file of splits stands in place of the scenario's."""
+        settings = self.experiment.settings()
         if self.splits is None:
-            return own
-        drawing = {each.name for each in fields(Scenario)}
-        return {name: own[name] for name in own if name not in drawing} | {
-            "splits": str(self.splits)
-        }
+            return settings
+        drawing = {field.name for field in fields(Scenario)}
+        kept = {name: value for name, value in settings.items() if name not in drawing}
+        return kept | {"splits": str(self.splits)}
 
     def models(self, task: Task) -> dict[str, nn.Module]:
-        return {
-            path.stem: load(path, self.experiment, task).to(default_device()) for path in self.paths
-        }
+        device = default_device()
+        return {path.stem: load(path, self.experiment, task).to(device) for path in self.paths}
 
     def digests(self) -> dict[str, str]:
-        """SHA-256 of each file, by its path as given."""
+        """Return the SHA-256 of each file, by its path as given."""
         files = [*self.paths, *([self.splits] if self.splits else [])]
         return {str(path): sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def told_by(path: Path) -> Experiment | None:
-    """How `sgu --save` says that the model was unlearned; None where a file does not say."""
+def saved_settings(path: Path) -> Experiment | None:
+    """Return how `sgu --save` says that the model was unlearned; None if the file does not say."""
     if not path.is_file():
         raise ValueError(f"{path}: no such file: give a model as a safetensors file")
     try:
@@ -122,18 +119,19 @@ def told_by(path: Path) -> Experiment | None:
         ) from error
 
 
-def _check(name: str, own: Experiment, asked: Experiment) -> None:
-    """Raise ValueError where a model is of other data, or of another original, than asked."""
-    ours, theirs = asked.settings(), own.settings()
-    other = {key: theirs[key] for key in CHECKED if theirs[key] != ours[key]}
+def _check(name: str, saved: Experiment, given: Experiment) -> None:
+    """Raise ValueError if a model is of other data, or of another original, than the options."""
+    both = saved.settings(), given.settings()
+    other = [key for key in CHECKED if both[0][key] != both[1][key]]
     if other:
-        here = ", ".join(f"{key} = {ours[key]!r}" for key in other)
-        there = ", ".join(f"{key} = {value!r}" for key, value in other.items())
-        raise ValueError(f"{name} was unlearned with {there}, the options say {here}: give its own")
+        own, options = (", ".join(f"{key} = {s[key]!r}" for key in other) for s in both)
+        raise ValueError(
+            f"{name} was unlearned with {own}, the options say {options}: give its own"
+        )
 
 
 def load(path: Path, experiment: Experiment, task: Task) -> nn.Module:
-    """The file's weights in the experiment's architecture."""
+    """Return a model of the experiment's architecture with the file's weights."""
     model = build(experiment.model, task.source.shape, experiment.seed)
     try:
         load_model(path, model)

@@ -11,12 +11,14 @@ from sgu.metrics.shadow import Klom
 from sgu.results.null_band import Band, Verdict
 from sgu.rows import Row
 
+BAND = ("mean", "sd", "low", "high", "models")
+QUANTITIES = ("auc", "tpr_at_1", "tpr_at_01", "retain_mia_auc")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Audited:
-    """What is known of one model. metrics: as `sgu.results.schema` names them, and
-    retain_mia_auc; bands, verdicts: by metric; klom: None where no ensemble could be unlearned
-    as it was."""
+    """The findings on one model. metrics: as `sgu.results.schema` names them, and retain_mia_auc;
+    bands, verdicts: by metric; klom: None if no ensemble could be unlearned as it was."""
 
     metrics: Mapping[str, float]
     bands: Mapping[str, Band]
@@ -26,8 +28,12 @@ class Audited:
     relearned: Relearned
     klom: Klom | None
 
+    @property
+    def by_attack(self) -> dict[str, Record]:
+        return {record.attack: record for record in self.attacks}
+
     def rows(self) -> Iterator[Row]:
-        """One number a row: metrics with their bands, attacks and slices with their intervals."""
+        """Yield one number a row: metrics with bands, attacks and slices with intervals."""
         for name, value in self.metrics.items():
             band = self.bands.get(name)
             ends = {f"band_{end}": getattr(band, end, None) for end in BAND}
@@ -42,11 +48,9 @@ class Audited:
             reason = self.relearned.reason if steps is None else None
             row = {"kind": "relearn", "name": "steps", "quantity": f"order {number}"}
             yield row | {"value": steps, "suppressed": reason}
-        if self.klom:
-            for name in ("forget", "retain", "test", "nothing"):
-                for quantity, value in vars(getattr(self.klom, name)).items():
-                    row = {"kind": "klom", "name": name, "quantity": quantity}
-                    yield row | {"value": value}
+        for name in ("forget", "retain", "test", "nothing") if self.klom else ():
+            for quantity, value in vars(getattr(self.klom, name)).items():
+                yield {"kind": "klom", "name": name, "quantity": quantity, "value": value}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,45 +63,45 @@ class Audit:
     seeds: Mapping[str, list[int]]
     notes: list[str]
 
+    @property
+    def attacks(self) -> list[str]:
+        """Return the names of all attacks, each once."""
+        return list(dict.fromkeys(name for m in self.models.values() for name in m.by_attack))
+
     def rows(self) -> list[Row]:
-        return [{"model": name} | row for name, made in self.models.items() for row in made.rows()]
+        return [{"model": name} | row for name, m in self.models.items() for row in m.rows()]
 
     def suppressed(self) -> list[str]:
-        """Why a rate of an attack, a part of forget or the steps to relearn it are not shown: once
-        each."""
-        found = dict[str, dict[str, None]]()
-        for model, made in self.models.items():
-            reasons = [item for record in made.attacks for item in record.suppressed.items()]
-            reasons += [(f"{p.by} {p.name}", p.suppressed) for p in made.slices if p.suppressed]
-            if made.relearned.mean is None:
-                reasons.append(("relearn_steps", made.relearned.reason))
+        """Return why a rate of an attack, a part of forget or the steps to relearn it are not
+        shown, once each."""
+        models = dict[str, dict[str, None]]()
+        for model, findings in self.models.items():
+            reasons = [item for record in findings.attacks for item in record.suppressed.items()]
+            reasons += [(f"{p.by} {p.name}", p.suppressed) for p in findings.slices if p.suppressed]
+            if findings.relearned.mean is None:
+                reasons.append(("relearn_steps", findings.relearned.reason))
             for name, why in reasons:
-                found.setdefault(f"{name}: {why}", {})[model] = None
-        everyone = len(self.models)
+                models.setdefault(f"{name}: {why}", {})[model] = None
         return sorted(
-            line if len(models) == everyone else f"{line} ({', '.join(models)})"
-            for line, models in found.items()
+            line if len(names) == len(self.models) else f"{line} ({', '.join(names)})"
+            for line, names in models.items()
         )
 
 
-BAND = ("mean", "sd", "low", "high", "models")
-QUANTITIES = ("auc", "tpr_at_1", "tpr_at_01", "retain_mia_auc")
-
-
 def _of_attack(record: Record) -> Iterator[Row]:
-    """A row for each thing that the attack found."""
+    """Yield a row for each thing that the attack found."""
     row = {"kind": "attack", "name": record.attack} | _sizes(record)
     for name in ("acc", "f1", "advantage"):
         yield row | {"quantity": name, "value": getattr(record, name)}
     for name in QUANTITIES:
-        found, reason = _estimate(getattr(record, name)), record.suppressed.get(name)
-        if found or reason:
-            yield row | {"quantity": name, "suppressed": reason} | found
+        estimate, reason = _estimate(getattr(record, name)), record.suppressed.get(name)
+        if estimate or reason:
+            yield row | {"quantity": name, "suppressed": reason} | estimate
 
 
-def _sizes(of: Record | Slice) -> Row:
-    return {"members": of.members, "heldout": of.heldout}
+def _sizes(judged: Record | Slice) -> Row:
+    return {"members": judged.members, "heldout": judged.heldout}
 
 
-def _estimate(found: Estimate | None) -> Row:
-    return vars(found) if found else {}
+def _estimate(estimate: Estimate | None) -> Row:
+    return vars(estimate) if estimate else {}

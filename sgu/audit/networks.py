@@ -11,25 +11,27 @@ import numpy as np
 import torch
 
 from sgu.auditor import AuditorError
-from sgu.ensembles import Member, Shadows, ensemble, oracles, originals, shadows, unlearned
+from sgu.ensembles import Shadows, ensemble, oracles, originals, shadows, unlearned
 from sgu.ensembles.evidence import evidence, klom, memorised
 from sgu.ensembles.train import Run
 from sgu.evaluation import Logits
 from sgu.experiment import Experiment
 from sgu.metrics import Record
-from sgu.metrics.shadow import Klom, shadow_report
+from sgu.metrics.shadow import SHADOW_ATTACKS, Klom, shadow_report
+from sgu.networks.recipe import Kind, Recipe
 from sgu.task import Task
 from sgu.training.loop import Diverged
 
 FAILS = (Diverged, AuditorError, ValueError)
 """What training, unlearning or an attack raises where it breaks down."""
+PLURAL: dict[str, str] = {"oracle": "oracles", "shadow": "shadow models", "start": "originals"}
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Notes:
-    """What is said, kept once each."""
+    """The lines of an audit's notes, none twice."""
 
     say: Say
     lines: list[str] = field(default_factory=list)
@@ -41,46 +43,63 @@ class Notes:
             self.say(line)
 
 
+@dataclass(frozen=True)
+class Group:
+    """Networks that an audit needs together. by: the audited model as which they are unlearned;
+    number: of an oracle, which is a group of its own."""
+
+    kind: Kind
+    by: str | None = None
+    number: int | None = None
+
+    def __str__(self) -> str:
+        if self.number:
+            return f"{self.kind} {self.number}"
+        name = "ensemble" if self.kind == "start" and self.by else PLURAL[self.kind]
+        return f"{name} unlearned as {self.by}" if self.by else name
+
+
+SHADOWS = Group("shadow")
+
+
 @dataclass(frozen=True, eq=False)
 class Networks:
-    """Retrained models; shadow models as trained, and for each method known as unlearned by it;
-    ensembles that were unlearned, by the audited model's name, and of originals. seeds: of their
-    trainings, by what they are."""
+    """The answers of retrained models (`oracles`), and of shadow models and originals, as trained
+    and as unlearned like the models audited. seeds: of their trainings, by what they are."""
 
     task: Task
     notes: Notes
     oracles: list[Logits]
     design: Shadows | None
-    shadows: list[Logits] | None
-    u_shadows: Mapping[str, list[Logits]]
-    ensembles: Mapping[str, list[Logits]]
+    groups: Mapping[Group, list[Logits]]
     seeds: Mapping[str, list[int]]
 
     def attacks(self, name: str, logits: Logits) -> list[Record]:
-        """What the attacks that have shadow models find of an answer to everything."""
-        by = {"rmia": self.shadows, "lira": self.shadows, "u_lira": self.u_shadows.get(name)}
-        found = []
-        for attack, trained in by.items():
+        """Return what the attacks by shadow models find of an answer to everything."""
+        records = []
+        for attack in SHADOW_ATTACKS:
+            trained = self.groups.get(Group("shadow", name) if attack == "u_lira" else SHADOWS)
             if self.design is None or trained is None:
                 continue
             try:
-                seen = evidence(logits, trained, self.design, self.task)
-                found.append(shadow_report(attack, seen))
+                pool = evidence(logits, trained, self.design, self.task)
+                records.append(shadow_report(attack, pool))
             except ValueError as error:
                 self.notes.add(f"{attack} left out", error)
-        return found
+        return records
 
     def klom(self, name: str) -> Klom | None:
-        unlearned = self.ensembles.get(name)
-        if unlearned is None or len(self.oracles) < 2:
+        """Return the KLoM of an audited model, if an ensemble was unlearned as it was."""
+        ensemble = self.groups.get(Group("start", None if name == "original" else name))
+        if ensemble is None or len(self.oracles) < 2:
             return None
-        return klom(unlearned, self.oracles, self.task)
+        return klom(ensemble, self.oracles, self.task)
 
     def memorisation(self) -> np.ndarray | None:
-        """Of each example of `design.forget`, (m,)."""
-        if self.design is None or self.shadows is None:
+        """Return the memorisation of each example of `design.forget`, (m,)."""
+        if self.design is None or SHADOWS not in self.groups:
             return None
-        return memorised(self.shadows, self.design, self.task)
+        return memorised(self.groups[SHADOWS], self.design, self.task)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,73 +115,56 @@ class Trainer:
     def networks(
         self, experiment: Experiment, count: int, shadow_count: int, known: Mapping[str, Experiment]
     ) -> Networks:
-        """`count` retrained models, so many shadow models, and for what is known of each model
-        audited: the shadow models unlearned like it, and as many ensembles."""
-        retrained = oracles(experiment, self.task, count)
-        groups = {f"oracle {number}": [member] for number, member in enumerate(retrained, 1)}
-        design = shadows(experiment, self.task, shadow_count // 2) if shadow_count else None
+        """Return `count` retrained models, `shadow_count` shadow models, and for each model whose
+        unlearning is known: the shadow models unlearned like it, and as many ensembles."""
+        task, retrained = self.task, oracles(experiment, self.task, count)
+        groups = {Group("oracle", number=i): [recipe] for i, recipe in enumerate(retrained, 1)}
+        design = shadows(experiment, task, shadow_count // 2) if shadow_count else None
         if design is not None:
-            groups["shadow models"] = design.members
-            for name, own in known.items():
-                groups[f"shadow models unlearned as {name}"] = design.unlearned(own, self.task)
+            groups[SHADOWS] = design.recipes
+            groups |= {Group("shadow", k): design.unlearned(e, task) for k, e in known.items()}
         if known and count > 1:
-            groups["originals"] = originals(experiment, self.task, count)
-            for name, own in known.items():
-                groups[f"ensemble unlearned as {name}"] = unlearned(own, self.task, count)
-        found = self.trained(groups)
-        alive = [logits[0] for name, logits in found.items() if name.startswith("oracle")]
+            groups[Group("start")] = originals(experiment, task, count)
+            groups |= {Group("start", k): unlearned(e, task, count) for k, e in known.items()}
+        answers = self.trained(groups)
+        alive = [logits for group, (logits, *_) in answers.items() if group.kind == "oracle"]
         if 0 < count != len(alive) < 2:
             self.notes.add("bands left out", f"{len(alive)} retrained models, a band takes 2")
-        ensembles = _named(found, "ensemble unlearned as ")
-        if "originals" in found:
-            ensembles["original"] = found["originals"]
-        return Networks(
-            task=self.task,
-            notes=self.notes,
-            oracles=alive if len(alive) > 1 else [],
-            design=design,
-            shadows=found.get("shadow models"),
-            u_shadows=_named(found, "shadow models unlearned as "),
-            ensembles=ensembles,
-            seeds=_seeds(groups),
-        )
+        alive = alive if len(alive) > 1 else []
+        return Networks(task, self.notes, alive, design, answers, _seeds(groups))
 
-    def trained(self, groups: Mapping[str, Sequence[Member]]) -> dict[str, list[Logits]]:
-        """The groups that could be trained. All are tried together, as a training that several
-        begin with is then done once; where that breaks down, one by one."""
-        members = [member for group in groups.values() for member in group]
+    def trained(self, groups: Mapping[Group, Sequence[Recipe]]) -> dict[Group, list[Logits]]:
+        """Return the groups that could be trained. All are tried together, as a training that
+        several begin with is then done once; if that breaks down, one by one."""
+        recipes = [recipe for group in groups.values() for recipe in group]
         try:
-            found = iter(ensemble(members, self.task, self.cache, self.device, self.counted))
-            return {name: [next(found) for _ in group] for name, group in groups.items()}
+            answers = iter(self.ensemble(recipes))
+            return {name: [next(answers) for _ in group] for name, group in groups.items()}
         except FAILS:
             alone = {name: self.attempt(name, group) for name, group in groups.items()}
             return {name: logits for name, logits in alone.items() if logits is not None}
 
-    def attempt(self, name: str, group: Sequence[Member]) -> list[Logits] | None:
+    def attempt(self, name: Group, recipes: Sequence[Recipe]) -> list[Logits] | None:
         try:
-            return ensemble(group, self.task, self.cache, self.device, self.counted)
+            return self.ensemble(recipes)
         except FAILS as error:
             self.notes.add(f"{name} left out", error)
             return None
 
+    def ensemble(self, recipes: Sequence[Recipe]) -> list[Logits]:
+        return ensemble(recipes, self.task, self.cache, self.device, self.counted)
+
     def counted(self, work: Callable[..., Any], jobs: Sequence[Any]) -> Iterator[Any]:
-        """`run`, said as it goes."""
+        """Run the jobs, and say after each how many are done."""
         for done, result in enumerate(self.run(work, jobs), 1):
             self.notes.say(f"networks trained: {done} of {len(jobs)}")
             yield result
 
 
-def _seeds(groups: Mapping[str, Sequence[Member]]) -> dict[str, list[int]]:
-    """Of the trainings; what is unlearned from one has its seed."""
-    found: dict[str, list[int]] = {}
-    for name, group in groups.items():
-        kind = "oracles" if name.startswith("oracle ") else name
-        if "unlearned" not in name:
-            found.setdefault(kind, []).extend(member.seed for member in group)
-    return found
-
-
-def _named(found: Mapping[str, list[Logits]], prefix: str) -> dict[str, list[Logits]]:
-    return {
-        name.removeprefix(prefix): each for name, each in found.items() if name.startswith(prefix)
-    }
+def _seeds(groups: Mapping[Group, Sequence[Recipe]]) -> dict[str, list[int]]:
+    """Return the seeds of the trainings; what is unlearned from one has its seed."""
+    seeds: dict[str, list[int]] = {}
+    for group, recipes in groups.items():
+        if group.by is None:
+            seeds.setdefault(PLURAL[group.kind], []).extend(recipe.seed for recipe in recipes)
+    return seeds

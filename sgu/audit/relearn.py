@@ -29,14 +29,14 @@ EVERY = 2
 
 @dataclass(frozen=True)
 class Relearned:
-    """Steps until forget was back, one for each order of its examples; None: not within `limit`."""
+    """The steps until forget was back, for each order of its examples; None: not within `limit`."""
 
     steps: tuple[int | None, ...]
     limit: int = LIMIT
 
     @property
     def mean(self) -> float | None:
-        """None where an order was not enough."""
+        """Return the mean over the orders; None if forget was not back in one of them."""
         known = [steps for steps in self.steps if steps is not None]
         return sum(known) / len(known) if len(known) == len(self.steps) else None
 
@@ -48,22 +48,21 @@ class Relearned:
 def relearned(
     model: nn.Module, task: Task, optimisation: Optimisation, level: float, seed: int = 0
 ) -> Relearned:
-    """How soon a model relearns forget, in ORDERS orders of its examples."""
+    """Return how soon a model relearns forget, in ORDERS orders of its examples."""
     orders = range(seed, seed + ORDERS)
-    return Relearned(
-        tuple(relearn_steps(model, task, optimisation, level=level, seed=each) for each in orders)
-    )
+    steps = (relearn_steps(model, task, optimisation, level=level, seed=order) for order in orders)
+    return Relearned(tuple(steps))
 
 
 def relearning(name: str) -> Optimisation:
-    """How a model relearns: as its references are trained, at a constant tenth of their highest
-    learning rate, with neither decay nor augmentation. Its epochs are not read."""
-    made = pretraining(name)
-    return replace(made, lr=made.lr / 10, schedule="constant", weight_decay=0.0, augment=False)
+    """Return how a model relearns: as its references are trained, at a constant tenth of their
+    highest learning rate, with neither decay nor augmentation. Its epochs are not read."""
+    own = pretraining(name)
+    return replace(own, lr=own.lr / 10, schedule="constant", weight_decay=0.0, augment=False)
 
 
 def level_of(original: nn.Module, task: Task) -> float:
-    """The accuracy on forget to be reached: SHARE of the original's."""
+    """Return the accuracy on forget to be reached: SHARE of the original's."""
     return SHARE * forget_acc(original, task)
 
 
@@ -76,8 +75,8 @@ def relearn_steps(
     limit: int = LIMIT,
     seed: int = 0,
 ) -> int | None:
-    """Steps of training on forget until a copy of the model is right on `level` of it; 0 where the
-    model is already, None where `limit` steps are too few, or it diverges on the way.
+    """Return the steps of training on forget until a copy of the model is right on `level` of it; 0
+    if the model is already, None if `limit` steps are too few, or it diverges on the way.
 
     seed: of the order of the batches.
     """
@@ -85,28 +84,28 @@ def relearn_steps(
         raise ValueError("forget has < 2 examples; relearning needs a batch of 2: forget more")
     if forget_acc(model, task) >= level:
         return 0
-    copied = copy.deepcopy(model).requires_grad_().train()
-    for step in _trained(copied, task, optimisation, limit, seed):
-        if (step % EVERY == 0 or step == limit) and forget_acc(copied, task) >= level:
+    learner = copy.deepcopy(model).requires_grad_().train()
+    for step in _trained(learner, task, optimisation, limit, seed):
+        if (step % EVERY == 0 or step == limit) and forget_acc(learner, task) >= level:
             return step
     return None
 
 
 def forget_acc(model: nn.Module, task: Task) -> float:
-    """In evaluation mode. An answer that is no number is wrong, whatever its argmax."""
-    examples, rows = task.part("forget")
-    logits = predict(model, examples, task.pipeline, rows).cpu()
-    right = (logits.argmax(1) == examples.targets.cpu()[rows]) & logits.isfinite().all(1)
+    """Return the accuracy on forget in evaluation mode; an answer that is no number is wrong."""
+    examples, indices = task.part("forget")
+    logits = predict(model, examples, task.pipeline, indices).cpu()
+    right = (logits.argmax(1) == examples.targets.cpu()[indices]) & logits.isfinite().all(1)
     return float(right.double().mean())
 
 
 def _trained(
     model: nn.Module, task: Task, optimisation: Optimisation, limit: int, seed: int
 ) -> Iterator[int]:
-    """Trains in place and stops after each step, counted from 1."""
-    device, (examples, rows) = device_of(model), task.part("forget")
+    """Train in place, and yield after each step, counted from 1."""
+    device, (examples, indices) = device_of(model), task.part("forget")
     optimiser, schedule = make_optimiser(model, optimisation, limit)
-    endless = _endless(rows, optimisation.batch_size, seed)
+    endless = _endless(indices, optimisation.batch_size, seed)
     for step, batch in enumerate(islice(endless, limit), 1):
         inputs, targets = examples.at(batch, device)
         with precision(device):
@@ -118,8 +117,8 @@ def _trained(
         yield step
 
 
-def _endless(rows: Tensor, batch_size: int, seed: int) -> Iterator[Tensor]:
-    """Batches of one random order after another."""
+def _endless(indices: Tensor, batch_size: int, seed: int) -> Iterator[Tensor]:
+    """Yield the batches of one random order after another."""
     generator = torch.Generator().manual_seed(seed)
     while True:
-        yield from batches(rows, batch_size, generator)
+        yield from batches(indices, batch_size, generator)

@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sgu.audit.figure import figure
 from sgu.audit.files import Files
 from sgu.audit.findings import BAND, Audit
-from sgu.audit.tables import GROUPS, every_metric, sheets, summary
+from sgu.audit.tables import ALONE, GROUPS, every_metric, sheets, summary
 from sgu.ensembles.processes import Trainings
 from sgu.files.atomic import atomic_write
 from sgu.rows import Row, Started, context
@@ -32,104 +32,109 @@ COLUMNS: dict[str, pa.DataType] = {
 SPLITS = ("retain", "forget", "audit", "val", "test")
 
 
-def written(out: Path, found: Audit, asked: Files, task: Task, known: Row, command: str) -> Path:
-    """The folder of an audit, named by what was asked: other files, settings or code are another.
+def written(
+    out: Path, audit: Audit, files: Files, task: Task, provenance: Row, command: str
+) -> Path:
+    """Write an audit into a folder named by its files, settings and code version, and return it.
 
-    known: its `provenance`; command: what repeats it.
+    command: what repeats it.
     """
-    whole = [*asked.digests().values(), known["config"], known["code_version"]]
-    first = asked.paths[0].stem if asked.paths else "standard"
+    whole = [*files.digests().values(), provenance["config"], provenance["code_version"]]
+    first = files.paths[0].stem if files.paths else "standard"
     folder = out / f"{first}-{sha256(' '.join(map(str, whole)).encode()).hexdigest()[:6]}"
-    write(folder / "rows.parquet", found.rows(), known)
+    write(folder / "rows.parquet", audit.rows(), provenance)
     with atomic_write(folder / "report.html") as path:
-        path.write_text(page(found, asked, task, known, command), encoding="utf-8")
+        path.write_text(page(audit, files, task, provenance, command), encoding="utf-8")
     return folder
 
 
 def provenance(
-    asked: Files, task: Task, begin: Started, how: Trainings, oracles: int, shadows: int
+    files: Files, task: Task, begin: Started, how: Trainings, oracles: int, shadows: int
 ) -> Row:
-    """As of a result row. threads: of a training; config: the settings of the audit, of the
-    networks it compares with, and of each method known."""
-    found = context(asked.experiment, task) | begin.provenance(default_device())
-    found["architecture"] = found.pop("model")  # a row's model is the one audited
-    del found["suppressed"]  # each of an audit's rows has its own
-    told = {name: own.settings() for name, own in asked.unlearned_by().items()}
+    """Return the provenance of a result row. threads: of a training; config: the settings of the
+    audit, of the networks it compares with, and of each method known."""
+    row = context(files.experiment, task) | begin.provenance(default_device())
+    row["architecture"] = row.pop("model")  # a row's model is the one audited
+    del row["suppressed"]  # each of an audit's rows has its own
+    known = {name: own.settings() for name, own in files.unlearned_by().items()}
     networks = {"oracles": oracles, "shadows": shadows, "jobs": how.jobs, "threads": how.threads}
-    config: Row = {"audit": asked.settings(), "networks": networks, "unlearned_by": told}
+    config: Row = {"audit": files.settings(), "networks": networks, "unlearned_by": known}
     config["threads"] = torch.get_num_threads()  # of all that is no training
-    found["threads"] = how.threads
-    if asked.splits:
-        found |= {"scenario": "stated", "requests": len(task.splits.requests)}
-    as_text = {"versions": found["versions"], "config": config}
-    return found | {name: json.dumps(value, sort_keys=True) for name, value in as_text.items()}
+    row["threads"] = how.threads
+    if files.splits:
+        row |= {"scenario": "stated", "requests": len(task.splits.requests)}
+    as_text = {"versions": row["versions"], "config": config}
+    return row | {name: json.dumps(value, sort_keys=True) for name, value in as_text.items()}
 
 
-def write(path: Path, rows: list[Row], known: Row) -> None:
-    """Rows of an audit as Parquet, each with the same provenance, plain values."""
+def write(path: Path, rows: list[Row], provenance: Row) -> None:
+    """Write an audit's rows as Parquet, each with the same provenance, plain values."""
     table = pa.Table.from_pylist(rows, pa.schema(list(COLUMNS.items())))
-    for name, value in known.items():
+    for name, value in provenance.items():
         table = table.append_column(name, pa.array([value] * len(rows)))
     with atomic_write(path) as unfinished:
         pq.write_table(table, unfinished)
 
 
-def page(found: Audit, asked: Files, task: Task, known: Row, command: str) -> str:
-    """The report, as HTML."""
-    made = Environment(
+def page(audit: Audit, files: Files, task: Task, provenance: Row, command: str) -> str:
+    """Return the report, as HTML."""
+    templates = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    return made.get_template("report.html.j2").render(
-        title=", ".join(name for name in found.models if name not in ("original", "retrained")),
+    return templates.get_template("report.html.j2").render(
+        title=", ".join(name for name in audit.models if name not in ALONE),
         when=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        summary=summary(found),
-        figure=figure(found),
-        sheets=sheets(found),
-        every=every_metric(found),
-        suppressed=found.suppressed(),
-        notes=found.notes,
+        summary=summary(audit),
+        figure=figure(audit),
+        sheets=sheets(audit),
+        every=every_metric(audit),
+        suppressed=audit.suppressed(),
+        notes=audit.notes,
         terms={name: text for group in GROUPS.values() for name, text in group.items()},
-        facts=facts(asked, task, known),
-        seeds=found.seeds,
-        told=json.loads(known["config"]),
+        facts=facts(files, task, provenance),
+        seeds=audit.seeds,
+        settings=json.loads(provenance["config"]),
         command=command,
     )
 
 
-def facts(asked: Files, task: Task, known: Row) -> Mapping[str, Any]:
-    """Provenance in words."""
-    versions, config = (json.loads(known[name]) for name in ("versions", "config"))
+def facts(files: Files, task: Task, row: Row) -> Mapping[str, Any]:
+    """Return the provenance in words."""
+    versions, config = (json.loads(row[name]) for name in ("versions", "config"))
     networks = config["networks"]
     sizes = ", ".join(f"{len(getattr(task.splits, split)):,} {split}" for split in SPLITS)
-    dirty = {True: " with uncommitted changes", False: "", None: ""}[known["code_dirty"]]
     return {
-        **{f"file {path}": f"SHA-256 {digest}" for path, digest in asked.digests().items()},
-        "architecture": known["architecture"],
-        "data": f"{known['dataset']}, fingerprint {known['data_fingerprint']}",
+        **{f"file {path}": f"SHA-256 {digest}" for path, digest in files.digests().items()},
+        "architecture": row["architecture"],
+        "data": f"{row['dataset']}, fingerprint {row['data_fingerprint']}",
         "examples": sizes,
-        "who was forgotten": f"{_told(asked)}, {known['requests']} request(s), "
-        f"{100 * known['forget_fraction']:.1f} % of train",
-        "splits": f"digest {known['split_digest']}"
-        + ("" if asked.splits else ", a pure function of data, scenario and seed"),
+        "who was forgotten": f"{_forgotten(files)}, {row['requests']} request(s), "
+        f"{100 * row['forget_fraction']:.1f} % of train",
+        "splits": f"digest {row['split_digest']}"
+        + ("" if files.splits else ", a pure function of data, scenario and seed"),
         "compared with": f"{networks['oracles']} oracles, {networks['shadows']} shadow models",
-        "seed": asked.experiment.seed,
-        "code": f"{known['code_version']}{dirty}",
+        "seed": files.experiment.seed,
+        "code": row["code_version"] + (" with uncommitted changes" if row["code_dirty"] else ""),
         "libraries": ", ".join(f"{name} {version}" for name, version in versions.items()),
-        "machine": f"{known['device']}, host {known['host']}",
-        "threads": f"{known['threads']} for a network trained, {networks['jobs'] or 'many'} at a "
+        "machine": f"{row['device']}, host {row['host']}",
+        "threads": f"{row['threads']} for a network trained, {networks['jobs'] or 'many'} at a "
         f"time; {config['threads']} for all else",
-        "took": f"{known['wall_seconds']:.0f} s, what the cache had not counted",
+        "took": f"{row['wall_seconds']:.0f} s, what the cache had not counted",
     }
 
 
-def _told(asked: Files) -> str:
-    """Who was forgotten, and who says so."""
-    if asked.splits:
-        return f"as {asked.splits} states"
-    untold = ", ".join(asked.untold())
-    trust = f" (taken from the options, as the file does not say: {untold})" if untold else ""
-    return f"scenario {asked.experiment.scenario}{trust}"
+def _forgotten(files: Files) -> str:
+    """Return who was forgotten, and who says so."""
+    if files.splits:
+        return f"as {files.splits} states"
+    undocumented = ", ".join(files.undocumented())
+    trust = (
+        f" (taken from the options, as the file does not say: {undocumented})"
+        if undocumented
+        else ""
+    )
+    return f"scenario {files.experiment.scenario}{trust}"

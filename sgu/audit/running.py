@@ -24,13 +24,13 @@ from sgu.metrics import ATTACKS, Record, Slice, against_retrained, attack_table,
 from sgu.metrics.attacks import cross_fit
 from sgu.metrics.evaluate import against_others, mean_of
 from sgu.metrics.scored import Scored
-from sgu.networks.references import Kind, Recipe, recipe, reference
+from sgu.networks.recipe import REFERENCES, Recipe
+from sgu.networks.references import recipe, reference
 from sgu.results.null_band import bands, verdicts
 from sgu.task import Task
 from sgu.training.inference import default_device
 from sgu.unlearning import unlearn
 
-KINDS: tuple[Kind, Kind] = ("original", "retrain")
 Metrics = dict[str, float]
 
 
@@ -50,36 +50,36 @@ def audit(
     """Audit models of one architecture, that of the experiment, on its task, which is on the CPU,
     between the original and the retrained model.
 
-    unlearned_by: how models were unlearned of which that is known, for U-LiRA and KLoM; those that
-    are not among `models` are unlearned here. oracle_count: retrained models for the bands, none:
+    unlearned_by: how models were unlearned, as far as that is known, for U-LiRA and KLoM; those
+    that are not among `models` are unlearned here. oracle_count: retrained models for the bands, 0:
     no bands; shadow_count: 0, or even and >= 4; device: None takes a GPU where there is one, where
     each network is trained; run: as of `ensemble`. What diverges is said and noted, and what needs
-    it left out. Raises ValueError where a model given has.
+    it left out. Raises ValueError if one of `models` has diverged.
     """
     check(experiment, oracle_count, shadow_count)
-    known, notes, ours = dict(unlearned_by or {}), Notes(say), device or default_device()
+    known, notes, home = dict(unlearned_by or {}), Notes(say), device or default_device()
     for name in models:
         if name not in known:
             notes.add(f"{name}: U-LiRA and KLoM left out", "how it was unlearned is not known")
     say("training the original and the retrained model, or loading them")
     original, retrained = _references(experiment, task, cache, device, run)
-    here = {name: own for name, own in known.items() if name not in models}
-    if here:
-        say(f"unlearning by {' and '.join(here)}")
+    todo = {name: how for name, how in known.items() if name not in models}
+    if todo:
+        say(f"unlearning by {' and '.join(todo)}")
     work = partial(_unlearned, task=task, original=original, device=device)
-    made = (model.to(ours) for model in run(work, list(here.values())))
-    everyone = dict(models) | dict(zip(here, made, strict=True))
-    everyone = {"original": original.to(ours)} | everyone | {"retrained": retrained.to(ours)}
-    answers = {name: _answers(name, model, task) for name, model in everyone.items()}
+    unlearned = (model.to(home) for model in run(work, list(todo.values())))
+    audited = dict(models) | dict(zip(todo, unlearned, strict=True))
+    audited = {"original": original.to(home)} | audited | {"retrained": retrained.to(home)}
+    answers = {name: _answers(name, model, task) for name, model in audited.items()}
     trainer = Trainer(task, cache, device, run, notes)
     networks = trainer.networks(experiment, oracle_count, shadow_count, known)
     level, steps = level_of(original, task), relearning(experiment.model)
-    found = {}
-    for name, model in everyone.items():
+    findings = {}
+    for name, model in audited.items():
         say(f"attacking {name}")
         again = relearned(model, task, steps, level, experiment.seed)
-        found[name] = _audited(name, answers[name], again, networks, notes)
-    return Audit(models=found, seeds=networks.seeds, notes=notes.lines)
+        findings[name] = _audited(name, answers[name], again, networks, notes)
+    return Audit(models=findings, seeds=networks.seeds, notes=notes.lines)
 
 
 def check(experiment: Experiment, oracle_count: int, shadow_count: int) -> None:
@@ -93,40 +93,41 @@ def check(experiment: Experiment, oracle_count: int, shadow_count: int) -> None:
 
 
 def _references(
-    own: Experiment, task: Task, cache: Path, device: torch.device | None, run: Run
+    experiment: Experiment, task: Task, cache: Path, device: torch.device | None, run: Run
 ) -> list[nn.Module]:
-    """The original and the retrained model, on the CPU."""
-    made = [recipe(kind, own.model, task, own.seed, own.pretrain_epochs) for kind in KINDS]
-    return list(run(partial(_trained, task=task, cache=cache, device=device), made))
+    """Return the original and the retrained model, on the CPU."""
+    model, seed, epochs = experiment.model, experiment.seed, experiment.pretrain_epochs
+    recipes = [recipe(kind, model, task, seed, epochs) for kind in REFERENCES]
+    return list(run(partial(_reference, task=task, cache=cache, device=device), recipes))
 
 
-def _trained(made: Recipe, task: Task, cache: Path, device: torch.device | None) -> nn.Module:
-    return reference(made, task, cache, device or default_device()).model.cpu()
+def _reference(recipe: Recipe, task: Task, cache: Path, device: torch.device | None) -> nn.Module:
+    return reference(recipe, task, cache, device or default_device()).model.cpu()
 
 
 def _unlearned(
-    own: Experiment, task: Task, original: nn.Module, device: torch.device | None
+    experiment: Experiment, task: Task, original: nn.Module, device: torch.device | None
 ) -> nn.Module:
-    return unlearn(own, task, original.to(device or default_device())).model.cpu()
+    return unlearn(experiment, task, original.to(device or default_device())).model.cpu()
 
 
 def _answers(name: str, model: nn.Module, task: Task) -> Logits:
-    found = Logits.of(model, task)
-    if not (found.train.isfinite().all() and found.heldout.isfinite().all()):
+    logits = Logits.of(model, task)
+    if not (logits.train.isfinite().all() and logits.heldout.isfinite().all()):
         raise ValueError(f"{name}: its answers are NaN or infinite: it has diverged, lower its lr")
-    return found
+    return logits
 
 
 def _audited(
     name: str, logits: Logits, again: Relearned, networks: Networks, notes: Notes
 ) -> Audited:
-    """One model, from its answers and how soon it relearned."""
+    """Audit one model, from its answers and how soon it relearned."""
     scored = logits.scored(networks.task)
     metrics, shadowed = measured(name, logits, networks)
-    retrained = [measured(name, each, networks)[0] for each in networks.oracles]
+    retrained = [measured(name, oracle, networks)[0] for oracle in networks.oracles]
     if retrained:
         metrics |= against_retrained(metrics, mean_of(retrained))
-    of, klom = bands(against_others(retrained)) if retrained else {}, networks.klom(name)
+    band, klom = bands(against_others(retrained)) if retrained else {}, networks.klom(name)
     metrics |= {"klom": klom.forget.mean} if klom else {}
     metrics |= {"relearn_steps": again.mean} if again.mean is not None else {}
     records: list[Record] = []
@@ -138,8 +139,8 @@ def _audited(
         notes.add("attacks on one model left out", error)
     return Audited(
         metrics=metrics,
-        bands=of,
-        verdicts=verdicts(metrics, of),
+        bands=band,
+        verdicts=verdicts(metrics, band),
         attacks=[*records, *shadowed],
         slices=parts,
         relearned=again,
@@ -148,20 +149,21 @@ def _audited(
 
 
 def measured(name: str, logits: Logits, networks: Networks) -> tuple[Metrics, list[Record]]:
-    """All that answers alone tell, and the attacks with shadow models, as the model `name` is."""
-    scored, found = logits.scored(networks.task), networks.attacks(name, logits)
-    aucs = {f"{record.attack}_auc": record.auc.value for record in found}
+    """Return all metrics that answers alone give, and the attacks with shadow models, for a model
+    that was unlearned as the model `name` was."""
+    scored, shadowed = logits.scored(networks.task), networks.attacks(name, logits)
+    aucs = {f"{record.attack}_auc": record.auc.value for record in shadowed}
     retain = scored["retain"]
     stay = cross_fit(ATTACKS["loss"], retain, scored["test"].of_classes(retain.targets), 0)
-    return metrics_of(scored) | aucs | {"retain_mia_auc": stay.auc().value}, found
+    return metrics_of(scored) | aucs | {"retain_mia_auc": stay.auc().value}, shadowed
 
 
 def _slices(scored: Mapping[str, Scored], networks: Networks) -> list[Slice]:
-    """By correctness, memorisation and class."""
+    """Return the attack's slices by correctness, memorisation and class."""
     memorised, design = networks.memorisation(), networks.design
-    found = slices(scored, "correct")
+    parts = slices(scored, "correct")
     if memorised is not None and design is not None:
         forget = networks.task.splits.forget
         pool = scored["forget"].take(torch.isin(forget, design.forget).numpy())
-        found += slices({**scored, "forget": pool}, memorised)
-    return [*found, *slices(scored, "class")]
+        parts += slices({**scored, "forget": pool}, memorised)
+    return [*parts, *slices(scored, "class")]

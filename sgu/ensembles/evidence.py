@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from scipy.special import expit
 
-from sgu.ensembles import Shadows
+from sgu.ensembles.designs import Shadows
 from sgu.evaluation import Logits
 from sgu.metrics.rates import auc
 from sgu.metrics.shadow import SHADOW_ATTACKS, Evidence, Klom, margins
@@ -17,41 +17,40 @@ from sgu.task import Task
 
 
 def evidence(model: Logits, trained: Sequence[Logits], design: Shadows, task: Task) -> Evidence:
-    """Of a model attacked, from the design's shadow models, in its order, as trained or as
-    unlearned. The population is val: not test, which is in the pool, nor audit, which a game plays
-    with."""
-    if len(trained) != len(design.members):
-        raise ValueError(f"{len(trained)} shadow models; the design has {len(design.members)}")
-    heldout = task.source.heldout.targets.cpu()
+    """Return the evidence against a model, from the design's shadow models, in its order, as
+    trained or as unlearned. The population is val: not test, which is in the pool, nor audit, which
+    a game plays with."""
+    if len(trained) != len(design.recipes):
+        raise ValueError(f"{len(trained)} shadow models; the design has {len(design.recipes)}")
+    val, heldout = task.splits.val, task.source.heldout.targets.cpu()
 
-    def others(each: Logits) -> np.ndarray:
-        rows = task.splits.val
-        return margins(each.heldout[rows].numpy(), heldout[rows].numpy())
+    def population(logits: Logits) -> np.ndarray:
+        return margins(logits.heldout[val].numpy(), heldout[val].numpy())
 
     return Evidence(
         target=of_pool(model, design, task),
-        population=others(model),
-        shadows=np.stack([of_pool(each, design, task) for each in trained]),
-        shadow_population=np.stack([others(each) for each in trained]),
+        population=population(model),
+        shadows=np.stack([of_pool(logits, design, task) for logits in trained]),
+        shadow_population=np.stack([population(logits) for logits in trained]),
         inside=design.inside,
         members=np.repeat([True, False], len(design.forget)),
     )
 
 
 def memorised(trained: Sequence[Logits], design: Shadows, task: Task) -> np.ndarray:
-    """How much each of the pool's forget examples is memorised, (m,), at most 1: the mean p_y of
-    the shadow models trained on it less that of the others, as `sgu.networks.memorisation` has it
-    of networks of its own."""
-    p = expit(np.stack([of_pool(each, design, task) for each in trained]))
+    """Return how much each of the pool's forget examples is memorised, (m,), at most 1: the mean
+    p_y of the shadow models trained on it less that of the others, as `sgu.networks.memorisation`
+    has it of networks of its own."""
+    p = expit(np.stack([of_pool(logits, design, task) for logits in trained]))
     within = np.where(design.inside, p, 0).sum(0) / design.inside.sum(0)
     without = np.where(design.inside, 0, p).sum(0) / (~design.inside).sum(0)
     return (within - without)[: len(design.forget)]
 
 
 def of_pool(model: Logits, design: Shadows, task: Task) -> np.ndarray:
-    """Margins of the design's pool, (n,), forget's first."""
+    """Return the margins of the design's pool, (n,), forget's first."""
     sides = (task.source.train, design.forget), (task.source.heldout, design.test)
-    targets = torch.cat([examples.targets.cpu()[rows] for examples, rows in sides])
+    targets = torch.cat([examples.targets.cpu()[indices] for examples, indices in sides])
     logits = torch.cat([model.train[design.forget], model.heldout[design.test]])
     return margins(logits.numpy(), targets.numpy())
 
@@ -59,15 +58,16 @@ def of_pool(model: Logits, design: Shadows, task: Task) -> np.ndarray:
 def shadow_metrics(
     model: Logits, trained: Sequence[Logits], design: Shadows, task: Task
 ) -> dict[str, float]:
-    """rmia_auc and lira_auc of a model, by shadow models as they were trained: milliseconds.
+    """Return rmia_auc and lira_auc of a model, by shadow models as trained; takes milliseconds.
 
     model: `Outcome.logits` of a trial, say. design: `shadows(experiment, task, pairs)`, once a
-    study; trained: `ensemble(design.members, task, cache)`. The pool is forget and test: never an
+    study; trained: `ensemble(design.recipes, task, cache)`. The pool is forget and test: never an
     objective.
     """
-    seen = evidence(model, trained, design, task)
-    found = {name: SHADOW_ATTACKS[name](seen) for name in ("rmia", "lira")}
-    return {f"{name}_auc": auc(scores, seen.members) for name, scores in found.items()}
+    pool = evidence(model, trained, design, task)
+    return {
+        f"{name}_auc": auc(SHADOW_ATTACKS[name](pool), pool.members) for name in ("rmia", "lira")
+    }
 
 
 def klom(unlearned: Sequence[Logits], retrained: Sequence[Logits], task: Task) -> Klom:

@@ -16,7 +16,7 @@ import torch
 
 from sgu.ensembles.train import Run
 
-_work: Callable[[Any], Any]  # of this process, where it is one of a pool's
+_work: Callable[[Any], Any]  # of this process, if it is one of a pool's
 
 
 class Died(RuntimeError):
@@ -34,14 +34,15 @@ class Trainings:
 
     @classmethod
     def here(cls, jobs: int) -> Trainings:
-        """On this machine."""
+        """Return trainings on this machine."""
         if jobs > 1:
             return cls(processes(jobs), jobs, 1)
         return cls(map, 1, torch.get_num_threads())
 
 
 def processes(count: int, threads: int = 1) -> Run:
-    """`count` at a time, of so many threads each; the function is handed to each process once."""
+    """Return a `run` of `count` processes, of so many threads each; each is handed the function
+    once."""
 
     def run(function: Callable[[Any], Any], jobs: Iterable[Any]) -> Iterator[Any]:
         todo = list(jobs)

@@ -1,4 +1,4 @@
-"""Ensembles trained where they are not there yet, by whatever runs a function over a list.
+"""Ensembles trained where the cache has none, by whatever runs a function over a list.
 
 `run` is called as the built-in `map` is, `run(function, jobs)`, and gives the results in the order
 of the jobs; function, jobs and results can be pickled, so that a pool's `map` or a wrapper around
@@ -15,91 +15,79 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
-from sgu.data.sources import Examples
-from sgu.ensembles.member import Member, combined, digest
 from sgu.evaluation import Logits
-from sgu.models import build
-from sgu.networks.references import EpochReport
+from sgu.experiment import Experiment
+from sgu.networks.cache import Kept, keep, load
+from sgu.networks.recipe import Recipe
+from sgu.networks.training import Network, examples_of, trained
 from sgu.task import Task
-from sgu.training.clock import Clock
 from sgu.training.inference import default_device
-from sgu.training.loop import train
 from sgu.unlearning import unlearn
 
 Run = Callable[..., Iterable[Any]]
 
 
 def ensemble(
-    members: Sequence[Member],
+    recipes: Sequence[Recipe],
     task: Task,
     cache: Path,
     device: torch.device | None = None,
     run: Run = map,
 ) -> list[Logits]:
-    """The logits of each member: loaded from the cache, or trained and put there.
+    """Return the logits of each network, from the cache or after training it.
 
-    Members that are trained alike and unlearned differently are one job with one training.
+    Networks that are trained alike and unlearned differently are one job with one training.
     device: default a GPU where there is one, where the training runs. Raises what training and
     `unlearn` raise where one breaks down; what was trained before it is kept.
     """
-    for member in members:
-        if member.data_fingerprint != task.source.fingerprint:
+    for recipe in recipes:
+        if recipe.data_fingerprint != task.source.fingerprint:
             raise ValueError(
-                f"member is of data {member.data_fingerprint}, the task of "
-                f"{task.source.fingerprint}: make the members from this task"
+                f"a recipe is of data {recipe.data_fingerprint}, the task of "
+                f"{task.source.fingerprint}: make the recipes from this task"
             )
-    paths = [Path(cache) / member.filename for member in members]
-    missing = {path: m for path, m in zip(paths, members, strict=True) if not path.is_file()}
-    jobs = _by_training(list(missing.values()))
+    paths = {recipe.filename: Path(cache) / recipe.filename for recipe in recipes}
+    logits = {name: logits_of(kept) for name, path in paths.items() if (kept := load(path))}
+    jobs = _by_training([recipe for recipe in recipes if recipe.filename not in logits])
     work = partial(train_and_unlearn, task=task, device=device)
-    for job, found in zip(jobs, run(work, jobs), strict=True):
-        for member, logits in zip(job, found, strict=True):
-            logits.save(Path(cache) / member.filename, member.settings)
-    return [Logits.load(path, path not in missing) for path in paths]
+    for job, answers in zip(jobs, run(work, jobs), strict=True):
+        for recipe, answer in zip(job, answers, strict=True):
+            keep(paths[recipe.filename], kept_of(answer), recipe.settings)
+            logits[recipe.filename] = answer
+    return [logits[recipe.filename] for recipe in recipes]
 
 
 def train_and_unlearn(
-    members: Sequence[Member],
-    task: Task,
-    device: torch.device | None = None,
-    on_epoch: EpochReport | None = None,
+    recipes: Sequence[Recipe], task: Task, device: torch.device | None = None
 ) -> list[Logits]:
-    """The logits of members that are trained alike: trained once, then unlearned one by one.
-
-    on_epoch: called with the epochs of that training, from 0, and their mean loss.
-    """
-    device = device or default_device()
-    first, clock = members[0], Clock(device)
-    examples = combined(task.source, first.rows)
-    model = build(first.model, task.source.shape, first.seed).to(device)
-    with clock.part("train"):
-        train(
-            model,
-            examples,
-            first.rows,
-            task.pipeline,
-            first.optimisation,
-            first.seed,
-            on_epoch,
-        )
-    seconds = clock.seconds("train")
-    return [_logits(member, model, examples, task, seconds) for member in members]
+    """Return the logits of networks trained alike: trained once, then unlearned one by one."""
+    network = trained(recipes[0], task.source, task.pipeline, device or default_device())
+    return [_logits(recipe, network, task) for recipe in recipes]
 
 
-def _logits(
-    member: Member, model: nn.Module, examples: Examples, task: Task, seconds: float
-) -> Logits:
-    if member.experiment is None or member.splits is None:
-        return Logits.of(model, task, seconds)
-    theirs = replace(task, source=replace(task.source, train=examples), splits=member.splits)
-    outcome = unlearn(replace(member.experiment, seed=member.seed), theirs, model)
-    return Logits.of(outcome.model, task, seconds + outcome.metrics["seconds"])
+def kept_of(logits: Logits) -> Kept:
+    """Return logits as the cache keeps them."""
+    return Kept({"train": logits.train, "heldout": logits.heldout}, logits.seconds)
 
 
-def _by_training(members: Sequence[Member]) -> list[list[Member]]:
-    jobs: dict[str, list[Member]] = {}
-    for member in members:
-        jobs.setdefault(digest(member.training), []).append(member)
-    return list(jobs.values())
+def logits_of(kept: Kept) -> Logits:
+    """Return the logits that the cache kept."""
+    return Logits(**kept.tensors, seconds=kept.seconds, cached=True)
+
+
+def _logits(recipe: Recipe, network: Network, task: Task) -> Logits:
+    if recipe.unlearning is None or recipe.splits is None:
+        return Logits.of(network.model, task, network.seconds)
+    source = replace(task.source, train=examples_of(task.source, recipe.indices))
+    own = replace(task, source=source, splits=recipe.splits)
+    outcome = unlearn(Experiment.of(**recipe.unlearning, seed=recipe.seed), own, network.model)
+    return Logits.of(outcome.model, task, network.seconds + outcome.metrics["seconds"])
+
+
+def _by_training(recipes: Sequence[Recipe]) -> list[list[Recipe]]:
+    """Return the recipes, none twice, in groups that begin with the same training."""
+    jobs: dict[str, dict[str, Recipe]] = {}
+    for recipe in recipes:
+        jobs.setdefault(recipe.training.digest, {})[recipe.digest] = recipe
+    return [list(job.values()) for job in jobs.values()]

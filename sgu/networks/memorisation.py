@@ -13,50 +13,24 @@ trained with it and P without, and all of them cost as much as P trainings on th
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from sgu.data.pipeline import Pipeline
 from sgu.data.sources import Source
 from sgu.data.splits.stratify import deal
-from sgu.files.atomic import atomic_write
-from sgu.models import build, pretraining
-from sgu.networks.references import Recipe
+from sgu.networks.cache import Kept, keep, load
+from sgu.networks.recipe import Recipe, digest
+from sgu.networks.references import of_train
+from sgu.networks.training import trained
 from sgu.training.inference import default_device, predict
-from sgu.training.loop import train
 
 Progress = Callable[[int, int], None]  # epochs done, of how many
 PAIRS = 2
-VERSION = 1  # raise when the estimate changes in a way that no setting shows
-
-
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """Everything that decides the memorisation of a source's training examples, on one machine.
-
-    training: of the networks on its halves, the recipe of the original.
-    """
-
-    training: Recipe
-    pairs: int = PAIRS
-    version: int = VERSION
-
-    @property
-    def epochs(self) -> int:
-        """Of all its networks together."""
-        return 2 * self.pairs * self.training.optimisation.epochs
-
-    @property
-    def filename(self) -> str:
-        digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
-        return f"{self.training.model}-memorisation-{digest[:16]}.safetensors"
 
 
 def memorisation(
@@ -69,52 +43,51 @@ def memorisation(
     device: torch.device | None = None,
     on_epoch: Progress | None = None,
 ) -> Tensor:
-    """Of each training example, float64 (N,), at most 1: loaded from the cache, or estimated.
+    """Return the memorisation of each training example, float64 (N,), at most 1, from the cache or
+    after estimating it.
 
     epochs: instead of the model's own number; device: default a GPU where there is one.
     """
-    optimisation = pretraining(model)
-    training = Recipe(
-        kind="original",
-        model=model,
-        seed=seed,
-        data_fingerprint=source.fingerprint,
-        forgotten="",
-        optimisation=replace(optimisation, epochs=epochs) if epochs else optimisation,
-    )
-    made = Estimate(training=training, pairs=pairs)
-    path = Path(cache) / made.filename
-    if path.is_file():
-        return load_file(path)["memorisation"]
-    found = estimate(made, source, device or default_device(), on_epoch or (lambda *_: None))
-    _save(path, found, made)
-    return found
+    recipes = list(halves(source, model, seed, epochs, pairs))
+    settings = {"halves": [recipe.settings for recipe in recipes]}
+    path = Path(cache) / f"{model}-memorisation-{digest(settings)}.safetensors"
+    kept = load(path)
+    if kept is None:
+        kept = estimate(recipes, source, device or default_device(), on_epoch or (lambda *_: None))
+        keep(path, kept, settings)
+    return kept.tensors["memorisation"]
 
 
-def estimate(made: Estimate, source: Source, device: torch.device, on_epoch: Progress) -> Tensor:
-    """The mean over the pairs of p(y | x) with the example less p(y | x) without it, (N,)."""
-    examples, pipeline = source.train.to(device), Pipeline.of(source.train.inputs)
-    targets, optimisation = source.train.targets.cpu(), made.training.optimisation
-    generator, done = torch.Generator().manual_seed(made.training.seed), 0
-    total = torch.zeros(len(targets), dtype=torch.float64)
+def halves(
+    source: Source, model: str, seed: int, epochs: int | None, pairs: int
+) -> Iterator[Recipe]:
+    """Yield the recipes of 2 x `pairs` networks, each pair on a half of train and on the rest."""
+    whole, targets = of_train("half", model, source, seed, epochs), source.train.targets.cpu()
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(pairs):
+        for half in deal(targets, whole.indices, 2, generator):
+            drawn = int(torch.randint(2**31, (), generator=generator))
+            yield replace(whole, seed=drawn, indices=half)
+
+
+def estimate(
+    recipes: Sequence[Recipe], source: Source, device: torch.device, on_epoch: Progress
+) -> Kept:
+    """Train the networks of halves, and return the mean over the pairs of p(y | x) with the example
+    less p(y | x) without it."""
+    source = replace(source, train=source.train.to(device))
+    pipeline, targets = Pipeline.of(source.train.inputs), source.train.targets.cpu()
+    total, seconds, done = torch.zeros(len(targets), dtype=torch.float64), 0.0, 0
 
     def count(*_: object) -> None:
         nonlocal done
         done += 1
-        on_epoch(done, made.epochs)
+        on_epoch(done, sum(recipe.optimisation.epochs for recipe in recipes))
 
-    for _ in range(made.pairs):
-        for half in deal(targets, torch.arange(len(targets)), 2, generator):
-            seed = int(torch.randint(2**31, (), generator=generator))
-            model = build(made.training.model, source.shape, seed).to(device)
-            train(model, examples, half, pipeline, optimisation, seed, count)
-            logits = predict(model, examples, pipeline).double().cpu()
-            within = torch.full_like(total, -1).index_fill(0, half, 1)
-            total += within * logits.softmax(1).gather(1, targets[:, None]).squeeze(1)
-    return total / made.pairs
-
-
-def _save(path: Path, found: Tensor, made: Estimate) -> None:
-    settings = json.dumps(asdict(made), sort_keys=True)
-    with atomic_write(path) as unfinished:
-        save_file({"memorisation": found}, unfinished, metadata={"estimate": settings})
+    for recipe in recipes:
+        network = trained(recipe, source, pipeline, device, count)
+        logits = predict(network.model, source.train, pipeline).double().cpu()
+        inside = torch.full_like(total, -1).index_fill(0, recipe.indices, 1)
+        total += inside * logits.softmax(1).gather(1, targets[:, None]).squeeze(1)
+        seconds += network.seconds
+    return Kept({"memorisation": total / (len(recipes) // 2)}, seconds)

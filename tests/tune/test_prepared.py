@@ -1,4 +1,4 @@
-"""The preparation goes on although what tells how far it is dies, with its node for example."""
+"""The preparation goes on if the actor that tells its progress dies, with its node for example."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ SPEC = Spec.model_validate(
 
 
 def progress() -> list[dict[str, Any]]:
-    found: list[Any] = list(actors().values())
-    return [each for each in found if each["ActorClassName"] == "Progress"]
+    running: list[Any] = list(actors().values())
+    return [actor for actor in running if actor["ActorClassName"] == "Progress"]
 
 
 def test_networks_are_prepared_although_their_progress_dies(tmp_path, monkeypatch):
@@ -41,15 +41,15 @@ def test_networks_are_prepared_although_their_progress_dies(tmp_path, monkeypatc
 
     def say(text: str) -> None:
         said.append(text)
-        if not killed and (pids := [each["Pid"] for each in progress() if each["Pid"]]):
+        if not killed and (pids := [actor["Pid"] for actor in progress() if actor["Pid"]]):
             killed.extend(pids)
             os.kill(pids[0], signal.SIGKILL)
 
     ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)
     try:
-        ground = prepare.grounds(SPEC.bases, SPEC.runs(), tmp_path / "cache", print)
+        tasks = prepare.study_tasks(SPEC.bases, SPEC.runs(), tmp_path / "cache", print)
         store = Store(tmp_path / "small", "small")
-        prepare.prepare(SPEC, ground, Cache(tmp_path / "cache"), store, rows_of(store.folder), say)
+        prepare.prepare(SPEC, tasks, Cache(tmp_path / "cache"), store, rows_of(store.folder), say)
     finally:
         ray.shutdown()
     assert len(killed) == 1

@@ -31,8 +31,9 @@ from sgu.experiment import Experiment
 from sgu.metrics import ATTACKS
 from sgu.models import build, save_model
 from sgu.networks.references import recipe, reference
+from sgu.networks.training import trained
 from sgu.task import Task
-from sgu.training.loop import Diverged, train
+from sgu.training.loop import Diverged
 from sgu.unlearning import unlearn
 
 pytestmark = pytest.mark.slow
@@ -56,22 +57,16 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def models(small: Task, cache: Path) -> dict[str, nn.Module]:
     """One unlearned, and the first of the retrained models that the band is made of."""
     original = reference(recipe("original", "small_cnn", small, 0, 2), small, cache, CPU).model
-    member, *_ = oracles(EXPERIMENT, small, 2)
-    retrained = build(member.model, small.source.shape, member.seed)
-    rows, how = member.rows, member.optimisation
-    train(retrained, small.source.train, rows, small.pipeline, how, member.seed)
-    unlearned = unlearn(EXPERIMENT, small, original).model
-    return {"finetune": unlearned, "oracle": retrained}
+    oracle, *_ = oracles(EXPERIMENT, small, 2)
+    retrained = trained(oracle, small.source, small.pipeline, CPU).model
+    return {"finetune": unlearn(EXPERIMENT, small, original).model, "oracle": retrained}
 
 
 @pytest.fixture(scope="module")
-def made(models, small, cache) -> Callable[..., Audit]:
-    def make(**changed: Any) -> Audit:
-        options = {"oracle_count": 2, "shadow_count": 4, "unlearned_by": {"finetune": EXPERIMENT}}
-        options |= {"cache": cache, "device": CPU}
-        return audit(models, EXPERIMENT, small, **options | changed)
-
-    return make
+def run_audit(models, small, cache) -> Callable[..., Audit]:
+    options = {"oracle_count": 2, "shadow_count": 4, "unlearned_by": {"finetune": EXPERIMENT}}
+    options |= {"cache": cache, "device": CPU}
+    return lambda **changed: audit(models, EXPERIMENT, small, **options | changed)
 
 
 @pytest.fixture(scope="module")
@@ -80,15 +75,15 @@ def before(models, bits) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def found(made, before) -> Audit:
+def audited(run_audit, before) -> Audit:
     assert before.keys()
-    return made()
+    return run_audit()
 
 
-def test_every_model_has_every_row(found, models, small):
-    assert found.notes == ["oracle: U-LiRA and KLoM left out: how it was unlearned is not known"]
-    assert list(found.models) == ["original", *models, "retrained"]
-    for name, one in found.models.items():
+def test_every_model_has_every_row(audited, models, small):
+    assert audited.notes == ["oracle: U-LiRA and KLoM left out: how it was unlearned is not known"]
+    assert list(audited.models) == ["original", *models, "retrained"]
+    for name, one in audited.models.items():
         shadowed = ["rmia", "lira"] + ["u_lira"] * (name == "finetune")
         assert [record.attack for record in one.attacks] == [*ATTACKS, *shadowed]
         assert {part.by for part in one.slices} == {"correct", "class", "percentile"}
@@ -98,53 +93,53 @@ def test_every_model_has_every_row(found, models, small):
         assert ("klom" in one.metrics) == (name in ("original", "finetune"))
         assert len(one.relearned.steps) == 3
     for name, model in models.items():
-        expected, metrics = all_metrics(model, small), found.models[name].metrics
+        expected, metrics = all_metrics(model, small), audited.models[name].metrics
         assert {key: metrics[key] for key in expected} == pytest.approx(expected, abs=1e-6)
-    assert found.models["original"].relearned.mean == 0
-    sizes = {name: len(seeds) for name, seeds in found.seeds.items()}
+    assert audited.models["original"].relearned.mean == 0
+    sizes = {name: len(seeds) for name, seeds in audited.seeds.items()}
     assert sizes == {"oracles": 2, "shadow models": 4, "originals": 2}
 
 
-def test_gaps_are_to_the_mean_of_the_retrained_models(found):
+def test_gaps_are_to_the_mean_of_the_retrained_models(audited):
     """The distance of one of two models from their mean is half of theirs from each other."""
     for name in ("finetune", "oracle"):
-        one = found.models[name]
+        one = audited.models[name]
         names = ("forget_acc", "retain_acc", "test_acc", "mia_acc")
-        gaps = [abs(one.metrics[each] - one.bands[each].mean) for each in names]
+        gaps = [abs(one.metrics[metric] - one.bands[metric].mean) for metric in names]
         assert one.metrics["avg_gap"] == pytest.approx(sum(gaps) / 4)
         assert "avg_gap" not in one.bands
 
 
 def test_three_retrained_models_give_the_distances_a_band(small, cache):
-    found = audit({}, EXPERIMENT, small, cache, CPU, oracle_count=3, shadow_count=0)
-    for one in found.models.values():
+    three = audit({}, EXPERIMENT, small, cache, CPU, oracle_count=3, shadow_count=0)
+    for one in three.models.values():
         assert {"avg_gap", "tow"} <= one.bands.keys()
         assert one.bands["avg_gap"].mean > 0
         assert {one.verdicts[name] for name in ("avg_gap", "tow")} <= {"inside", "better", "worse"}
 
 
 @pytest.mark.long
-def test_processes_find_what_a_loop_finds(made, found, tmp_path: Path):
+def test_processes_find_what_a_loop_finds(run_audit, audited, tmp_path: Path):
     """Two at a time, of one thread each as here: the same bits."""
-    again = made(cache=tmp_path, run=processes(2))
-    assert again.rows() == found.rows()
+    again = run_audit(cache=tmp_path, run=processes(2))
+    assert again.rows() == audited.rows()
 
 
-def test_one_of_the_band_s_own_models_is_inside_it(found):
-    one = found.models["oracle"]
+def test_one_of_the_band_s_own_models_is_inside_it(audited):
+    one = audited.models["oracle"]
     assert len(one.verdicts) > 15
     assert set(one.verdicts.values()) == {"inside"}
 
 
-def test_rows_are_written_and_read(found, tmp_path: Path):
-    path, rows = tmp_path / "deep" / "rows.parquet", found.rows()
+def test_rows_are_written_and_read(audited, tmp_path: Path):
+    path, rows = tmp_path / "deep" / "rows.parquet", audited.rows()
     write(path, rows, {"code_version": "x", "code_dirty": None})
     read = pq.read_table(path).to_pylist()
     assert len(read) == len(rows)
     for ours, theirs in zip(rows, read, strict=True):
         assert theirs["code_version"] == "x"
         assert {name: theirs[name] for name in ours} == ours
-    assert [each.name for each in path.parent.iterdir()] == ["rows.parquet"]
+    assert [file.name for file in path.parent.iterdir()] == ["rows.parquet"]
     for row in read:
         assert (row["value"] is None) == (row["suppressed"] is not None)
         assert (row["low"] is None) or row["low"] <= row["value"] <= row["high"]
@@ -154,9 +149,9 @@ def test_rows_are_written_and_read(found, tmp_path: Path):
 
 
 @pytest.mark.parametrize("width", [84, 130])
-def test_all_of_it_is_shown(found, width: int):
+def test_all_of_it_is_shown(audited, width: int):
     console = Console(width=width, record=True, file=StringIO())
-    show(found, console)
+    show(audited, console)
     text = console.export_text()
     for word in ("forget_acc", "inside", "relearn_steps", "u_lira", "those who stay", "percentile"):
         assert word in text
@@ -166,45 +161,45 @@ def test_all_of_it_is_shown(found, width: int):
     assert max(map(len, text.splitlines())) <= width
 
 
-def test_a_table_has_a_cell_for_each_column_and_the_verdicts_are_counted(found):
-    for sheet in sheets(found):
+def test_a_table_has_a_cell_for_each_column_and_the_verdicts_are_counted(audited):
+    for sheet in sheets(audited):
         assert {len(row) for row in sheet.rows} <= {1, len(sheet.columns)}
-    judged = {n: v for n, v in found.models["original"].verdicts.items() if n in ALL}
-    first, *others = summary(found)["original"]
+    judged = {n: v for n, v in audited.models["original"].verdicts.items() if n in ALL}
+    first, *others = summary(audited)["original"]
     inside = sum(verdict == "inside" for verdict in judged.values())
     assert first == f"inside the band in {inside} of {len(judged)} metrics"
     assert sum(len(line.split(",")) for line in others) == len(judged) - inside
 
 
-def test_the_drawing_has_every_area_where_its_number_says(found):
-    made = figure(found)
-    assert made is not None
-    areas = [record.auc for one in found.models.values() for record in one.attacks]
-    assert len(made.marks) == len(areas)
-    scale = {float(text): x for text, x in made.ticks}
+def test_the_drawing_has_every_area_where_its_number_says(audited):
+    drawing = figure(audited)
+    assert drawing is not None
+    areas = [record.auc for one in audited.models.values() for record in one.attacks]
+    assert len(drawing.marks) == len(areas)
+    scale = {float(text): x for text, x in drawing.ticks}
     (low, left), *_, (high, right) = scale.items()
-    drawn = sorted(low + (mark.x - left) / (right - left) * (high - low) for mark in made.marks)
+    drawn = sorted(low + (mark.x - left) / (right - left) * (high - low) for mark in drawing.marks)
     assert drawn == pytest.approx(sorted(area.value for area in areas))
-    assert made.chance == pytest.approx(scale[0.5])
-    for mark in made.marks:
-        assert made.left <= mark.x1 <= mark.x <= mark.x2 <= made.right
+    assert drawing.chance == pytest.approx(scale[0.5])
+    for mark in drawing.marks:
+        assert drawing.left <= mark.x1 <= mark.x <= mark.x2 <= drawing.right
 
 
-@pytest.mark.usefixtures("found")
+@pytest.mark.usefixtures("audited")
 def test_no_model_is_changed(before, models, bits, same):
     assert all(same(before[name], bits(model)) for name, model in models.items())
 
 
-def test_what_diverges_is_named_and_the_rest_goes_on(made, found, small, tmp_path: Path):
+def test_what_diverges_is_named_and_the_rest_goes_on(run_audit, audited, small, tmp_path: Path):
     said: list[str] = []
     wild = Experiment.of(**EXPERIMENT.settings() | {"lr": 1e30})
-    broken = made(unlearned_by={"finetune": wild}, say=said.append)
+    broken = run_audit(unlearned_by={"finetune": wild}, say=said.append)
     _, *notes = broken.notes
     what = ["shadow models unlearned as finetune", "ensemble unlearned as finetune"]
     assert [note.split(" left out: ")[0] for note in notes] == what
     assert set(notes) < set(said)
     assert "klom" not in broken.models["finetune"].metrics
-    assert broken.models["retrained"] == found.models["retrained"]
+    assert broken.models["retrained"] == audited.models["retrained"]
 
     def run(work: Callable[..., Any], jobs: list[Any]) -> Iterator[Any]:
         for job in jobs:
@@ -225,7 +220,7 @@ def test_a_model_that_has_diverged_is_an_error(small, cache):
         audit({"mine": model}, EXPERIMENT, small, cache, CPU, oracle_count=0, shadow_count=0)
 
 
-def told(words: list[str], cache: Path, out: Path) -> Any:
+def command(words: list[str], cache: Path, out: Path) -> Any:
     options = ["--cache", str(cache), "--out", str(out)]
     return CliRunner().invoke(app, ["audit", *words, *options])
 
@@ -233,7 +228,7 @@ def told(words: list[str], cache: Path, out: Path) -> Any:
 def test_any_checkpoint_is_audited(models, small, cache, tmp_path: Path):
     save_model(tmp_path / "mine.safetensors", models["finetune"], {})
     words = [str(tmp_path / "mine.safetensors"), *WORDS, "0", "--json"]
-    result = told(words, cache, tmp_path / "out")
+    result = command(words, cache, tmp_path / "out")
     assert result.exit_code == 0, result.output
     shown = json.loads(result.stdout)
     ours = [row for row in shown["rows"] if row["model"] == "mine"]
@@ -247,17 +242,17 @@ def test_any_checkpoint_is_audited(models, small, cache, tmp_path: Path):
 
 
 def test_a_checkpoint_that_says_how_it_was_unlearned_is_attacked_by_u_lira(
-    models, cache, found, tmp_path: Path
+    models, cache, audited, tmp_path: Path
 ):
     path = tmp_path / "mine.safetensors"
     save_model(path, models["finetune"], {"settings": json.dumps(EXPERIMENT.settings())})
-    result = told([str(path), *WORDS, "4"], cache, tmp_path / "out")
+    result = command([str(path), *WORDS, "4"], cache, tmp_path / "out")
     assert result.exit_code == 0, result.output
     assert "u_lira" in result.stdout
     (written,) = (tmp_path / "out").glob("*/rows.parquet")
     rows = pq.read_table(written).to_pylist()
     (value,) = (r["value"] for r in rows if r["model"] == "mine" and r["name"] == "u_lira_auc")
-    assert value == pytest.approx(found.models["finetune"].metrics["u_lira_auc"], abs=1e-9)
+    assert value == pytest.approx(audited.models["finetune"].metrics["u_lira_auc"], abs=1e-9)
     assert str(written) in result.stdout
     page = written.with_name("report.html").read_text()
     splits = EXPERIMENT.task().splits
@@ -267,7 +262,7 @@ def test_a_checkpoint_that_says_how_it_was_unlearned_is_attacked_by_u_lira(
         rows[0]["code_version"],
         rows[0]["data_fingerprint"],
         f"{len(splits.retain)} retain, {len(splits.forget)} forget",
-        *(str(member.seed) for member in oracles(EXPERIMENT, EXPERIMENT.task(), 2)),
+        *(str(oracle.seed) for oracle in oracles(EXPERIMENT, EXPERIMENT.task(), 2)),
         "needs 400 or more",
         f"audit {path} --subset 400 --pretrain-epochs 2 --oracles 2 --shadows 4",
         '"method": "finetune"',
@@ -296,7 +291,7 @@ def test_what_is_wrong_is_one_line(name, words, said, models, cache, tmp_path: P
     save_model(tmp_path / "foreign.safetensors", models["finetune"], {"settings": '{"nothing":1}'})
     save_model(tmp_path / "other.safetensors", nn.Linear(2, 2), {})
     (tmp_path / "text.safetensors").write_text("no model at all")
-    result = told([str(tmp_path / f"{name}.safetensors"), *words], cache, tmp_path / "out")
+    result = command([str(tmp_path / f"{name}.safetensors"), *words], cache, tmp_path / "out")
     assert result.exit_code == 2
     assert said in result.output
     assert result.output.count("\n") == 1

@@ -48,10 +48,10 @@ def test_the_original_needs_no_step_and_a_fresh_network_some(original, fresh, ta
 
 
 def test_a_higher_level_takes_no_fewer_steps(fresh, task):
-    found = [relearn_steps(fresh, task, SLOW, level=each, limit=300) for each in (0.2, 0.4, 0.8)]
-    assert None not in found
-    assert found == sorted(found)
-    assert found[0] < found[-1]
+    steps = [relearn_steps(fresh, task, SLOW, level=level, limit=300) for level in (0.2, 0.4, 0.8)]
+    assert None not in steps
+    assert steps == sorted(steps)
+    assert steps[0] < steps[-1]
 
 
 def test_a_hundredth_of_the_learning_rate_takes_longer(fresh, task, level):
@@ -69,19 +69,19 @@ def test_too_few_steps_and_divergence_are_none(fresh, task):
 def test_it_is_a_copy_that_relearns_and_the_same_each_time(fresh, task, bits, same):
     fresh.requires_grad_(requires_grad=False).eval()
     before, state = bits(fresh), torch.get_rng_state()
-    found = [relearn_steps(fresh, task, SLOW, level=0.5, limit=40, seed=3) for _ in range(2)]
-    assert found[0] == found[1] is not None
+    first, again = (relearn_steps(fresh, task, SLOW, level=0.5, limit=40, seed=3) for _ in range(2))
+    assert first == again is not None
     assert same(before, bits(fresh))
     assert torch.equal(state, torch.get_rng_state())
     assert not any(module.training for module in fresh.modules())
     assert not any(weights.requires_grad for weights in fresh.parameters())
 
 
-def test_it_is_told_for_three_orders(fresh, task):
-    found = relearned(fresh, task, SLOW, level=0.5, seed=2)
+def test_three_orders_are_tried(fresh, task):
+    three = relearned(fresh, task, SLOW, level=0.5, seed=2)
     alone = [relearn_steps(fresh, task, SLOW, level=0.5, seed=seed) for seed in (2, 3, 4)]
-    assert list(found.steps) == alone
-    assert found.mean == sum(alone) / 3
+    assert list(three.steps) == alone
+    assert three.mean == sum(alone) / 3
     assert Relearned((4, None, 6)).mean is None
     assert "100 steps" in Relearned((4, None, 6)).reason
 
@@ -94,6 +94,6 @@ def test_an_answer_that_is_no_number_is_wrong(fresh, task):
 
 def test_the_learning_rate_follows_the_model_s_own():
     for name in ("small_cnn", "bag_of_embeddings"):
-        made, own = relearning(name), pretraining(name)
-        assert (made.optimiser, made.lr) == (own.optimiser, own.lr / 10)
-        assert (made.schedule, made.weight_decay, made.augment) == ("constant", 0, False)
+        how, own = relearning(name), pretraining(name)
+        assert (how.optimiser, how.lr) == (own.optimiser, own.lr / 10)
+        assert (how.schedule, how.weight_decay, how.augment) == ("constant", 0, False)

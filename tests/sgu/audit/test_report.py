@@ -1,10 +1,10 @@
-"""An audit says what it was asked, who was forgotten, and who says so."""
+"""An audit reports what it was asked, who was forgotten, and who says so."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,17 +26,17 @@ from sgu.task import Task
 
 EXPERIMENT = Experiment.of(subset=400, method="finetune")
 METRICS = {"forget_acc": 0.9}
-OF = bands([{"forget_acc": value} for value in (0.88, 0.89, 0.9)])
+BANDS = bands([{"forget_acc": value} for value in (0.88, 0.89, 0.9)])
 AUDITED = Audited(
     metrics=METRICS,
-    bands=OF,
-    verdicts=verdicts(METRICS, OF),
+    bands=BANDS,
+    verdicts=verdicts(METRICS, BANDS),
     attacks=[],
     slices=[],
     relearned=Relearned((4, None, 6)),
     klom=None,
 )
-FOUND = Audit(models={"mine": AUDITED}, seeds={}, notes=[])
+AUDIT = Audit(models={"mine": AUDITED}, seeds={}, notes=[])
 
 
 @pytest.fixture
@@ -59,28 +59,32 @@ def forgetting(*indices: int) -> pa.Table:
     return pa.table({"split": ["forget"] * len(indices), "index": list(indices)})
 
 
-def report(asked: Files, out: Path, oracles: int = 3, shadows: int = 8, **how: Any) -> Path:
-    trainings = Trainings(**{"run": map, "jobs": 2, "threads": 1} | how)
-    task = asked.task(out / "cache")
-    known = provenance(asked, task, Started(), trainings, oracles, shadows)
-    return written(out, FOUND, asked, task, known, "sgu audit")
+class Report(NamedTuple):
+    folder: Path
+    rows: list[dict[str, Any]]
+    page: str
+
+
+def report(files: Files, out: Path, oracles: int = 3, shadows: int = 8, threads: int = 1) -> Report:
+    task, how = files.task(out / "cache"), Trainings(map, 2, threads)
+    source = provenance(files, task, Started(), how, oracles, shadows)
+    folder = written(out, AUDIT, files, task, source, "sgu audit")
+    rows = pq.read_table(folder / "rows.parquet").to_pylist()
+    return Report(folder, rows, (folder / "report.html").read_text())
 
 
 def test_other_numbers_of_networks_are_another_report(files, tmp_path):
-    asked = files()
-    first, again = (report(asked, tmp_path) for _ in range(2))
+    first, again = (report(files(), tmp_path).folder for _ in range(2))
     assert first == again
-    more = report(asked, tmp_path, 10, 64)
-    assert more != first
-    row, *_ = pq.read_table(more / "rows.parquet").to_pylist()
-    assert json.loads(row["config"])["networks"] == {
-        "oracles": 10, "shadows": 64, "jobs": 2, "threads": 1
-    }  # fmt: skip
-    assert "10 oracles, 64 shadow models" in (more / "report.html").read_text()
+    more = report(files(), tmp_path, 10, 64)
+    assert more.folder != first
+    networks = {"oracles": 10, "shadows": 64, "jobs": 2, "threads": 1}
+    assert json.loads(more.rows[0]["config"])["networks"] == networks
+    assert "10 oracles, 64 shadow models" in more.page
 
 
 def test_a_row_says_of_how_many_models_its_band_is(files, tmp_path):
-    rows = pq.read_table(report(files(), tmp_path) / "rows.parquet").to_pylist()
+    rows = report(files(), tmp_path).rows
     (metric,) = (row for row in rows if row["kind"] == "metric")
     assert metric["band_models"] == 3
     assert {row["band_models"] for row in rows if row["kind"] != "metric"} == {None}
@@ -88,42 +92,36 @@ def test_a_row_says_of_how_many_models_its_band_is(files, tmp_path):
 
 def test_the_threads_are_those_of_a_training(files, tmp_path, monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
-    folder = report(files(), tmp_path, threads=1)
-    row, *_ = pq.read_table(folder / "rows.parquet").to_pylist()
+    _, (row, *_), page = report(files(), tmp_path)
     assert row["threads"] == 1
     assert json.loads(row["config"])["threads"] == 7
-    assert (
-        "1 for a network trained, 2 at a time; 7 for all else"
-        in (folder / "report.html").read_text()
-    )
+    assert "1 for a network trained, 2 at a time; 7 for all else" in page
 
 
 def test_a_file_that_does_not_say_who_was_forgotten_is_said_to_be_believed(files, tmp_path):
-    asked = files()
-    (note,) = asked.notes()
+    (note,) = files().notes()
     assert note.startswith("mine: who was forgotten is taken from the options (scenario random, ")
-    page = (report(asked, tmp_path) / "report.html").read_text()
+    page = report(files(), tmp_path).page
     assert "scenario random (taken from the options, as the file does not say: mine)" in page
-    told = files(settings=EXPERIMENT.settings())
-    assert told.notes() == []
-    assert "taken from the options" not in (report(told, tmp_path) / "report.html").read_text()
+    documented = files(settings=EXPERIMENT.settings())
+    assert documented.notes() == []
+    assert "taken from the options" not in report(documented, tmp_path).page
 
 
 def test_who_was_forgotten_is_who_the_file_says(files, tmp_path):
-    asked = files(forgetting(5, 17, 3))
-    assert asked.notes() == []
-    assert asked.task(tmp_path).splits.forget.tolist() == [3, 5, 17]
-    folder = report(asked, tmp_path)
-    row, *_ = pq.read_table(folder / "rows.parquet").to_pylist()
-    assert row["split_digest"] == asked.task(tmp_path).splits.digest
+    checked = files(forgetting(5, 17, 3))
+    splits = checked.task(tmp_path).splits
+    assert checked.notes() == []
+    assert splits.forget.tolist() == [3, 5, 17]
+    folder, (row, *_), page = report(checked, tmp_path)
+    assert row["split_digest"] == splits.digest
     assert (row["scenario"], row["forget_fraction"]) == ("stated", 3 / 400)
-    audit = json.loads(row["config"])["audit"]
-    assert audit["splits"] == str(asked.splits)
-    assert "forget_fraction" not in audit
-    page = (folder / "report.html").read_text()
-    assert f"as {asked.splits} states, 1 request(s), 0.8 % of train" in page
+    settings = json.loads(row["config"])["audit"]
+    assert settings["splits"] == str(checked.splits)
+    assert "forget_fraction" not in settings
+    assert f"as {checked.splits} states, 1 request(s), 0.8 % of train" in page
     assert row["split_digest"] in page
-    assert report(files(forgetting(5, 17, 4)), tmp_path) != folder
+    assert report(files(forgetting(5, 17, 4)), tmp_path).folder != folder
 
 
 def test_a_model_that_says_otherwise_is_an_error(files, tmp_path):
@@ -138,8 +136,8 @@ def test_a_model_that_says_otherwise_is_an_error(files, tmp_path):
 
 def test_the_command_takes_them(files, tmp_path):
     """And names an example that is not there, before anything is trained."""
-    asked = files(forgetting(400))
-    words = ["audit", str(asked.paths[0]), "--subset", "400", "--splits", str(asked.splits)]
+    checked = files(forgetting(400))
+    words = ["audit", str(checked.paths[0]), "--subset", "400", "--splits", str(checked.splits)]
     places = ["--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "out")]
     result = CliRunner().invoke(app, [*words, *places])
     assert result.exit_code == 2, result.output

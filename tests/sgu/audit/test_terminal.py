@@ -14,7 +14,7 @@ from sgu.metrics import ATTACKS, Estimate, Record
 from sgu.results.null_band import bands, verdicts
 
 FEW = "40 non-members; a rate at 0.001 false positives needs 4000 or more"
-RETRAINED = [{"forget_acc": 0.88 + each, "mia_auc": 0.5 + each} for each in (0.0, 0.01, 0.02)]
+RETRAINED = [{"forget_acc": 0.88 + d, "mia_auc": 0.5 + d} for d in (0.0, 0.01, 0.02)]
 
 
 def record(attack: str) -> Record:
@@ -36,11 +36,11 @@ def record(attack: str) -> Record:
 
 
 def audited(steps: tuple[int | None, ...]) -> Audited:
-    metrics, of = {"forget_acc": 1.0, "mia_auc": 0.512}, bands(RETRAINED)
+    metrics, null = {"forget_acc": 1.0, "mia_auc": 0.512}, bands(RETRAINED)
     return Audited(
         metrics=metrics,
-        bands=of,
-        verdicts=verdicts(metrics, of),
+        bands=null,
+        verdicts=verdicts(metrics, null),
         attacks=[record(name) for name in (*ATTACKS, "rmia", "u_lira")],
         slices=[],
         relearned=Relearned(steps),
@@ -48,7 +48,7 @@ def audited(steps: tuple[int | None, ...]) -> Audited:
     )
 
 
-def found(*names: str, steps: tuple[int | None, ...] = (4, 4, 6)) -> Audit:
+def audit_of(*names: str, steps: tuple[int | None, ...] = (4, 4, 6)) -> Audit:
     return Audit(models={name: audited(steps) for name in names}, seeds={}, notes=[])
 
 
@@ -59,7 +59,7 @@ def shown(audit: Audit, width: int) -> str:
 
 
 def beginning(lines: list[str], word: str) -> int:
-    """The number of the first line that begins with a word."""
+    """Return the number of the first line that begins with a word."""
     return next(n for n, line in enumerate(lines) if line.startswith(f"{word} "))
 
 
@@ -68,7 +68,7 @@ FOUR = ("original", "finetune", "sg", "retrained")
 
 @pytest.mark.parametrize(("names", "width"), [(FOUR, 80), ((*FOUR, "scrub", "salun"), 100)])
 def test_no_table_is_cut_or_too_wide(names, width):
-    lines = shown(found(*names), width).splitlines()
+    lines = shown(audit_of(*names), width).splitlines()
     assert not [line for line in lines if "…" in line]
     assert max(map(len, lines)) <= width
     at = beginning(lines, "linear_svc")
@@ -79,14 +79,14 @@ def test_no_table_is_cut_or_too_wide(names, width):
 
 
 def test_where_there_is_room_a_row_is_one_line():
-    lines = shown(found(*FOUR), 120).splitlines()
+    lines = shown(audit_of(*FOUR), 120).splitlines()
     line = lines[beginning(lines, "linear_svc")]
     assert line.count("0.512 [.45 .57]") == 4
 
 
 def test_names_that_no_terminal_has_room_for_are_shown_whole():
     names = [f"a-model-of-a-long-name-{number}" for number in range(6)]
-    lines = shown(found("original", *names, "retrained"), 80).splitlines()
+    lines = shown(audit_of("original", *names, "retrained"), 80).splitlines()
     header = lines[beginning(lines, "attack")]
     assert header.split() == ["attack", "original", *names, "retrained"]
     assert lines[beginning(lines, "linear_svc")].count("0.512") == 8
@@ -94,7 +94,7 @@ def test_names_that_no_terminal_has_room_for_are_shown_whole():
 
 
 def test_what_was_not_relearned_is_explained():
-    audit = found("original", "sg")
+    audit = audit_of("original", "sg")
     models = {**audit.models, "sg": audited((4, None, 6))}
     line = "relearn_steps: not back within 100 steps (sg)"
     assert line not in audit.suppressed()

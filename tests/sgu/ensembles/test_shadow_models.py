@@ -16,7 +16,7 @@ from sgu.ensembles import Shadows, ensemble, oracles, originals, shadows, unlear
 from sgu.ensembles.evidence import evidence, klom, memorised, shadow_metrics
 from sgu.evaluation import Logits
 from sgu.experiment import Experiment
-from sgu.metrics.shadow import Klom, lira, rmia, shadow_report
+from sgu.metrics.shadow import lira, rmia, shadow_report
 from sgu.task import Task
 
 pytestmark = pytest.mark.slow
@@ -41,31 +41,31 @@ def design(experiment: Experiment, task: Task) -> Shadows:
 
 
 @pytest.fixture(scope="module")
-def found(
+def answers(
     experiment: Experiment, task: Task, design: Shadows, tmp_path_factory: pytest.TempPathFactory
 ) -> Mapping[str, list[Logits]]:
     """Four shadow models and two networks of each other kind."""
-    asked = {
-        "shadows": design.members,
+    groups = {
+        "shadows": design.recipes,
         "u_shadows": design.unlearned(experiment, task),
         "oracles": oracles(experiment, task, 2),
         "originals": originals(experiment, task, 2),
         "unlearned": unlearned(experiment, task, 2),
     }
-    members = [member for group in asked.values() for member in group]
-    logits = iter(ensemble(members, task, tmp_path_factory.mktemp("cache"), CPU))
-    return {name: [next(logits) for _ in group] for name, group in asked.items()}
+    recipes = [recipe for group in groups.values() for recipe in group]
+    logits = iter(ensemble(recipes, task, tmp_path_factory.mktemp("cache"), CPU))
+    return {name: [next(logits) for _ in group] for name, group in groups.items()}
 
 
 @pytest.mark.parametrize(
     ("attack", "by"), [("rmia", "shadows"), ("lira", "shadows"), ("u_lira", "u_shadows")]
 )
-def test_the_original_fails_and_a_retrained_model_passes(attack, by, found, design, task):
+def test_the_original_fails_and_a_retrained_model_passes(attack, by, answers, design, task):
     def auc(model: Logits):
-        return shadow_report(attack, evidence(model, found[by], design, task)).auc
+        return shadow_report(attack, evidence(model, answers[by], design, task)).auc
 
-    assert auc(found["originals"][0]).low > 0.6
-    assert 0.5 in auc(found["oracles"][0])
+    assert auc(answers["originals"][0]).low > 0.6
+    assert 0.5 in auc(answers["oracles"][0])
 
 
 def noise(count: int, generator: torch.Generator) -> Examples:
@@ -80,10 +80,10 @@ def test_where_a_class_is_forgotten_they_tell_members_and_not_the_class(tmp_path
     of all classes its area was 0.17, as far from .5 as an original is."""
     generator = torch.Generator().manual_seed(0)
     source = make_source("noise", *(noise(count, generator) for count in (300, 900)))
-    task, asked = Task.of(source, class_splits(source, (1,))), Experiment(pretrain_epochs=12)
-    design = shadows(asked, task, 2)
-    members = [*design.members, *oracles(asked, task, 1), *originals(asked, task, 1)]
-    *trained, oracle, original = ensemble(members, task, tmp_path, CPU)
+    task, short = Task.of(source, class_splits(source, (1,))), Experiment(pretrain_epochs=12)
+    design = shadows(short, task, 2)
+    recipes = [*design.recipes, *oracles(short, task, 1), *originals(short, task, 1)]
+    *trained, oracle, original = ensemble(recipes, task, tmp_path, CPU)
     for attack in ("rmia", "lira"):
         retrained, known = (
             shadow_report(attack, evidence(model, trained, design, task)).auc
@@ -93,40 +93,40 @@ def test_where_a_class_is_forgotten_they_tell_members_and_not_the_class(tmp_path
         assert known.low > 0.5
 
 
-def test_a_trial_s_metrics_are_scikit_learn_s_areas(found, design, task):
+def test_a_trial_s_metrics_are_scikit_learn_s_areas(answers, design, task):
     """Forget against as many of test, as members and non-members."""
-    for model in (found["originals"][0], found["oracles"][0]):
-        seen = evidence(model, found["shadows"], design, task)
+    for model in (answers["originals"][0], answers["oracles"][0]):
+        pool = evidence(model, answers["shadows"], design, task)
         expected = {
-            "rmia_auc": roc_auc_score(seen.members, rmia(seen)),
-            "lira_auc": roc_auc_score(seen.members, lira(seen)),
+            "rmia_auc": roc_auc_score(pool.members, rmia(pool)),
+            "lira_auc": roc_auc_score(pool.members, lira(pool)),
         }
-        metrics = shadow_metrics(model, found["shadows"], design, task)
+        metrics = shadow_metrics(model, answers["shadows"], design, task)
         assert metrics == pytest.approx(expected, abs=1e-12)
 
 
-def test_memorisation_is_what_the_halves_differ_by(found, design, task):
+def test_memorisation_is_what_the_halves_differ_by(answers, design, task):
     """Example by example, from the softmax."""
     targets = task.source.train.targets[design.forget]
     expected = []
-    for k, (row, target) in enumerate(zip(design.forget, targets, strict=True)):
-        p = [float(each.train[row].double().softmax(0)[target]) for each in found["shadows"]]
+    for k, (index, target) in enumerate(zip(design.forget, targets, strict=True)):
+        p = [float(m.train[index].double().softmax(0)[target]) for m in answers["shadows"]]
         within = [p[m] for m in range(4) if design.inside[m, k]]
         without = [p[m] for m in range(4) if not design.inside[m, k]]
         expected.append(sum(within) / 2 - sum(without) / 2)
-    np.testing.assert_allclose(memorised(found["shadows"], design, task), expected, atol=1e-12)
+    np.testing.assert_allclose(memorised(answers["shadows"], design, task), expected, atol=1e-12)
 
 
-def test_klom_tells_originals_from_retrained_models_on_forget(found, task):
+def test_klom_tells_originals_from_retrained_models_on_forget(answers, task):
     """A method that does next to nothing is as far away as the originals are."""
-    far: list[Klom] = [klom(found[k], found["oracles"], task) for k in ("originals", "unlearned")]
-    for each in far:
-        assert each.forget.mean > 3 * each.test.mean
-        assert each.forget.mean > 3 * each.nothing.mean
-        assert (each.retrained, each.unlearned) == (2, 2)
-    assert far[0].forget.mean == pytest.approx(far[1].forget.mean, rel=0.2)
+    before, after = (klom(answers[k], answers["oracles"], task) for k in ("originals", "unlearned"))
+    for distance in (before, after):
+        assert distance.forget.mean > 3 * distance.test.mean
+        assert distance.forget.mean > 3 * distance.nothing.mean
+        assert (distance.retrained, distance.unlearned) == (2, 2)
+    assert before.forget.mean == pytest.approx(after.forget.mean, rel=0.2)
 
 
-def test_as_many_shadow_models_as_the_design_has(found, design, task):
+def test_as_many_shadow_models_as_the_design_has(answers, design, task):
     with pytest.raises(ValueError, match="3 shadow models; the design has 4"):
-        evidence(found["originals"][0], found["shadows"][:3], design, task)
+        evidence(answers["originals"][0], answers["shadows"][:3], design, task)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -94,7 +93,7 @@ def test_retrained_has_never_seen_forget(task, bits, same, tmp_path: Path):
     assert same(state, bits(by_hand))
     painted = _painted(task)
     assert same(state, bits(reference(retrained, painted, tmp_path / "a", CPU).model))
-    original = replace(retrained, kind="original", forgotten="")
+    original = recipe("original", "small_cnn", task, 0, 2)
     state = bits(reference(original, task, tmp_path, CPU).model)
     assert not same(state, bits(reference(original, painted, tmp_path / "a", CPU).model))
 

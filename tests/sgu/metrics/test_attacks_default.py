@@ -42,13 +42,13 @@ def networks(
 ) -> Mapping[str, list[Logits]]:
     """Shadow models as trained and as unlearned, and retrained models of other seeds."""
     groups = {
-        "shadows": design.members,
+        "shadows": design.recipes,
         "u_shadows": design.unlearned(UNLEARNED, default),
         "oracles": oracles(UNLEARNED, default, 4),
     }
-    members = [member for group in groups.values() for member in group]
+    recipes = [recipe for group in groups.values() for recipe in group]
     cache, run = tmp_path_factory.mktemp("cache"), processes(os.cpu_count() or 1)
-    logits = iter(ensemble(members, default, cache, CPU, run))
+    logits = iter(ensemble(recipes, default, cache, CPU, run))
     return {name: [next(logits) for _ in group] for name, group in groups.items()}
 
 

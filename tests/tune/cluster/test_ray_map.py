@@ -36,15 +36,15 @@ def test_it_trains_what_a_loop_trains(task: Task, tmp_path: Path):
     and all of them in the cache."""
     experiment = Experiment.of(subset=400, pretrain_epochs=1, epochs=1, method="finetune")
     design = shadows(experiment, task, 2)
-    members = [*design.members[:2], *design.unlearned(experiment, task)[:2]]
-    members += oracles(experiment, task, 1)
-    found = ensemble(members, task, tmp_path / "ray", run=on_ray())
-    expected = ensemble(members, task, tmp_path / "loop", CPU)
+    recipes = [*design.recipes[:2], *design.unlearned(experiment, task)[:2]]
+    recipes += oracles(experiment, task, 1)
+    found = ensemble(recipes, task, tmp_path / "ray", run=on_ray())
+    expected = ensemble(recipes, task, tmp_path / "loop", CPU)
     for ours, theirs in zip(found, expected, strict=True):
         assert torch.equal(ours.train, theirs.train)
         assert torch.equal(ours.heldout, theirs.heldout)
     names = {path.name for path in (tmp_path / "ray").iterdir()}
-    assert names == {member.filename for member in members}
+    assert names == {recipe.filename for recipe in recipes}
 
 
 def test_results_keep_the_order_and_come_before_the_last_is_there():

@@ -1,4 +1,4 @@
-"""What a network's row says of it beside others."""
+"""The columns of a network's row that it has beside others."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 
 from sgu.ensembles import shadows
 from sgu.ensembles.evidence import shadow_metrics
+from sgu.ensembles.train import kept_of
 from sgu.evaluation import Logits
 from sgu.experiment import Experiment
 from sgu.metrics import against_retrained
@@ -22,27 +23,28 @@ def answers(task: Any, seed: int) -> Logits:
 
 
 @pytest.fixture
-def found(task):
+def networks(task):
     """Three networks of random answers, by the names of their rows."""
-    made = {}
+    measured = {}
     for k, name in enumerate(("original", "retrain", "retrain-1")):
         row = {"retain_acc": 0.9, "forget_acc": 0.5 + k / 10, "test_acc": 0.6, "mia_acc": 0.5}
-        made[name] = Measured(answers(task, k), answers(task, k), row)
-    return made
+        logits = answers(task, k)
+        measured[name] = Measured(kept_of(logits), logits, row)
+    return measured
 
 
-def test_shadow_models_attack_references_as_they_attack_trials(task, found):
+def test_shadow_models_attack_references_as_they_attack_trials(task, networks):
     design = shadows(Experiment(subset=400), task, 2)
-    by = design, [answers(task, 10 + k) for k in range(4)]
-    for name, one in found.items():
-        row = beside(found["retrain"].row, name, one, task, by)
-        expected = shadow_metrics(one.logits, by[1], design, task)
+    logits = [answers(task, 10 + k) for k in range(4)]
+    for name, network in networks.items():
+        row = beside(networks["retrain"].row, name, network, task, (design, logits))
+        expected = shadow_metrics(network.logits, logits, design, task)
         assert {column: row[column] for column in ("rmia_auc", "lira_auc")} == expected
 
 
-def test_the_retrained_model_has_no_distance_from_itself(task, found):
+def test_the_retrained_model_has_no_distance_from_itself(task, networks):
     """It would be 0, which makes the band of retrained models' distances too wide."""
-    retrained = found["retrain"].row
-    rows = {name: beside(retrained, name, one, task, None) for name, one in found.items()}
+    retrained = networks["retrain"].row
+    rows = {name: beside(retrained, name, one, task, None) for name, one in networks.items()}
     assert rows.pop("retrain") == {}
-    assert rows == {name: against_retrained(found[name].row, retrained) for name in rows}
+    assert rows == {name: against_retrained(networks[name].row, retrained) for name in rows}

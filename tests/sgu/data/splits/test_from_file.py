@@ -62,9 +62,9 @@ def test_other_splits_are_other_networks_in_the_cache(read, toy):
     experiment, names = Experiment(), []
     for forget in ([1, 2, 3, 4], [1, 2, 3, 5]):
         task = toy(read(rows(forget=forget)))
-        networks: list[Any] = [*oracles(experiment, task, 1), *shadows(experiment, task, 2).members]
-        networks += [*unlearned(experiment, task, 1), recipe("retrain", "small_cnn", task, 0)]
-        names.append({network.filename for network in networks})
+        recipes: list[Any] = [*oracles(experiment, task, 1), *shadows(experiment, task, 2).recipes]
+        recipes += [*unlearned(experiment, task, 1), recipe("retrain", "small_cnn", task, 0)]
+        names.append({each.filename for each in recipes})
     assert len(names[0]) == len(names[1]) == 7
     assert not names[0] & names[1]
 

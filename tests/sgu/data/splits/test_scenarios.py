@@ -94,8 +94,8 @@ class TestMemorisation:
         assert torch.equal(first, estimated(changed, tmp_path, **quick))
         assert len(list(tmp_path.iterdir())) == 2 + len(CHANGES)
         with safe_open(file, framework="pt") as stored:
-            training = json.loads(stored.metadata()["estimate"])["training"]
-        assert training["data_fingerprint"] == noisy.fingerprint
+            half, *_ = json.loads(stored.metadata()["recipe"])["halves"]
+        assert half["data_fingerprint"] == noisy.fingerprint
 
 
 @pytest.mark.parametrize(
