@@ -22,7 +22,7 @@ from tune.prepare import Failed
 from tune.spec.errors import SpecError
 from tune.spec.spec import load_spec
 from tune.spec.sweeps import scaled, sweeps_of
-from tune.storage.lock import Held, holder
+from tune.storage.lock import StudyLocked, lock_owner
 from tune.storage.study_folder import StudyFolder, rows_of, stored_spec
 from tune.study import Interrupted
 from tune.study import confirm as confirm_study
@@ -37,7 +37,9 @@ app = typer.Typer(
 )
 
 DEFAULT = "results"
-FORESEEN = (SpecError, DataError, AuditorError, Interrupted, Failed, SubmitError, Held, OSError)
+FORESEEN = (
+    SpecError, DataError, AuditorError, Interrupted, Failed, SubmitError, StudyLocked, OSError
+)  # fmt: skip
 
 
 def say(text: str) -> None:
@@ -137,7 +139,7 @@ def status(name: Name, results: Results = DEFAULT) -> None:
     with ending_well():
         home = StudyFolder(results, name)
         spec, rows = stored_spec(home.address), rows_of(home.address)
-        report(spec, rows, home.here, holder(home.files))
+        report(spec, rows, home.local_path, lock_owner(home.files))
 
 
 @app.command()

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from sgu.files.folder import Folder
+from sgu.files.location import Location
 from sgu.results.schema import SCHEMA_VERSION, TRIALS
 from sgu.rows import Row
 from tune.progress import View, views
@@ -35,7 +35,7 @@ class Watch(Callback):
     """The driver's: which runs are under way, and the rows so far."""
 
     def __init__(self, spec: Spec, rows: pd.DataFrame, slots: int, folder: Path):
-        self.spec, self.rows, self.slots, self.files = spec, rows, slots, Folder.at(folder)
+        self.spec, self.rows, self.slots, self.files = spec, rows, slots, Location.at(folder)
         self.running: dict[str, str] = {}  # cells, by Tune's names of runs
         self.said, self.shown = 0.0, list[View]()
 
@@ -76,7 +76,7 @@ class Watch(Callback):
         self.said = time.time()
         told = {"at": self.said, "slots": self.slots, "running": Counter(self.running.values())}
         try:
-            self.files.put(NAME, json.dumps(told).encode())
+            self.files.inside(NAME).write(json.dumps(told).encode())
         except OSError:
             return  # a full disk, say: the rows matter, and the recorder tells of them
 
@@ -113,7 +113,7 @@ def table(spec: Spec, found: list[View]) -> Table:
 
 def report(spec: Spec, rows: pd.DataFrame, folder: Path, at_work: str | None) -> None:
     """Print how far a study is. at_work: the driver that holds it."""
-    told = json.loads(Folder.at(folder).get(NAME) or "{}")
+    told = json.loads(Location.at(folder).inside(NAME).read() or "{}")
     running = told.get("running", {}) if at_work else {}
     found = views(spec, rows, running, told.get("slots") or spec.slots or 1)
     if someone_looks():

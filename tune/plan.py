@@ -13,7 +13,7 @@ from statistics import mean
 import torch
 
 from sgu.experiment import Experiment
-from sgu.files.folder import Folder
+from sgu.files.location import Location
 from sgu.models import build
 from sgu.networks.references import recipe, trained
 from sgu.task import Task
@@ -158,7 +158,7 @@ def _seeds(spec: Spec) -> str:
     return f"seed {first}" if first == last else f"seeds {first} to {last} of each configuration"
 
 
-def _space(folder: Folder) -> str:
+def _space(folder: Location) -> str:
     if not folder.local:
         return ""
     whole = os.statvfs(_there(Path(folder.path)))

@@ -30,7 +30,7 @@ from tune.spec.spec import Spec
 from tune.storage.store import Store
 from tune.storage.study_folder import Cache
 from tune.worker.networks import Made, Measured, Network, Progress, beside, measured, networks
-from tune.worker.trial import Stage
+from tune.worker.trial import TrialInputs
 
 SAY_EVERY = 15.0  # seconds between two lines about progress
 NEEDED = ("original", "shadow")  # themselves; of the others, their metrics are
@@ -87,7 +87,7 @@ class Prepared:
     """By data set and seed: what workers need, the columns that rows share, and the metrics of the
     references by their kind."""
 
-    stages: dict[Key, Stage]
+    inputs: dict[Key, TrialInputs]
     shared: dict[Key, Row]
     references: dict[Key, dict[str, Row]]
 
@@ -110,7 +110,7 @@ def prepare(
         for row in work.new_rows(ground):
             store.trial(row | {"phase": phase})
     return Prepared(
-        {ground.key: work.stage(ground) for ground in grounds},
+        {ground.key: work.inputs(ground) for ground in grounds},
         {ground.key: work.shared(ground) for ground in grounds},
         {ground.key: work.rows[ground.key] for ground in grounds},
     )
@@ -183,10 +183,10 @@ class Preparation:
             for name, found in self.new[ground.key].items()
         ]
 
-    def stage(self, ground: Ground) -> Stage:
+    def inputs(self, ground: Ground) -> TrialInputs:
         original: Any = self.made[ground.key]["original"]
         digest = self.rows[ground.key]["original"]["original_digest"]
-        return Stage(
+        return TrialInputs(
             self.tasks[ground.data],
             self.splits[ground.key],
             ray.put(original.model.state_dict()),

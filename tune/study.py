@@ -34,7 +34,7 @@ from tune.search.searcher import ConfirmSearch, RunSearch, StudySearch
 from tune.spec.errors import SpecError
 from tune.spec.spec import Spec
 from tune.storage import lock
-from tune.storage.lock import held
+from tune.storage.lock import study_lock
 from tune.storage.study_folder import StudyFolder, no_rows, rows_of, stored_spec
 from tune.worker.networks import networks
 from tune.worker.trial import run_trial
@@ -83,13 +83,13 @@ def run(
             home.files.clear(but=lock.NAME)
         home.keep(spec)
 
-    with held(home.files):
+    with study_lock(home.files):
         rows = no_rows() if fresh else rows_of(home.address)
         goes_on = not fresh and (home.begun or not rows.empty)
         if goes_on:
             home.keep(spec)
         _search(spec, home, ground, rows, address, say, None if goes_on else begin)
-    return home.here if home.files.local else home.address
+    return home.local_path if home.files.local else home.address
 
 
 def resume(name: str, results: Results, address: str | None, say: Say) -> None:
@@ -97,7 +97,7 @@ def resume(name: str, results: Results, address: str | None, say: Say) -> None:
     home = StudyFolder(str(results), name)
     spec = stored_spec(home.address)
     ground = grounds(spec.bases, spec.runs(), home.cache.path, say)
-    with held(home.files):
+    with study_lock(home.files):
         _search(spec, home, ground, rows_of(home.address), address, say)
 
 
@@ -118,7 +118,7 @@ def confirm(name: str, count: int, results: Results, address: str | None, say: S
         return ConfirmSearch(spec, trials), sum(len(each.seeds) for each in trials)
 
     ground = grounds(spec.bases, seeds, home.cache.path, say)
-    with held(home.files):
+    with study_lock(home.files):
         _session(spec, home, ground, address, say, plan, "confirm")
         if left := confirmations(spec, rows_of(home.address), seeds):
             raise Interrupted(
@@ -174,9 +174,9 @@ def _session(
         serve(of_search or Journal.stored(home.files), dashboard, say)
         searched = {cell.name: list(cell.space) for cell in spec.cells}
         checkpoints = store.checkpoints()
-        watch = Watch(spec, rows_of(home.address), slots(spec), home.here)
+        watch = Watch(spec, rows_of(home.address), slots(spec), home.local_path)
         recorder = Recorder(store, prepared, checkpoints, searched, todo, say, watch.ended)
-        trainable = with_parameters(run_trial, stages=prepared.stages, checkpoints=checkpoints)
+        trainable = with_parameters(run_trial, inputs=prepared.inputs, checkpoints=checkpoints)
         with live(watch), stoppable(say):
             tune_runs(spec, trainable, search, [recorder, watch])
 

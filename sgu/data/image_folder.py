@@ -9,7 +9,7 @@ from functools import cached_property
 from sgu.data.base import Source
 from sgu.data.decode import Row, decode_source
 from sgu.files.errors import DataError
-from sgu.files.location import Place, reaching
+from sgu.files.location import Location, reaching
 
 HELDOUT = ("test", "val", "validation")
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -19,7 +19,7 @@ SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".
 class Folder:
     """The images below a folder. names: of the files of each class, in order."""
 
-    place: Place
+    place: Location
     names: Mapping[str, list[str]]
 
     @property
@@ -30,7 +30,7 @@ class Folder:
     def count(self) -> int:
         return sum(map(len, self.names.values()))
 
-    def files(self) -> Iterator[tuple[Place, int]]:
+    def files(self) -> Iterator[tuple[Location, int]]:
         """Each file and its label."""
         for label, (kind, names) in enumerate(self.names.items()):
             folder = self.place.inside(kind)
@@ -39,17 +39,19 @@ class Folder:
 
     def rows(self) -> Iterator[Row]:
         for file, label in self.files():
-            yield Row(file.shown, file.read(), label)
+            with file.opened() as stream:
+                image = stream.read()
+            yield Row(file.shown, image, label)
 
     def key(self) -> str:
         return "\n".join(f"{file.key()} {label}" for file, label in self.files())
 
 
-def is_image_folder(folder: Place) -> bool:
+def is_image_folder(folder: Location) -> bool:
     return folder.inside("train").is_folder
 
 
-def read_image_folder(folder: Place, side: int | None = None) -> Source:
+def read_image_folder(folder: Location, side: int | None = None) -> Source:
     """The data set in the folder. Raises DataError, naming the file, for what is unfit."""
     found = [place for name in HELDOUT if (place := folder.inside(name)).is_folder]
     if not found:
@@ -65,7 +67,7 @@ def read_image_folder(folder: Place, side: int | None = None) -> Source:
     return decode_source(folder.name, train, heldout, tuple(train.names), side)
 
 
-def _part(folder: Place) -> Folder:
+def _part(folder: Location) -> Folder:
     kinds = folder.entries()
     for kind in kinds:
         if not kind.is_folder:
@@ -75,7 +77,7 @@ def _part(folder: Place) -> Folder:
     return Folder(folder, {kind.name: _images(kind) for kind in kinds})
 
 
-def _images(folder: Place) -> list[str]:
+def _images(folder: Location) -> list[str]:
     files = folder.entries()
     for file in files:
         if not file.name.lower().endswith(SUFFIXES):

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import suppress
 from typing import Any, Protocol
 
 import torch
@@ -17,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from sgu.files.atomic import atomic_write
+from sgu.files.location import Location
 
 State = Any  # numbers, texts, None and tensors, in lists and in dicts with texts as keys
 SHARE = 0.05  # of a run's time that may go into its snapshots
@@ -31,38 +30,15 @@ class Part(Protocol):
     def restore(self, state: State) -> None: ...
 
 
-class Place(Protocol):
-    """Where one run's snapshot is kept; `write` puts a whole one in place of the one before."""
-
-    def read(self) -> bytes | None: ...
-
-    def write(self, content: bytes) -> None: ...
-
-
-@dataclass(frozen=True)
-class FilePlace:
-    """A file; nothing where there is none."""
-
-    path: Path
-
-    def read(self) -> bytes | None:
-        return self.path.read_bytes() if self.path.is_file() else None
-
-    def write(self, content: bytes) -> None:
-        with atomic_write(self.path) as unfinished:
-            unfinished.write_bytes(content)
-
-
 class Snapshots:
-    """The parts of a run by name, and the snapshot that it goes on from where there is one.
+    """The parts of a run by name, and the snapshot that the run goes on from, if there is one.
 
-    place: None keeps nothing.
+    file: where the run's snapshot is kept; None keeps nothing.
     """
 
-    def __init__(self, place: Place | None = None):
-        self.place, self.parts = place, dict[str, Part]()
-        self.found = _found(place) if place else {}
-        self.resumed = bool(self.found)
+    def __init__(self, file: Location | None = None):
+        self.file, self.parts = file, dict[str, Part]()
+        self.found = _found(file) if file else {}
         self.rest = 0.0  # no snapshot before then
 
     def add(self, name: str, part: Part) -> None:
@@ -72,17 +48,21 @@ class Snapshots:
             part.restore(self.found.pop(name))
 
     def save(self) -> None:
-        """Called where all parts are between two epochs; now and then it does nothing."""
+        """Write the state of all parts between two epochs, unless the last snapshot is recent.
+
+        A run goes on without a snapshot that cannot be written: then it has more to do again.
+        """
         begin = time.monotonic()
-        if self.place and begin >= self.rest:
-            self.place.write(packed({name: part.state() for name, part in self.parts.items()}))
+        if self.file and begin >= self.rest:
+            with suppress(OSError):
+                self.file.write(packed({name: part.state() for name, part in self.parts.items()}))
             end = time.monotonic()
             self.rest = end + (end - begin) / SHARE
 
 
-def _found(place: Place) -> dict[str, State]:
-    """The snapshot there; one that cannot be read (a disk that failed, say) is none."""
-    content = place.read()
+def _found(file: Location) -> dict[str, State]:
+    """Return the snapshot in a file; none if it cannot be read (a disk failed, say)."""
+    content = file.read()
     try:
         return unpacked(content) if content else {}
     except (SafetensorError, KeyError, ValueError):

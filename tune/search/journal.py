@@ -11,7 +11,7 @@ from typing import Any
 
 from optuna.storages.journal import BaseJournalBackend
 
-from sgu.files.folder import Folder
+from sgu.files.location import Location
 
 NAME = "optuna.journal"
 
@@ -26,20 +26,20 @@ class Journal(BaseJournalBackend):
     written with the next ones.
     """
 
-    def __init__(self, folder: Folder):
+    def __init__(self, folder: Location):
         self.folder, self.lines = folder, list[str]()
         self.written: int | None = None  # lines in the file; None before it is published
         self.held = False
 
     @classmethod
-    def stored(cls, folder: Folder) -> Journal:
+    def stored(cls, folder: Location) -> Journal:
         """What an earlier driver has left, to be read; half a line at its end is no line."""
-        found, text = cls(folder), (folder.get(NAME) or b"").decode()
+        found, text = cls(folder), (folder.inside(NAME).read() or b"").decode()
         found.lines = [f"{line}\n" for line in text.split("\n")[:-1]]
         return found
 
     def publish(self) -> None:
-        self.folder.put(NAME, "".join(self.lines).encode())
+        self.folder.inside(NAME).write("".join(self.lines).encode())
         self.written = len(self.lines)
 
     @contextmanager

@@ -17,7 +17,7 @@ from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial
 from ray.tune.search import Searcher
 
-from sgu.files.folder import Folder
+from sgu.files.location import Location
 from sgu.rows import Row
 from tune.search.cell import NUMBER, CellSearch
 from tune.search.journal import Journal
@@ -118,7 +118,7 @@ class StudySearch(RunSearch):
         super().__init__(spec)
         self.phase = spec.phase
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        there = Folder.at(folder)
+        there = Location.at(folder)
         before, self.journal = _handed_out(Journal.stored(there)), Journal(there)
         storage = JournalStorage(self.journal)
         self.cells = {}

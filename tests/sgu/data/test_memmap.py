@@ -196,7 +196,7 @@ def test_a_subset_is_the_same_of_either(data, monkeypatch):
 
 MEASURE = """
 import os, sys
-from sgu.data.location import locate
+from sgu.files.location import Location
 from sgu.data.shards import read_shards
 def peak():  # not resource.getrusage, which counts the parent's memory before the start, too
     status = open("/proc/self/status").read()
@@ -205,7 +205,7 @@ prints, size = set(), int(sys.argv[2])
 for limit in (size - 1, size):  # on disk, then in memory
     os.environ["SGU_MEMORY_LIMIT"] = str(limit)
     before = peak()
-    prints.add(read_shards(locate(sys.argv[1])).fingerprint)
+    prints.add(read_shards(Location.at(sys.argv[1])).fingerprint)
     print(peak() - before)
 assert len(prints) == 1
 """

@@ -10,7 +10,7 @@ import optuna
 import pytest
 from optuna.storages import JournalStorage
 
-from sgu.files.folder import Folder
+from sgu.files.location import Location
 from tune.cluster import dashboards as module
 from tune.cluster.dashboards import HOST, dashboards, of_ray, serve
 from tune.search.journal import Journal
@@ -20,7 +20,7 @@ from tune.spec.errors import SpecError
 def test_optunas_shows_the_journal_on_loopback(tmp_path):
     pytest.importorskip("optuna_dashboard")
     pytest.importorskip("aiohttp")
-    journal, said = Journal(Folder.at(tmp_path)), []
+    journal, said = Journal(Location.at(tmp_path)), []
     storage = JournalStorage(journal)
     optuna.create_study(storage=storage, study_name="embedded/sg")
     with dashboards(asked=True):
@@ -38,7 +38,7 @@ def test_who_does_not_ask_has_none(tmp_path):
     said: list[str] = []
     with dashboards(asked=False):
         assert of_ray()["include_dashboard"] is False
-        serve(Journal(Folder.at(tmp_path)), "", said.append)
+        serve(Journal(Location.at(tmp_path)), "", said.append)
     assert said == []
 
 

@@ -167,7 +167,7 @@ def test_a_half_written_file_is_passed_over(store, trial_row, recwarn):
 WRITER = """
 import sys
 from pathlib import Path
-from tune.store import Store
+from tune.storage.store import Store
 
 store, number = Store(Path(sys.argv[1]), "small"), 0
 while True:
