@@ -13,13 +13,12 @@ import torch
 
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "ray", "optuna", "pyarrow")
 VERSION_GIVEN = "SGU_CODE_VERSION"
-"""The environment variable with the commit of code sent without its history, and +dirty if it was."""
+"""Environment variable: the commit of code sent without its history, with +dirty if it was."""
 
 
 @lru_cache
 def code_version() -> tuple[str, bool | None]:
-    """Return the commit and True if the tree was dirty; outside a checkout the package's version and
-    None."""
+    """Return the commit and if it was dirty; outside a checkout the package's version and None."""
     if version := os.environ.get(VERSION_GIVEN):
         commit, dirty, _ = version.partition("+dirty")
         return commit, bool(dirty)

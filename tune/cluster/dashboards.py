@@ -24,7 +24,7 @@ _wanted: ContextVar[bool] = ContextVar("dashboards", default=False)
 
 @contextmanager
 def dashboards(wanted: bool) -> Iterator[None]:
-    """Turn dashboards on or off for studies in the block. Raises SpecError if one is not installed."""
+    """Turn dashboards on or off within the block. Raises SpecError if one is not installed."""
     for module, package in NEEDED.items() if wanted else ():
         if find_spec(module) is None:
             raise SpecError(f"--dashboard: needs {package}: .venv/bin/pip install '{package}'")

@@ -1,7 +1,7 @@
 """Runs a study on a cluster by Ray Jobs: the code is sent along, the job's log comes back.
 
 Whoever may submit a job may run code on the cluster. Ray's token is sent if there is one: made by
-`ray get-auth-token --generate`, it is kept on both sides in ~/.ray/auth_token or RAY_AUTH_TOKEN_PATH.
+`ray get-auth-token --generate`, it lies on both sides in ~/.ray/auth_token or RAY_AUTH_TOKEN_PATH.
 """
 
 from __future__ import annotations
@@ -92,23 +92,13 @@ def _in_one_line(subject: str) -> Iterator[None]:
 def _start(client: JobSubmissionClient, spec: Spec, results: str) -> str:
     """Start the job and return its id. Its folder holds only the specification; the code is on its
     path."""
-    command = [
-        "python",
-        "-m",
-        "tune",
-        "run",
-        "spec.yaml",
-        "--address",
-        "auto",
-        "--results",
-        results,
-    ]
+    command = ["python", "-m", "tune", "run", "spec.yaml", "--address", "auto", "--results"]
     version, dirty = code_version()
     with tempfile.TemporaryDirectory(prefix="sgu-") as folder:
         text = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False)
         (Path(folder) / "spec.yaml").write_text(text, encoding="utf-8")
         return client.submit_job(
-            entrypoint=shlex.join(command),
+            entrypoint=shlex.join([*command, results]),
             submission_id=f"{spec.name}-{secrets.token_hex(4)}",
             metadata={"study": spec.name},
             runtime_env={

@@ -1,4 +1,4 @@
-"""A study has one driver: a second one is refused, a dead one holds nothing."""
+"""A study has one driver: a second one is refused, and a dead one locks nothing."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from tune.storage import lock
 from tune.storage.lock import StudyLocked, lock_owner, study_lock
 
 ROOT = Path(__file__).parents[3]
-HOLD = """
+LOCK = """
 import sys, time
 from sgu.files.location import Location
 from tune.storage.lock import study_lock
 
 with study_lock(Location.at(sys.argv[1])):
-    print("held", flush=True)
+    print("locked", flush=True)
     time.sleep(60)
 """
 
@@ -42,13 +42,13 @@ def address(request, tmp_path, monkeypatch) -> str:
 
 @pytest.fixture
 def other(address):
-    """Another process that holds the lock."""
+    """Another process that has the lock."""
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, address], stdout=subprocess.PIPE, text=True, env=env
+        [sys.executable, "-c", LOCK, address], stdout=subprocess.PIPE, text=True, env=env
     )
     assert process.stdout is not None
-    assert process.stdout.readline() == "held\n"
+    assert process.stdout.readline() == "locked\n"
     yield process
     process.kill()
     process.wait()
@@ -58,7 +58,7 @@ def lease(folder: Location) -> dict[str, Any]:
     return json.loads(folder.inside(lock.NAME).read() or "{}")
 
 
-def test_the_second_is_refused_and_told_of_the_first(address, other):
+def test_a_second_driver_is_refused_and_told_of_the_first(address, other):
     folder = Location.at(address)
     first = rf"process {other.pid} on {re.escape(socket.gethostname())} since 20\S+"
     with pytest.raises(StudyLocked, match=first), study_lock(folder):
@@ -66,7 +66,7 @@ def test_the_second_is_refused_and_told_of_the_first(address, other):
     assert re.fullmatch(first, lock_owner(folder) or "")
 
 
-def test_who_was_killed_holds_nothing(address, other, monkeypatch):
+def test_a_killed_driver_locks_nothing(address, other, monkeypatch):
     folder = Location.at(address)
     other.send_signal(signal.SIGKILL)
     other.wait()
@@ -79,7 +79,7 @@ def test_who_was_killed_holds_nothing(address, other, monkeypatch):
         assert f"process {os.getpid()} " in (lock_owner(folder) or "")
 
 
-def test_it_is_free_again_after_use(address):
+def test_a_lock_is_free_after_use(address):
     folder = Location.at(address)
     for _ in range(2):
         with study_lock(folder):
@@ -100,28 +100,28 @@ def test_a_lease_is_renewed_while_its_driver_lives(bucket, monkeypatch):
             pytest.fail("two drivers at once")
 
 
-def test_of_two_that_come_at_once_one_is_refused(bucket, monkeypatch):
+def test_one_of_two_drivers_that_come_at_once_is_refused(bucket, monkeypatch):
     monkeypatch.setattr(lock, "PAUSE", 5.0)  # longer than a write may take
-    folder, found = Location.at(bucket("race")), []
+    folder, outcomes = Location.at(bucket("race")), []
 
     def come() -> None:
         try:
             with study_lock(folder):
-                found.append("held")
+                outcomes.append("locked")
                 time.sleep(5)
         except StudyLocked:
-            found.append("refused")
+            outcomes.append("refused")
 
-    both = [threading.Thread(target=come) for _ in range(2)]
-    for thread in both:
+    threads = [threading.Thread(target=come) for _ in range(2)]
+    for thread in threads:
         thread.start()
-    for thread in both:
+    for thread in threads:
         thread.join()
-    assert sorted(found) == ["held", "refused"]
+    assert sorted(outcomes) == ["locked", "refused"]
 
 
 def test_a_driver_whose_lease_was_taken_over_ends(bucket, monkeypatch):
-    """It hung for longer than its lease, and another one came."""
+    """It hung for longer than its lease, and another driver came."""
     monkeypatch.setattr(lock, "PAUSE", 0.1)
     monkeypatch.setattr(lock, "RENEWED", 2.0)  # later than `theirs` is written
     folder = Location.at(bucket("taken"))
