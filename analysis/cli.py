@@ -17,11 +17,12 @@ from rich.console import Console
 from analysis.cells import cells, of_cell
 from analysis.charts import front_chart, save
 from analysis.choose import choose as chosen
-from analysis.load import joined, load_study
+from analysis.load import load_study
 from analysis.pareto import OBJECTIVES, candidates, check_selectable, hypervolume, pareto_front
 from analysis.report import read_study, write_report
 from analysis.summary import controls, counts, shown_metrics
 from analysis.table import front_table
+from sgu.files.location import joined
 from sgu.results.schema import METRICS
 
 app = typer.Typer(

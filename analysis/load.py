@@ -21,8 +21,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pyarrow.fs import FileSelector, FileSystem, LocalFileSystem
+from pyarrow.fs import FileSystem
 
+from sgu.files.location import Location
 from sgu.results.schema import (
     EPOCHS,
     KEY,
@@ -77,29 +78,17 @@ def load_losses(where: Where, filesystem: FileSystem | None = None) -> pd.DataFr
     return _load(where, filesystem, "losses", LOSSES, (*KEY, "split", "low"))
 
 
-def joined(folder: str | Path, name: str) -> str:
-    """What is called `name` in a folder, at a path or an address."""
-    path, mark, query = str(folder).partition("?") if "://" in str(folder) else (folder, "", "")
-    return f"{str(path).rstrip('/')}/{name}{mark}{query}"
-
-
-def text_of(folder: str | Path, name: str) -> str | None:
-    """A file of a study's folder; None where there is none."""
-    filesystem, path = _located(str(folder))
-    try:
-        with filesystem.open_input_file(f"{path}/{name}") as file:
-            return file.read().decode()
-    except FileNotFoundError:
-        return None
-
-
 def _load(
     where: Where, filesystem: FileSystem | None, kind: str, schema: pa.Schema, key: Sequence[str]
 ) -> pd.DataFrame:
-    folders = [where] if isinstance(where, str | Path) else list(where)
-    if not folders:
+    paths = [where] if isinstance(where, str | Path) else list(where)
+    if not paths:
         raise ValueError("no folder given: expected a study's, such as results/default")
-    tables = [_folder(str(folder), filesystem, kind, schema) for folder in folders]
+    folders = [
+        Location(filesystem, str(path), str(path)) if filesystem else Location.at(path)
+        for path in paths
+    ]
+    tables = [_folder(folder, kind, schema) for folder in folders]
     _check_names(folders, tables)
     table = pa.concat_tables(tables).unify_dictionaries()
     kept = _kept(table, key)
@@ -114,17 +103,17 @@ def _load(
     return pa.table(columns, schema=schema).to_pandas(split_blocks=True)
 
 
-def _check_names(folders: Sequence[str | Path], tables: Sequence[pa.Table]) -> None:
+def _check_names(folders: Sequence[Location], tables: Sequence[pa.Table]) -> None:
     """Rows of different studies must not pass for attempts at one."""
-    of: dict[str, str | Path] = {}
+    of: dict[str, str] = {}
     for folder, table in zip(folders, tables, strict=True):
         for name in pc.unique(table["study"]).to_pylist():
             if name in of:
                 raise ValueError(
-                    f"both {of[name]} and {folder} hold a study {name!r}: load them apart, or run "
-                    "one of them again under another name"
+                    f"both {of[name]} and {folder.shown} hold a study {name!r}: load them apart, "
+                    "or run one of them again under another name"
                 )
-            of[name] = folder
+            of[name] = folder.shown
 
 
 def _kept(table: pa.Table, key: Sequence[str]) -> NDArray[np.int64]:
@@ -156,45 +145,35 @@ def _coded(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], int]:
     return place[coded.indices.fill_null(count).to_numpy()], count + 1
 
 
-def _folder(folder: str, filesystem: FileSystem | None, kind: str, schema: pa.Schema) -> pa.Table:
+def _folder(folder: Location, kind: str, schema: pa.Schema) -> pa.Table:
     """All usable rows of one kind in a study's folder."""
-    reached, path = (filesystem, folder) if filesystem else _located(folder)
-    inside = FileSelector(f"{path}/{kind}", allow_not_found=True)
-    found = sorted(reached.get_file_info(inside), key=lambda info: info.base_name)
-    files = [info for info in found if info.extension == "parquet" and info.base_name[0] != "_"]
+    entries = folder.inside(kind).entries()
+    files = [file for file in entries if file.name.endswith(".parquet") and file.name[0] != "_"]
     if not files:
-        raise FileNotFoundError(f"no {kind} in {folder}: run `sgu-study run SPEC` first")
+        raise FileNotFoundError(f"no {kind} in {folder.shown}: run `sgu-study run SPEC` first")
     alone = len(files) < (os.cpu_count() or 1)
-    with ThreadPoolExecutor(os.cpu_count() if isinstance(reached, LocalFileSystem) else 16) as pool:
-        read = list(pool.map(lambda file: _read(reached, file.path, schema, alone), files))
+    with ThreadPoolExecutor(os.cpu_count() if folder.local else 16) as pool:
+        read = list(pool.map(lambda file: _read(file, schema, alone), files))
     for file, answer in zip(files, read, strict=True):
         if isinstance(answer, str):
-            shown = f"{folder}/{kind}/{file.base_name}"
-            warnings.warn(f"{shown} is set aside: {answer}", stacklevel=4)
+            warnings.warn(f"{file.shown} is set aside: {answer}", stacklevel=4)
     tables = [answer for answer in read if isinstance(answer, pa.Table)]
     if not any(table.num_rows for table in tables):
         raise FileNotFoundError(
-            f"no readable {kind} in {folder}: none of its {len(files)} file(s) holds a usable row; "
-            "run the study again with this version of the code"
+            f"no readable {kind} in {folder.shown}: none of its {len(files)} file(s) holds a "
+            "usable row; run the study again with this version of the code"
         )
     return pa.concat_tables(tables)
 
 
-def _located(folder: str) -> tuple[FileSystem, str]:
-    if "://" in folder:
-        filesystem, path = FileSystem.from_uri(folder)
-        return filesystem, path.rstrip("/")
-    return LocalFileSystem(), os.path.abspath(os.path.expanduser(folder))
-
-
-def _read(filesystem: FileSystem, path: str, schema: pa.Schema, threads: bool) -> pa.Table | str:
+def _read(file: Location, schema: pa.Schema, threads: bool) -> pa.Table | str:
     """The table in a file, or why it cannot be used."""
     try:
-        with filesystem.open_input_file(path) as file:
-            metadata = pq.read_metadata(file)
+        with file.filesystem.open_input_file(file.path) as stream:
+            metadata = pq.read_metadata(stream)
             few = [name for name in metadata.schema.names if name in FEW]
             reader = pq.ParquetFile(
-                file, metadata=metadata, read_dictionary=few, pre_buffer=True,
+                stream, metadata=metadata, read_dictionary=few, pre_buffer=True,
                 page_checksum_verification=True,
             )  # fmt: skip
             table = reader.read(use_threads=threads)

@@ -15,7 +15,9 @@ from sgu.game import Game
 from sgu.methods import GAME, OVER, Method, method_class, plays
 from sgu.models import pretraining
 from sgu.networks.memorisation import Progress, memorisation
-from sgu.networks.references import EpochReport, Kind, Reference, recipe, reference
+from sgu.networks.recipe import Kind
+from sgu.networks.references import recipe, reference
+from sgu.networks.training import EpochReport, Network
 from sgu.task import Task
 from sgu.training.inference import default_device
 
@@ -127,7 +129,7 @@ class Experiment:
 
     def reference(
         self, kind: Kind, task: Task, cache: Path = CACHE, on_epoch: EpochReport | None = None
-    ) -> Reference:
+    ) -> Network:
         """Return the original or the retrained model, from the cache or after training it.
 
         It is on the GPU if there is one. on_epoch: called after each epoch of a training.

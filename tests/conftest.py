@@ -89,6 +89,10 @@ def same() -> Callable[[Bits, Bits], bool]:
 def s3() -> Iterator[str]:
     """The address of a server on this machine that speaks S3's protocol."""
     server = pytest.importorskip("moto.server", reason="needs moto[s3] and flask")
+    from moto.s3.models import FakeKey
+
+    # moto closes an object that is written over while another request still reads it
+    FakeKey.dispose = lambda *_, **__: None
     found = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     found.start()
     host, port = found.get_host_and_port()

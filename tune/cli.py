@@ -23,7 +23,7 @@ from tune.prepare import Failed
 from tune.spec.errors import SpecError
 from tune.spec.spec import load_spec
 from tune.spec.sweeps import scaled, sweeps_of
-from tune.storage.lock import Held, holder
+from tune.storage.lock import StudyLocked, lock_owner
 from tune.storage.study_folder import StudyFolder, rows_of, stored_spec
 from tune.study import Interrupted
 from tune.study import confirm as confirm_study
@@ -39,7 +39,16 @@ app = Typer(
 
 DEFAULT = "results"
 say = partial(print, flush=True)  # above the live view, if there is one
-FORESEEN = (SpecError, DataError, AuditorError, Interrupted, Failed, SubmitError, Held, OSError)
+FORESEEN = (
+    SpecError,
+    DataError,
+    AuditorError,
+    Interrupted,
+    Failed,
+    SubmitError,
+    StudyLocked,
+    OSError,
+)
 
 
 @contextmanager
@@ -132,7 +141,7 @@ def status(name: Name, results: Results = DEFAULT) -> None:
     with one_line_ending():
         study = StudyFolder(results, name)
         spec, rows = stored_spec(study.address), rows_of(study.address)
-        report(spec, rows, study.here, holder(study.files))
+        report(spec, rows, study.local_path, lock_owner(study.files))
 
 
 @app.command()

@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from sgu.files.folder import Folder
+from sgu.files.location import Location
 from sgu.results.schema import SCHEMA_VERSION, TRIALS
 from sgu.rows import Row
 from tune.progress import View, views
@@ -39,7 +39,7 @@ class Watch(Callback):
     """The driver's record of the runs under way and the rows so far. folder: for its file."""
 
     def __init__(self, spec: Spec, rows: pd.DataFrame, slots: int, folder: Path):
-        self.spec, self.rows, self.slots, self.files = spec, rows, slots, Folder.at(folder)
+        self.spec, self.rows, self.slots, self.files = spec, rows, slots, Location.at(folder)
         self.running: dict[str, str] = {}  # cells, by Tune's names of runs
         self.written, self.shown = 0.0, list[View]()
 
@@ -76,7 +76,7 @@ class Watch(Callback):
         self.written, running = time.time(), Counter(self.running.values())
         state = {"at": self.written, "slots": self.slots, "running": running}
         try:
-            self.files.put(NAME, json.dumps(state).encode())
+            self.files.inside(NAME).write(json.dumps(state).encode())
         except OSError:
             return  # a full disk, say: the rows matter, and the recorder reports it
 
@@ -114,7 +114,7 @@ def _table(spec: Spec, cells: list[View]) -> Table:
 
 def report(spec: Spec, rows: pd.DataFrame, folder: Path, driver: str | None) -> None:
     """Print how far a study is. driver: the process that runs it, in words; None: nobody."""
-    state = json.loads(Folder.at(folder).get(NAME) or "{}")
+    state = json.loads(Location.at(folder).inside(NAME).read() or "{}")
     running = state.get("running", {}) if driver else {}
     cells = views(spec, rows, running, state.get("slots") or spec.slots or 1)
     if on_a_terminal():

@@ -13,7 +13,7 @@ from statistics import mean
 import torch
 
 from sgu.experiment import Experiment
-from sgu.files.folder import Folder
+from sgu.files.location import Location
 from sgu.models import build
 from sgu.networks.recipe import Recipe
 from sgu.networks.references import recipe
@@ -134,7 +134,7 @@ def _seeds(spec: Spec) -> str:
     return f"seed {first}" if first == last else f"seeds {first} to {last} of each configuration"
 
 
-def _space(folder: Folder) -> str:
+def _space(folder: Location) -> str:
     """Return the free space of a local folder, or of the nearest folder above that exists."""
     if not folder.local:
         return ""

@@ -31,7 +31,7 @@ from tune.spec.spec import Spec
 from tune.storage.store import Store
 from tune.storage.study_folder import Cache
 from tune.worker.networks import Measured, Progress, Shadowed, beside, measured, recipes
-from tune.worker.trial import Stage
+from tune.worker.trial import TrialInputs
 
 SAY_EVERY = 15.0  # seconds between two lines about progress
 NEEDED = ("original", "shadow")  # by trials, themselves; of the others, the metrics are
@@ -88,7 +88,7 @@ class Prepared:
     """By data set and seed: what workers need, the columns that rows share, and the metrics of the
     references by their kind."""
 
-    stages: dict[Key, Stage]
+    inputs: dict[Key, TrialInputs]
     shared: dict[Key, Row]
     references: dict[Key, dict[str, Row]]
 
@@ -111,7 +111,7 @@ def prepare(
         for row in work[task.key].new_rows():
             store.trial(row | {"phase": phase})
     return Prepared(
-        {key: networks.stage() for key, networks in work.items()},
+        {key: networks.inputs() for key, networks in work.items()},
         {key: networks.shared() for key, networks in work.items()},
         {key: networks.rows for key, networks in work.items()},
     )
@@ -181,8 +181,8 @@ class Preparation:
             for name, network in self.new.items()
         ]
 
-    def stage(self) -> Stage:
-        return Stage(
+    def inputs(self) -> TrialInputs:
+        return TrialInputs(
             self.data,
             self.splits,
             ray.put(self.kept["original"].tensors),

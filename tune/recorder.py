@@ -12,13 +12,14 @@ from typing import Any
 
 from ray.tune import Callback
 
+from sgu.files.location import Location
 from sgu.metrics import against_retrained
 from sgu.results.schema import METRICS
 from sgu.rows import ROW, Row, described
 from tune import Say
 from tune.prepare import Prepared
 from tune.search.recovery import lost_in_setup
-from tune.storage.checkpoints import Checkpoint, Checkpoints
+from tune.storage.checkpoints import Checkpoints
 from tune.storage.store import Store
 
 IDENTITY = ("cell", "trial_id", "seed", "control", "phase")
@@ -60,7 +61,7 @@ class Recorder(Callback):
         self.store, self.prepared, self.checkpoints = store, prepared, checkpoints
         self.searched, self.count, self.say, self.ended = searched, count, say, ended
         self.epochs: dict[str, list[Row]] = defaultdict(list)
-        self.unwritten: list[tuple[Row, list[Row], Checkpoint]] = []
+        self.unwritten: list[tuple[Row, list[Row], Location]] = []
         self.done, self.begin, self.tried = 0, time.perf_counter(), -RETRY
 
     def tell(self, text: str) -> None:

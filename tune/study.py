@@ -35,7 +35,7 @@ from tune.search.searcher import ConfirmSearch, RunSearch, StudySearch
 from tune.spec.errors import SpecError
 from tune.spec.spec import Spec
 from tune.storage import lock
-from tune.storage.lock import held
+from tune.storage.lock import study_lock
 from tune.storage.study_folder import StudyFolder, no_rows, rows_of, stored_spec
 from tune.worker.networks import recipes
 from tune.worker.trial import run_trial
@@ -103,9 +103,9 @@ class Session:
             serve(journal or Journal.stored(folder.files), dashboard, say)
             searched = {cell.name: list(cell.space) for cell in spec.cells}
             checkpoints = store.checkpoints()
-            watch = Watch(spec, rows_of(folder.address), slots(spec), folder.here)
+            watch = Watch(spec, rows_of(folder.address), slots(spec), folder.local_path)
             recorder = Recorder(store, prepared, checkpoints, searched, count, say, watch.ended)
-            trainable = with_parameters(run_trial, stages=prepared.stages, checkpoints=checkpoints)
+            trainable = with_parameters(run_trial, inputs=prepared.inputs, checkpoints=checkpoints)
             with live(watch), stoppable(say):
                 tune_runs(spec, trainable, search, [recorder, watch])
 
@@ -151,13 +151,13 @@ def run(
             folder.files.clear(but=lock.NAME)
         folder.keep(spec)
 
-    with held(folder.files):
+    with study_lock(folder.files):
         rows = no_rows() if fresh else rows_of(folder.address)
         new = fresh or (rows.empty and not folder.begun)
         if not new:
             folder.keep(spec)
         Session(spec, folder, tasks, address, say).search(rows, begin if new else None)
-    return folder.here if folder.files.local else folder.address
+    return folder.local_path if folder.files.local else folder.address
 
 
 def resume(name: str, results: Results, address: str | None, say: Say) -> None:
@@ -165,7 +165,7 @@ def resume(name: str, results: Results, address: str | None, say: Say) -> None:
     folder = StudyFolder(str(results), name)
     spec = stored_spec(folder.address)
     tasks = study_tasks(spec.bases, spec.runs(), folder.cache.path, say)
-    with held(folder.files):
+    with study_lock(folder.files):
         Session(spec, folder, tasks, address, say).search(rows_of(folder.address))
 
 
@@ -184,7 +184,7 @@ def confirm(name: str, count: int, results: Results, address: str | None, say: S
     runs = sum(len(trial.seeds) for trial in trials)
     tasks = study_tasks(spec.bases, seeds, folder.cache.path, say)
     session = Session(spec, folder, tasks, address, say)
-    with held(folder.files):
+    with study_lock(folder.files):
         session.run("confirm", lambda _: ConfirmSearch(spec, trials), runs)
         if left := confirmations(spec, rows_of(folder.address), seeds):
             raise Interrupted(f"{len(left)} trials are left: `sgu-study confirm {name}` goes on")

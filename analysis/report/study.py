@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.load import load_epochs, load_losses, load_study, text_of
+from analysis.load import load_epochs, load_losses, load_study
+from sgu.files.location import Location
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,11 +29,12 @@ def read_study(folder: str | Path) -> Study:
         FileNotFoundError: it holds no trial that can be read.
     """
     frame = load_study(folder)
+    spec = Location.at(folder).inside("spec.yaml").read()
     return Study(
         frame=frame,
         epochs=_placed(_if_any(load_epochs, folder), frame),
         losses=_placed(_if_any(load_losses, folder), frame),
-        spec=text_of(folder, "spec.yaml"),
+        spec=None if spec is None else spec.decode(),
     )
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from sgu.data.base import Source
 from sgu.data.decode import EncodedImage, decode_source
 from sgu.files.errors import DataError
-from sgu.files.location import Place, reaching
+from sgu.files.location import Location, reaching
 
 HELDOUT = ("test", "val", "validation")
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -19,7 +19,7 @@ SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".
 class ClassFolders:
     """A folder with a directory of images for each class. names: file names of each, in order."""
 
-    place: Place
+    place: Location
     names: Mapping[str, list[str]]
 
     @property
@@ -30,7 +30,7 @@ class ClassFolders:
     def count(self) -> int:
         return sum(map(len, self.names.values()))
 
-    def files(self) -> Iterator[tuple[Place, int]]:
+    def files(self) -> Iterator[tuple[Location, int]]:
         """Yield each file and its label."""
         for label, (class_name, names) in enumerate(self.names.items()):
             folder = self.place.inside(class_name)
@@ -39,17 +39,19 @@ class ClassFolders:
 
     def images(self) -> Iterator[EncodedImage]:
         for file, label in self.files():
-            yield EncodedImage(file.shown, file.read(), label)
+            with file.opened() as stream:
+                encoded = stream.read()
+            yield EncodedImage(file.shown, encoded, label)
 
     def key(self) -> str:
         return "\n".join(f"{file.key()} {label}" for file, label in self.files())
 
 
-def is_image_folder(folder: Place) -> bool:
+def is_image_folder(folder: Location) -> bool:
     return folder.inside("train").is_folder
 
 
-def read_image_folder(folder: Place, side: int | None = None) -> Source:
+def read_image_folder(folder: Location, side: int | None = None) -> Source:
     """Return the data set in the folder. Raises DataError with the unfit file."""
     heldouts = [place for name in HELDOUT if (place := folder.inside(name)).is_folder]
     if not heldouts:
@@ -65,7 +67,7 @@ def read_image_folder(folder: Place, side: int | None = None) -> Source:
     return decode_source(folder.name, train, heldout, tuple(train.names), side)
 
 
-def _part(folder: Place) -> ClassFolders:
+def _part(folder: Location) -> ClassFolders:
     directories = folder.entries()
     for directory in directories:
         if not directory.is_folder:
@@ -75,7 +77,7 @@ def _part(folder: Place) -> ClassFolders:
     return ClassFolders(folder, {place.name: _image_names(place) for place in directories})
 
 
-def _image_names(folder: Place) -> list[str]:
+def _image_names(folder: Location) -> list[str]:
     files = folder.entries()
     for file in files:
         if not file.name.lower().endswith(SUFFIXES):

@@ -9,14 +9,14 @@ from sgu.data.base import Source
 from sgu.data.decode import decode_source
 from sgu.data.tables import Table, Tables
 from sgu.files.errors import DataError
-from sgu.files.location import Place
+from sgu.files.location import Location
 
 TRAIN = ("train",)
 HELDOUT = ("test", "validation")
 NUMBERED = re.compile(r"-(\d+)-of-(\d+)\.parquet$")
 
 
-def read_shards(folder: Place, side: int | None = None) -> Source:
+def read_shards(folder: Location, side: int | None = None) -> Source:
     """Return the data set in the folder. Raises DataError with the unfit file and row."""
     return read_parts(folder.name, _part(folder, TRAIN), _part(folder, HELDOUT), side)
 
@@ -34,7 +34,7 @@ def read_parts(name: str, train: Tables, heldout: Tables, side: int | None = Non
     return decode_source(name, train, heldout, first.classes, side)
 
 
-def _part(folder: Place, names: tuple[str, ...]) -> Tables:
+def _part(folder: Location, names: tuple[str, ...]) -> Tables:
     """Return the shards of the first of `names` that has some."""
     for name in names:
         for place in (folder, folder.inside("data")):
@@ -49,7 +49,7 @@ def _part(folder: Place, names: tuple[str, ...]) -> Tables:
     )
 
 
-def _check_numbers(shards: Sequence[Place]) -> None:
+def _check_numbers(shards: Sequence[Location]) -> None:
     """Raise DataError if shards named -00001-of-00004 are incomplete or of several sets."""
     named = [(shard, match) for shard in shards if (match := NUMBERED.search(shard.name))]
     totals = {int(match[2]) for _, match in named}
@@ -63,7 +63,7 @@ def _check_numbers(shards: Sequence[Place]) -> None:
 
 def _check_distinct(tables: Sequence[Table]) -> None:
     """Raise DataError if two files have the same content, also under another name."""
-    by_size: dict[tuple[int, int], list[Place]] = {}
+    by_size: dict[tuple[int, int], list[Location]] = {}
     for table in tables:
         same_size = by_size.setdefault((table.file.info.size, table.count), [])
         for other in same_size:
@@ -75,7 +75,7 @@ def _check_distinct(tables: Sequence[Table]) -> None:
         same_size.append(table.file)
 
 
-def _digest(file: Place) -> bytes:
+def _digest(file: Location) -> bytes:
     with file.opened() as stream:
         return hashlib.file_digest(stream, "sha256").digest()
 

@@ -13,7 +13,7 @@ from sgu.data.image_folder import is_image_folder, read_image_folder
 from sgu.data.shards import read_parts, read_shards
 from sgu.data.tables import Tables
 from sgu.files.errors import DataError
-from sgu.files.location import locate
+from sgu.files.location import Location
 
 __all__ = ["SOURCES", "Examples", "Source", "load_source", "make_source"]
 
@@ -39,16 +39,16 @@ def load_source(data: str, subset: int | None = None, classes: int | None = None
 
 def _embedded() -> Source:
     train, heldout = (
-        Tables.of([locate(str(EMBEDDED / f"{part}.parquet"))]) for part in ("train", "heldout")
+        Tables.of([Location.at(EMBEDDED / f"{part}.parquet")]) for part in ("train", "heldout")
     )
     return read_parts("embedded", train, heldout)
 
 
 def _from_folder(data: str) -> Source:
-    folder, side = locate(data), None
+    folder, side = Location.at(data), None
     resized = RESIZED.fullmatch(data)
     if resized and not folder.is_folder:
-        folder, side = locate(resized[1]), int(resized[2])
+        folder, side = Location.at(resized[1]), int(resized[2])
     if not folder.is_folder:
         raise DataError(_unknown(data))
     return (read_image_folder if is_image_folder(folder) else read_shards)(folder, side)

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from sgu.data.decode import EncodedImage, decode
 from sgu.data.examples import Examples
 from sgu.files.errors import DataError
-from sgu.files.location import Place, locate
+from sgu.files.location import Location
 
 IMAGE_COLUMNS = ("img", "image")
 LABEL_COLUMNS = ("label", "fine_label")
@@ -33,7 +33,7 @@ TAIL = 1 << 16  # bytes
 class Table:
     """One Parquet file of encoded images."""
 
-    file: Place
+    file: Location
 
     @property
     def count(self) -> int:
@@ -132,7 +132,7 @@ class Tables:
     where: str
 
     @classmethod
-    def of(cls, files: Sequence[Place], where: str | None = None) -> "Tables":
+    def of(cls, files: Sequence[Location], where: str | None = None) -> "Tables":
         return cls([Table(file) for file in files], where or files[0].shown)
 
     @cached_property
@@ -149,12 +149,12 @@ class Tables:
 
 def read_table(paths: Sequence[Path], num_classes: int | None = None) -> Examples:
     """Return the images of the files, in the order given; num_classes: bounds the labels."""
-    return decode([Tables.of([locate(str(path)) for path in paths])], num_classes)[0]
+    return decode([Tables.of([Location.at(path) for path in paths])], num_classes)[0]
 
 
 def class_names(path: Path) -> tuple[str, ...] | None:
     """Return the class names in the file's metadata, if any."""
-    return Table(locate(str(path))).classes
+    return Table(Location.at(path)).classes
 
 
 @contextmanager

@@ -1,8 +1,10 @@
-"""Files are written beside their place, then moved there."""
+"""Writing files so that readers see the old file or the whole new one."""
 
 from __future__ import annotations
 
 import os
+import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,15 +12,22 @@ from pathlib import Path
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Where to write what is to stand at `path`: a reader sees the old file or the whole new one.
+    """Yield a path to write to; that file replaces the one at `path` when the block ends.
 
-    Missing folders are made; where writing fails, nothing is left.
+    Missing folders are made. If writing fails, the old file stays and the new one is deleted.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"_{os.getpid()}_{path.name}")
+    unfinished = path.with_name(unfinished_name(path.name))
     try:
         yield unfinished
+        with unfinished.open("rb") as file:
+            os.fsync(file.fileno())  # a machine that dies leaves no empty file behind
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def unfinished_name(name: str) -> str:
+    """Return a name for the unfinished file: readers skip "_", no two threads share it."""
+    return f"_{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}_{name}"

@@ -1,4 +1,4 @@
-"""What readers raise."""
+"""The error of data that cannot be used."""
 
 
 class DataError(ValueError):

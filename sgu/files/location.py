@@ -1,4 +1,10 @@
-"""Where files lie: in a folder of this machine, or in a store that Arrow reaches by its address."""
+"""Files and folders, on this machine or in a store that Arrow reaches (s3://bucket/folder).
+
+Readers of data use `info`, `entries`, `opened` and `key`: their errors are a DataError with advice.
+What a study keeps is read and written with the other methods, which raise OSError.
+"""
+
+from __future__ import annotations
 
 import os
 import re
@@ -6,11 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import pyarrow as pa
 from pyarrow import NativeFile
 from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType, LocalFileSystem
 
+from sgu.files.atomic import atomic_write, unfinished_name
 from sgu.files.errors import DataError
 
 ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
@@ -19,12 +27,28 @@ PATIENCE = {"gs": "retry_limit_seconds=30", "gcs": "retry_limit_seconds=30"}
 
 
 @dataclass(frozen=True)
-class Place:
-    """A file or a folder, and how to reach it. shown: as the user named it."""
+class Location:
+    """A file or folder and how to reach it. shown: as the user named it, without secrets."""
 
     filesystem: FileSystem
     path: str
     shown: str
+
+    @classmethod
+    def at(cls, address: str | Path) -> Location:
+        """Return the location at a path of this machine or at an address such as s3://bucket/folder.
+
+        Raises DataError if Arrow cannot use the address.
+        """
+        address = str(address)
+        scheme = ADDRESS.match(address)
+        if not scheme:
+            path = os.path.abspath(os.path.expanduser(address))
+            return cls(LocalFileSystem(), path, address.rstrip("/") or address)
+        shown = re.sub("//[^/@]*:[^/@]*@", "//", address.split("?")[0]).rstrip("/")  # no secrets
+        with reaching(shown):
+            filesystem, path = FileSystem.from_uri(_patient(address, scheme[1].lower()))
+        return cls(filesystem, path, shown)
 
     @property
     def name(self) -> str:
@@ -33,6 +57,10 @@ class Place:
     @property
     def local(self) -> bool:
         return isinstance(self.filesystem, LocalFileSystem)
+
+    def inside(self, name: str) -> Location:
+        """Return the file or folder called `name` in this folder."""
+        return Location(self.filesystem, f"{self.path.rstrip('/')}/{name}", f"{self.shown}/{name}")
 
     @cached_property
     def info(self) -> FileInfo:
@@ -43,17 +71,13 @@ class Place:
     def is_folder(self) -> bool:
         return self.info.type == FileType.Directory
 
-    def inside(self, name: str) -> "Place":
-        return Place(self.filesystem, f"{self.path.rstrip('/')}/{name}", f"{self.shown}/{name}")
-
-    def entries(self) -> list["Place"]:
-        """What lies directly in this folder, by name; what begins with a dot is left out."""
+    def entries(self) -> list[Location]:
+        """Return what lies in this folder, by name, except for names that begin with "."."""
         with reaching(self.shown):
             if self.local:  # Arrow would pass over a link to nothing
                 names = os.listdir(self.path) if os.path.isdir(self.path) else []
             else:
-                inside = FileSelector(self.path, allow_not_found=True)
-                names = [info.base_name for info in self.filesystem.get_file_info(inside)]
+                names = [info.base_name for info in self._infos()]
         return [self.inside(name) for name in sorted(names) if not name.startswith(".")]
 
     @contextmanager
@@ -61,12 +85,8 @@ class Place:
         with reaching(self.shown), self.filesystem.open_input_file(self.path) as file:
             yield file
 
-    def read(self) -> bytes:
-        with self.opened() as file:
-            return file.read()
-
     def key(self) -> str:
-        """Changes where the file does; a local one has a time that no copying tool sets."""
+        """Return a text that changes when the file does, locally by a time that no tool can set."""
         if not self.local:
             return f"{self.shown} {self.info.size} {self.info.mtime_ns}"
         with reaching(self.shown):
@@ -74,33 +94,89 @@ class Place:
         times = f"{status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
         return f"{os.path.realpath(self.path)} {status.st_size} {times}"
 
+    def read(self) -> bytes | None:
+        """Return the whole content; None if there is no such file.
 
-def locate(data: str) -> Place:
-    """The folder at a path of this machine or at an address such as s3://bucket/folder."""
-    address = ADDRESS.match(data)
-    if not address:
-        path = os.path.abspath(os.path.expanduser(data))
-        return Place(LocalFileSystem(), path, data.rstrip("/") or data)
-    shown = re.sub("//[^/@]*:[^/@]*@", "//", data.split("?")[0]).rstrip("/")  # no secrets
-    with reaching(shown):
-        filesystem, path = FileSystem.from_uri(_patient(data, address[1].lower()))
-    return Place(filesystem, path, shown)
+        A store returns as many bytes as the file had when it was opened: if it has grown since, it
+        is read again.
+        """
+        try:
+            while True:
+                with self.filesystem.open_input_file(self.path) as file:
+                    content = file.read()
+                if self.local or self.filesystem.get_file_info(self.path).size == len(content):
+                    return content
+        except FileNotFoundError:
+            return None
+
+    def write(self, content: bytes | memoryview) -> None:
+        """Replace the content: readers see the old file or the whole new one, whatever fails.
+
+        Missing folders are made. The name begins with "_" until the file is whole.
+        """
+        if self.local:
+            with atomic_write(Path(self.path)) as local:
+                local.write_bytes(content)
+            return
+        unfinished = f"{self.path.removesuffix(self.name)}{unfinished_name(self.name)}"
+        with self.filesystem.open_output_stream(unfinished) as file:
+            file.write(content)
+        self.filesystem.move(unfinished, self.path)
+
+    def remove(self) -> None:
+        """Delete the file, if there is one."""
+        try:
+            self.filesystem.delete_file(self.path)
+        except FileNotFoundError:
+            return
+
+    def names(self) -> list[str]:
+        """Return the names of the finished files directly in this folder, in order."""
+        return [name for name in self._files() if not name.startswith("_")]
+
+    def sweep(self) -> None:
+        """Delete unfinished files; call it only while nobody else writes here."""
+        for name in self._files():
+            if name.startswith("_"):
+                self.inside(name).remove()
+
+    def clear(self, but: str | None = None) -> None:
+        """Delete all in this folder but the file `but`: first folders, then files by name, so that
+        a study's rows go before its specification."""
+        infos = sorted(self._infos(), key=lambda info: (info.type == FileType.File, info.path))
+        for info in infos:
+            if info.type == FileType.Directory:
+                self.filesystem.delete_dir(info.path)
+            elif info.base_name != but:
+                self.inside(info.base_name).remove()
+
+    def _files(self) -> list[str]:
+        return sorted(info.base_name for info in self._infos() if info.type == FileType.File)
+
+    def _infos(self) -> list[FileInfo]:
+        return self.filesystem.get_file_info(FileSelector(self.path, allow_not_found=True))
+
+
+def joined(folder: str | Path, name: str) -> str:
+    """Return the path or address of `name` in the folder at a path or an address."""
+    path, mark, query = str(folder).partition("?") if "://" in str(folder) else (folder, "", "")
+    return f"{str(path).rstrip('/')}/{name}{mark}{query}"
+
+
+@contextmanager
+def reaching(shown: str) -> Iterator[None]:
+    """Turn errors of a file or a store into one DataError."""
+    try:
+        yield
+    except (OSError, ImportError, pa.ArrowException) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(
+            f"{shown}: cannot be reached ({reason}): check the address, the network and the access "
+            "rights, or copy the files into a folder here"
+        ) from error
 
 
 def _patient(address: str, scheme: str) -> str:
     if scheme not in PATIENCE or "retry_limit" in address:
         return address
     return f"{address}{'&' if '?' in address else '?'}{PATIENCE[scheme]}"
-
-
-@contextmanager
-def reaching(shown: str) -> Iterator[None]:
-    """Errors of a file or of a store as one DataError."""
-    try:
-        yield
-    except (OSError, ImportError, pa.ArrowException) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(
-            f"{shown}: cannot be reached ({first}): check the address, the network and the access "
-            "rights, or copy the files into a folder here"
-        ) from error

@@ -1,4 +1,4 @@
-"""Where a number comes from: code, libraries, device."""
+"""The provenance of a result: code, libraries, device and machine."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import torch
 
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "ray", "optuna", "pyarrow")
 VERSION_GIVEN = "SGU_CODE_VERSION"
-"""Where code that was sent without its history is told its commit, with +dirty if it was."""
+"""Environment variable: the commit of code sent without its history, with +dirty if it was."""
 
 
 @lru_cache
 def code_version() -> tuple[str, bool | None]:
-    """The commit and whether the tree was dirty; outside a checkout the package's version, None."""
-    if given := os.environ.get(VERSION_GIVEN):
-        commit, dirty, _ = given.partition("+dirty")
+    """Return the commit and if it was dirty; outside a checkout the package's version and None."""
+    if version := os.environ.get(VERSION_GIVEN):
+        commit, dirty, _ = version.partition("+dirty")
         return commit, bool(dirty)
     root = Path(__file__).resolve().parents[2]
     try:
@@ -28,19 +28,19 @@ def code_version() -> tuple[str, bool | None]:
         return commit, bool(_git(root, "status", "--porcelain", "--untracked-files=no"))
     except (OSError, subprocess.CalledProcessError):
         installed = metadata.distributions(name="sg-unlearn-study")
-        return next((found.version for found in installed), "unknown"), None
+        return next((package.version for package in installed), "unknown"), None
 
 
 @lru_cache
 def versions() -> dict[str, str]:
-    """Python's and the libraries' versions, where installed."""
-    installed = {d.name.lower() for d in metadata.distributions() if d.name}
-    found = {name: metadata.version(name) for name in LIBRARIES if name in installed}
-    return {"python": platform.python_version()} | found
+    """Return the versions of Python and of the libraries that are installed."""
+    installed = {package.name.lower() for package in metadata.distributions() if package.name}
+    libraries = {name: metadata.version(name) for name in LIBRARIES if name in installed}
+    return {"python": platform.python_version()} | libraries
 
 
 def device_name(device: torch.device) -> str:
-    """The card's name, or the processor's architecture."""
+    """Return the GPU's name, or the processor's architecture."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"cpu ({platform.machine()})"
@@ -48,12 +48,12 @@ def device_name(device: torch.device) -> str:
 
 @lru_cache
 def host_class() -> str:
-    """The kind of machine: processor, cores and memory."""
+    """Return the kind of machine: processor, cores and memory."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return f"{platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB"
 
 
-def _git(root: Path, *words: str) -> str:
+def _git(root: Path, *arguments: str) -> str:
     return subprocess.run(
-        ["git", "-C", str(root), *words], check=True, capture_output=True, text=True
+        ["git", "-C", str(root), *arguments], check=True, capture_output=True, text=True
     ).stdout.strip()

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import suppress
 from typing import Any, Protocol
 
 import torch
@@ -17,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from sgu.files.atomic import atomic_write
+from sgu.files.location import Location
 
 State = Any  # numbers, texts, None and tensors, in lists and in dicts with texts as keys
 SHARE = 0.05  # the share of a run's time that its snapshots may take
@@ -31,37 +30,16 @@ class Part(Protocol):
     def restore(self, state: State) -> None: ...
 
 
-class Place(Protocol):
-    """The place of one run's snapshot; `write` replaces the one before as a whole."""
-
-    def read(self) -> bytes | None: ...
-
-    def write(self, content: bytes) -> None: ...
-
-
-@dataclass(frozen=True)
-class FilePlace:
-    """A file; nothing where there is none."""
-
-    path: Path
-
-    def read(self) -> bytes | None:
-        return self.path.read_bytes() if self.path.is_file() else None
-
-    def write(self, content: bytes) -> None:
-        with atomic_write(self.path) as unfinished:
-            unfinished.write_bytes(content)
-
-
 class Snapshots:
     """The parts of a run by name, and the states in the snapshot that it goes on from.
 
-    place: None keeps nothing; saved: the states that no part has taken yet.
+    file: where the run's snapshot is kept; None keeps nothing; saved: the states that no part has
+    taken yet.
     """
 
-    def __init__(self, place: Place | None = None):
-        self.place, self.parts = place, dict[str, Part]()
-        self.saved = _read(place) if place else {}
+    def __init__(self, file: Location | None = None):
+        self.file, self.parts = file, dict[str, Part]()
+        self.saved = _read(file) if file else {}
         self.next_save = 0.0
 
     def add(self, name: str, part: Part) -> None:
@@ -71,17 +49,21 @@ class Snapshots:
             part.restore(self.saved.pop(name))
 
     def save(self) -> None:
-        """Write all parts, which are between two epochs, unless that would take more than SHARE."""
+        """Write the state of all parts between two epochs, unless that takes more than SHARE.
+
+        A run goes on without a snapshot that cannot be written: then it has more to do again.
+        """
         begin = time.monotonic()
-        if self.place and begin >= self.next_save:
-            self.place.write(packed({name: part.state() for name, part in self.parts.items()}))
+        if self.file and begin >= self.next_save:
+            with suppress(OSError):
+                self.file.write(packed({name: part.state() for name, part in self.parts.items()}))
             end = time.monotonic()
             self.next_save = end + (end - begin) / SHARE
 
 
-def _read(place: Place) -> dict[str, State]:
+def _read(file: Location) -> dict[str, State]:
     """Return the states in a snapshot; one that cannot be read (a failed disk, say) has none."""
-    content = place.read()
+    content = file.read()
     try:
         return unpacked(content) if content else {}
     except (SafetensorError, KeyError, ValueError):

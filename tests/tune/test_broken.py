@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from analysis import load_study
-from sgu.files.folder import Folder
-from tune.storage.lock import holder
+from sgu.files.location import Location
+from tune.storage.lock import lock_owner
 from tune.study import DEATHS
 
 HERE = Path(__file__).parent
@@ -94,4 +94,4 @@ def test_a_second_driver_is_refused(tmp_path):
     finally:
         first.kill()
         first.wait()
-    assert holder(Folder.at(tmp_path / "broken")) is None
+    assert lock_owner(Location.at(tmp_path / "broken")) is None

@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from sgu.files.folder import Folder
+from sgu.files.location import Location
 from tune.interrupt import stoppable
-from tune.storage.lock import NAME, held
+from tune.storage.lock import NAME, study_lock
 
 
 @pytest.mark.parametrize("error", [BrokenPipeError, RuntimeError])
@@ -55,6 +55,6 @@ def test_looking_at_a_study_keeps_no_driver_from_it(tmp_path):
     looker = threading.Thread(target=look)
     looker.start()
     looking.wait()
-    with held(Folder.at(tmp_path)):
+    with study_lock(Location.at(tmp_path)):
         pass
     looker.join()

@@ -80,10 +80,10 @@ def test_a_trial_takes_the_process_that_ray_has_ready(two_runs):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_missing_gpu_is_a_failure_with_its_reason(two_runs, tmp_path):
     checkpoints = Store(tmp_path, "small").checkpoints()
-    trainable = with_parameters(run_trial, stages={}, checkpoints=checkpoints)
+    trainable = with_parameters(run_trial, inputs={}, checkpoints=checkpoints)
     rows = two_runs(trainable, gpus_per_trial=0.5)
     assert len(rows) == 2
-    assert all("0.5 GPU is this task's by Ray, but torch" in row["failure"] for row in rows)
+    assert all("Ray gave this task 0.5 GPU, but torch" in row["failure"] for row in rows)
 
 
 @pytest.fixture

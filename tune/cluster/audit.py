@@ -1,4 +1,4 @@
-"""`sgu-study audit`: an audit, its networks trained as tasks of a Ray cluster."""
+"""`sgu-study audit`: an audit whose networks are trained as tasks of a Ray cluster."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def command(
     cpus: Annotated[float, Option(help="Processors of a training.")] = 1,
     gpus: Annotated[float, Option(help="GPUs, or a share of one, of a training.")] = 0,
 ) -> None:
-    """Audit as `sgu audit` does, whose words these are, on a Ray cluster.
+    """Audit as `sgu audit` does, with its arguments, on a Ray cluster.
 
-    Put them last: sgu-study audit --address auto -- MODEL.safetensors --shadows 64
+    Put those last: sgu-study audit --address auto -- MODEL.safetensors --shadows 64
     """
     with one_line_errors("sgu-study audit", *FORESEEN, RayError):
         ray.init(address=address or "local", include_dashboard=None if address else False)
         try:
-            how = Trainings(on_ray(cpus, gpus), None, max(1, int(cpus)))
-            sgu(["audit", *context.args], prog_name="sgu", obj=how)
+            trainings = Trainings(on_ray(cpus, gpus), None, max(1, int(cpus)))
+            sgu(["audit", *context.args], prog_name="sgu", obj=trainings)
         finally:
             ray.shutdown()

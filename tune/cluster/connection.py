@@ -1,4 +1,4 @@
-"""A connection to Ray: a cluster's, or a node of our own for as long as the study runs."""
+"""Connects to a Ray cluster, or starts a node on this machine for as long as the study runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import ray
 from ray._private.state import state
 from ray.tune.execution.class_cache import DEFAULT_ENV_VARS
 
-from tune.cluster.dashboards import of_ray
+from tune.cluster.dashboards import ray_arguments
 from tune.spec.errors import SpecError, one_line
 from tune.spec.spec import Spec
 
@@ -21,25 +21,26 @@ QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # a report costs 1 ms instead of 4
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # an epoch's report holds no final metrics
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # see tune.interrupt.stoppable
-    "TUNE_GLOBAL_CHECKPOINT_S": "inf",  # Tune's own snapshot, which ends it where a disk is full
+    "TUNE_GLOBAL_CHECKPOINT_S": "inf",  # no snapshots of Tune's own: on a full disk they end it
     "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # who asks for no GPU sees none
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a task that asks for no GPU sees none
 }
-DEFAULT_ENV_VARS.clear()  # Tune's, for Lightning: for them each slot would start a second process
+DEFAULT_ENV_VARS.clear()  # Tune's, for Lightning: they make each slot start a second process
 
 
 @contextmanager
 def connected(spec: Spec, address: str | None) -> Iterator[str]:
-    """A connection to the cluster at `address`, or a single node of our own; its dashboard's url.
+    """Connect to the cluster at `address` or to a new node here; yield the url of its dashboard.
 
-    Raises SpecError where there is no cluster, or a trial fits on no node: it would wait for ever.
+    Raises SpecError if there is no cluster, or if no node has room for a trial, which would wait
+    for ever.
     """
     os.environ.update(QUIET)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a failure is a row, no traceback
     logging.getLogger("ray._private").setLevel(logging.ERROR)
-    own = {} if address else {"num_cpus": _cpus(spec), **of_ray()}
+    node = {} if address else {"num_cpus": _cpus(spec), **ray_arguments()}
     try:
-        context: Any = ray.init(address=address or "local", log_to_driver=False, **own)
+        context: Any = ray.init(address=address or "local", log_to_driver=False, **node)
     except (ValueError, RuntimeError, ConnectionError) as error:
         raise SpecError(f"{_where(address)}: {one_line(error)}") from error
     try:
@@ -50,22 +51,22 @@ def connected(spec: Spec, address: str | None) -> Iterator[str]:
 
 
 def _where(address: str | None) -> str:
-    """Where Ray was to be."""
     if address:
         return f"--address {address} (expected auto, or a head's such as 10.0.0.1:6379)"
     return "a Ray node on this machine"
 
 
 def _check_room(spec: Spec) -> None:
-    """A cluster that grows is believed to have what its configuration says."""
+    """Raise SpecError if no node has room for a trial. A cluster that grows is taken to have what
+    its configuration says."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    grown = state.get_max_resources_from_cluster_config() or {}
-    for key, kind in (("cpus_per_trial", "CPU"), ("gpus_per_trial", "GPU")):
-        wanted, most = getattr(spec, key), max(each.get(kind, 0) for each in [*nodes, grown])
+    nodes.append(state.get_max_resources_from_cluster_config() or {})
+    for setting, resource in (("cpus_per_trial", "CPU"), ("gpus_per_trial", "GPU")):
+        wanted, most = getattr(spec, setting), max(node.get(resource, 0) for node in nodes)
         if wanted > most:
             raise SpecError(
-                f"{key} = {wanted:g}: no node has more than {most:g} {kind}s: lower it, or use "
-                "a cluster that has them (--address)"
+                f"{setting} = {wanted:g}: no node has more than {most:g} {resource}s: lower it, or "
+                "use a cluster that has them (--address)"
             )
 
 
@@ -76,5 +77,5 @@ def slots(spec: Spec) -> int:
 
 
 def _cpus(spec: Spec) -> int | None:
-    """Of a node of our own: as the trials need; None: all there are."""
+    """Return the CPUs that the trials need on this machine; None: all it has."""
     return max(1, math.ceil(spec.slots * spec.cpus_per_trial)) if spec.slots else None

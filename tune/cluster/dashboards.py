@@ -1,4 +1,4 @@
-"""Ray's dashboard and Optuna's, for who asks for them; on this machine's loopback alone."""
+"""Serves Ray's dashboard and Optuna's if asked to, on this machine's loopback only."""
 
 from __future__ import annotations
 
@@ -16,49 +16,49 @@ from tune.search.journal import Journal
 from tune.spec.errors import SpecError
 
 HOST = "127.0.0.1"
-PORT = 8080  # Optuna's; another where it is taken
+PORT = 8080  # of Optuna's dashboard; if it is taken, another one
 NEEDED = {"aiohttp": "ray[default]", "optuna_dashboard": "optuna-dashboard"}
 
-_asked: ContextVar[bool] = ContextVar("dashboards", default=False)
+_wanted: ContextVar[bool] = ContextVar("dashboards", default=False)
 
 
 @contextmanager
-def dashboards(asked: bool) -> Iterator[None]:
-    """Whether a study run inside has them. Raises SpecError where they are not installed."""
-    for module, package in NEEDED.items() if asked else ():
+def dashboards(wanted: bool) -> Iterator[None]:
+    """Turn dashboards on or off within the block. Raises SpecError if one is not installed."""
+    for module, package in NEEDED.items() if wanted else ():
         if find_spec(module) is None:
             raise SpecError(f"--dashboard: needs {package}: .venv/bin/pip install '{package}'")
-    token = _asked.set(asked)
+    token = _wanted.set(wanted)
     try:
         yield
     finally:
-        _asked.reset(token)
+        _wanted.reset(token)
 
 
-def of_ray() -> dict[str, Any]:
-    """Arguments of `ray.init`, for a node of our own."""
-    return {"include_dashboard": _asked.get(), "dashboard_host": HOST}
+def ray_arguments() -> dict[str, Any]:
+    """Return arguments of `ray.init` for a node on this machine."""
+    return {"include_dashboard": _wanted.get(), "dashboard_host": HOST}
 
 
 def serve(journal: Journal, ray_url: str, say: Callable[[str], None]) -> None:
-    """Optuna's, from here on, while the process lives; and say where both are."""
-    if not _asked.get():
+    """Serve Optuna's dashboard until the process ends, and say where both dashboards are."""
+    if not _wanted.get():
         return
     from optuna_dashboard import wsgi
 
     class Quiet(WSGIRequestHandler):
         def log_message(self, *_: Any) -> None:
-            """Nothing: the terminal has the study's own lines."""
+            """Print nothing: the terminal is for the study's own lines."""
 
-    def server(port: int) -> Any:
+    def server_at(port: int) -> Any:
         app = wsgi(JournalStorage(journal))
         return make_server(HOST, port, app, handler_class=Quiet)
 
     try:
-        made = server(PORT)
+        server = server_at(PORT)
     except OSError:
-        made = server(0)
-    threading.Thread(target=made.serve_forever, daemon=True).start()
-    say(f"Optuna's dashboard: http://{HOST}:{made.server_port}")
+        server = server_at(0)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    say(f"Optuna's dashboard: http://{HOST}:{server.server_port}")
     if ray_url:
         say(f"Ray's dashboard: http://{ray_url} (it asks for the token: `ray get-auth-token`)")

@@ -1,4 +1,4 @@
-"""Ensembles on Ray: a `run` for `sgu.ensembles`, where each training is a task of the cluster."""
+"""Trains ensembles on Ray: a `run` for `sgu.ensembles` that makes each training a task."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ RETRIES = 3
 
 
 def on_ray(cpus: float = 1, gpus: float = 0, retries: int = RETRIES) -> Run:
-    """A `run` as of `sgu.ensembles.ensemble`, for when Ray is up.
+    """Return a `run` for `sgu.ensembles.ensemble`; Ray must be up when it is called.
 
-    cpus, gpus: of each task, which trains with as many threads. The function, and so the task
-    that it carries, is put in the object store once. Results come in the order of the jobs, each as
-    soon as it and those before it are there. A task whose worker dies runs again, up to `retries`
-    times; what the function itself raises is raised here, and the tasks that are left are stopped.
+    cpus, gpus: of each Ray task, which trains with as many threads. The function, with the data it
+    carries, is put in the object store once. Results come in the order of the jobs, each as soon as
+    it and those before it are ready. A task whose worker dies runs again, up to `retries` times;
+    an error of the function is raised here, and the tasks that are left are stopped.
     """
 
     def run(function: Callable[[Any], Any], jobs: Iterable[Any]) -> Iterator[Any]:
-        task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=retries)(_called)
+        task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=retries)(_call)
         shared, threads = ray.put(function), max(1, int(cpus))
-        waiting = deque(task.remote(shared, job, threads) for job in jobs)
+        results = deque(task.remote(shared, job, threads) for job in jobs)
         try:
-            while waiting:
-                yield _result(waiting.popleft())
+            while results:
+                yield _result(results.popleft())
         finally:
-            for left in waiting:
-                ray.cancel(left)
+            for result in results:
+                ray.cancel(result)
 
     return run
 
 
-def _called(function: Callable[[Any], Any], job: Any, threads: int) -> Any:
+def _call(function: Callable[[Any], Any], job: Any, threads: int) -> Any:
     torch.set_num_threads(threads)
     return function(job)
 

@@ -1,7 +1,7 @@
-"""A study on a cluster by Ray Jobs: the code goes along, the job's log comes back.
+"""Runs a study on a cluster by Ray Jobs: the code is sent along, the job's log comes back.
 
-Who may submit may run code there. Ray's token (made by `ray get-auth-token --generate`, and in
-~/.ray/auth_token, or RAY_AUTH_TOKEN_PATH, on both sides) is sent along where there is one.
+Whoever may submit a job may run code on the cluster. Ray's token is sent if there is one: made by
+`ray get-auth-token --generate`, it lies on both sides in ~/.ray/auth_token or RAY_AUTH_TOKEN_PATH.
 """
 
 from __future__ import annotations
@@ -29,34 +29,34 @@ PACKAGES = ("sgu", "tune", "analysis")
 
 
 class SubmitError(RuntimeError):
-    """The cluster does not take the study; one line."""
+    """The cluster does not take the study; the message is one line."""
 
 
 def submit(spec: Spec, address: str, results: str, say: Say, wait: bool = True) -> None:
     """Run the study as a job of the cluster whose dashboard is at `address`, and follow its log.
 
     results: the folder of results as the cluster sees it; wait: False only starts the job.
-    Raises SubmitError where it cannot be started, or did not succeed.
+    Raises SubmitError if the job cannot be started, or did not succeed.
     """
     if not (PurePosixPath(results).is_absolute() or "://" in results):
         raise SubmitError(
-            f"--results {results}: expected an address such as s3://bucket/folder, or a whole path "
-            "that all the cluster's machines share: a job's own folder goes when it ends"
+            f"--results {results}: expected an address such as s3://bucket/folder, or an absolute "
+            "path that all the cluster's machines share: a job's own folder is deleted when it ends"
         )
     client = _client(address)
     with _in_one_line(address):
         job = _start(client, spec, results)
     say(f"job {job} runs study {spec.name}; its rows go to {results}/{spec.name}")
-    leave = f"`ray job logs --follow {job}` and `ray job stop {job}`, with --address {address}"
+    commands = f"`ray job logs --follow {job}` and `ray job stop {job}`, with --address {address}"
     if not wait:
-        say(f"to follow and to stop it: {leave}")
+        say(f"to follow and to stop it: {commands}")
         return
     try:
-        with _in_one_line(f"{address} tells no more of job {job} ({leave})"):
+        with _in_one_line(f"{address} tells no more of job {job} ({commands})"):
             asyncio.run(_follow(client.tail_job_logs(job), say))
             status = client.get_job_status(job)
     except KeyboardInterrupt:
-        say(f"job {job} goes on; to follow and to stop it: {leave}")
+        say(f"job {job} goes on; to follow and to stop it: {commands}")
         return
     if status != JobStatus.SUCCEEDED:
         raise SubmitError(f"job {job}: {status}; submitted again, the study goes on where it was")
@@ -64,7 +64,7 @@ def submit(spec: Spec, address: str, results: str, say: Say, wait: bool = True) 
 
 
 def _client(address: str) -> JobSubmissionClient:
-    logging.getLogger("ray").setLevel(logging.WARNING)  # it tells of each package
+    logging.getLogger("ray").setLevel(logging.WARNING)  # it reports each package
     logging.getLogger("ray.dashboard.modules.job.sdk").setLevel(logging.WARNING)
     try:
         return JobSubmissionClient(address)
@@ -80,24 +80,25 @@ def _client(address: str) -> JobSubmissionClient:
 
 
 @contextmanager
-def _in_one_line(what: str) -> Iterator[None]:
-    """What the cluster answers, and what breaks on the way to it, is a SubmitError."""
+def _in_one_line(subject: str) -> Iterator[None]:
+    """Turn an error that the cluster returns, or one on the way to it, into a SubmitError."""
     try:
         yield
     except (RuntimeError, OSError, ClientError) as error:
         lines = [line for line in str(error).splitlines() if line.strip(" .")]
-        raise SubmitError(f"{what}: {lines[-1] if lines else type(error).__name__}") from error
+        raise SubmitError(f"{subject}: {lines[-1] if lines else type(error).__name__}") from error
 
 
 def _start(client: JobSubmissionClient, spec: Spec, results: str) -> str:
-    """The job's id. Its folder is the specification alone; the code is on its path."""
-    words = ["python", "-m", "tune", "run", "spec.yaml", "--address", "auto", "--results", results]
+    """Start the job and return its id. Its folder holds only the specification; the code is on its
+    path."""
+    command = ["python", "-m", "tune", "run", "spec.yaml", "--address", "auto", "--results"]
     version, dirty = code_version()
     with tempfile.TemporaryDirectory(prefix="sgu-") as folder:
         text = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False)
         (Path(folder) / "spec.yaml").write_text(text, encoding="utf-8")
         return client.submit_job(
-            entrypoint=shlex.join(words),
+            entrypoint=shlex.join([*command, results]),
             submission_id=f"{spec.name}-{secrets.token_hex(4)}",
             metadata={"study": spec.name},
             runtime_env={

@@ -11,7 +11,7 @@ from typing import Any
 
 from optuna.storages.journal import BaseJournalBackend
 
-from sgu.files.folder import Folder
+from sgu.files.location import Location
 
 NAME = "optuna.journal"
 
@@ -26,21 +26,21 @@ class Journal(BaseJournalBackend):
     the next ones. written: lines in the file, None before it is published.
     """
 
-    def __init__(self, folder: Folder):
+    def __init__(self, folder: Location):
         self.folder, self.lines = folder, list[str]()
         self.written: int | None = None
         self.batching = False
 
     @classmethod
-    def stored(cls, folder: Folder) -> Journal:
+    def stored(cls, folder: Location) -> Journal:
         """Return the journal of an earlier driver, for reading, without half a line at its end."""
-        journal, text = cls(folder), (folder.get(NAME) or b"").decode()
+        journal, text = cls(folder), (folder.inside(NAME).read() or b"").decode()
         journal.lines = [f"{line}\n" for line in text.split("\n")[:-1]]
         return journal
 
     def publish(self) -> None:
         """Write all lines, in place of an earlier driver's."""
-        self.folder.put(NAME, "".join(self.lines).encode())
+        self.folder.inside(NAME).write("".join(self.lines).encode())
         self.written = len(self.lines)
 
     @contextmanager

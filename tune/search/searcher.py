@@ -17,7 +17,7 @@ from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial
 from ray.tune.search import Searcher
 
-from sgu.files.folder import Folder
+from sgu.files.location import Location
 from tune.search.cell import NUMBER, CellSearch, References
 from tune.search.journal import Journal
 from tune.search.proposals import Proposal, recorded
@@ -115,7 +115,7 @@ class StudySearch(RunSearch):
         super().__init__(spec)
         self.phase = spec.phase
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        files = Folder.at(folder)
+        files = Location.at(folder)
         earlier, self.journal = _handed_out(Journal.stored(files)), Journal(files)
         storage = JournalStorage(self.journal)
         self.cells = {}

@@ -1,7 +1,8 @@
-"""Where the snapshots of trials lie while they run: artifacts/checkpoints, a file each.
+"""The snapshots of trials while they run, one file each in artifacts/checkpoints.
 
-Found by what decides a trial, whoever asks: a worker that starts again, a driver that comes after
-one that died. The driver removes a trial's when its row is written. Imports no analysis, no Optuna.
+A file's name is made from what decides a trial, so that a worker that starts again and a driver
+that follows a dead one find it. The driver removes it when the trial's row is written.
+Imports no analysis, no Optuna.
 """
 
 from __future__ import annotations
@@ -11,46 +12,19 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from sgu.files.folder import Folder
+from sgu.files.location import Location
 
 WHERE = "artifacts/checkpoints"
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """One trial's: a `sgu.training.snapshots.Place`."""
-
-    folder: Folder
-    name: str
-
-    def read(self) -> bytes | None:
-        return self.folder.get(self.name)
-
-    def write(self, content: bytes) -> None:
-        """A trial goes on without one that cannot be written: then it has more to do again."""
-        try:
-            self.folder.put(self.name, content)
-        except OSError:
-            return
-
-    def remove(self) -> None:
-        self.folder.remove(self.name)
-
-
-@dataclass(frozen=True)
 class Checkpoints:
-    """Those of a study. version: of the code; another one does not go on with them."""
+    """The snapshots of a study. version: of the code; another version does not go on with them."""
 
-    folder: Folder
+    folder: Location
     version: str
 
-    def of(self, settings: dict[str, Any], data_fingerprint: str) -> Checkpoint:
-        decides = json.dumps([settings, data_fingerprint, self.version], sort_keys=True)
-        digest = hashlib.sha256(decides.encode()).hexdigest()[:16]
-        return Checkpoint(self.folder, f"{digest}.safetensors")
-
-    def clear(self) -> None:
-        """Delete all that are left, where no trial runs."""
-        for name in self.folder.names():
-            self.folder.remove(name)
-        self.folder.sweep()
+    def of(self, settings: dict[str, Any], data_fingerprint: str) -> Location:
+        decisive = json.dumps([settings, data_fingerprint, self.version], sort_keys=True)
+        digest = hashlib.sha256(decisive.encode()).hexdigest()[:16]
+        return self.folder.inside(f"{digest}.safetensors")

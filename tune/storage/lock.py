@@ -1,8 +1,8 @@
-"""One driver a study: a second one is refused, and told of the first.
+"""One driver a study: a second driver is refused and told which one is at work.
 
-In a local folder the lock is the kernel's (flock), gone with the process that held it, however it
-ended. A store such as s3:// has no locks: there the driver leaves a lease and renews it while it
-lives; a lease that has not been renewed for `LEASE` seconds is nobody's.
+In a local folder the lock is the kernel's (flock), gone with its process, however that ended. A
+store such as s3:// has no locks: there the driver leaves a lease and renews it while it lives; a
+lease that has not been renewed for `LEASE` seconds is free to take.
 """
 
 from __future__ import annotations
@@ -21,58 +21,58 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from sgu.files.folder import Folder
+from sgu.files.location import Location
 
 NAME = "driver.json"
 LEASE = 60.0  # seconds
-RENEWED = 10.0  # every so many of them
-LOOK = 1.0  # after which a lock is a driver's
-PAUSE = 2.0  # after which, of two drivers that came at once, each sees who was the last to write
+RENEWED = 10.0  # seconds between two renewals
+LOOK = 1.0  # seconds after which a lock is a driver's, not that of `lock_owner`
+PAUSE = 2.0  # seconds after which, of two drivers that came at once, each sees who wrote last
 
 
-class Held(RuntimeError):
+class StudyLocked(RuntimeError):
     """Another driver is at work on the study."""
 
 
 @contextmanager
-def held(folder: Folder) -> Iterator[None]:
-    """Hold a study's folder inside. Raises Held where another driver has it."""
+def study_lock(folder: Location) -> Iterator[None]:
+    """Lock a study's folder within the block. Raises StudyLocked if another driver has the lock."""
     with _locked(folder) if folder.local else _leased(folder):
         yield
 
 
-def holder(folder: Folder) -> str | None:
-    """Who is at work on a study; None: nobody."""
+def lock_owner(folder: Location) -> str | None:
+    """Return a description of the driver at work on a study; None if there is none."""
     if not folder.local:
-        lease = _read(folder)
-        return _who(lease) if _fresh(lease) else None
-    path = Path(folder.path) / NAME
+        lease = _lease(folder)
+        return _described(lease) if _fresh(lease) else None
+    path = Path(folder.inside(NAME).path)
     if not path.exists():
         return None
     with path.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return _who(json.loads(file.read() or "{}"))
+            return _described(json.loads(file.read() or "{}"))
     return None
 
 
 @contextmanager
-def _locked(folder: Folder) -> Iterator[None]:
-    path = Path(folder.path) / NAME
+def _locked(folder: Location) -> Iterator[None]:
+    path = Path(folder.inside(NAME).path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:
-        if not _taken(file):
+        if not _acquired(file):
             file.seek(0)
             raise _refusal(folder, json.loads(file.read() or "{}"))
         file.truncate(0)
-        file.write(json.dumps(_self()))
+        file.write(json.dumps(_this_driver()))
         file.flush()
         yield
 
 
-def _taken(file: IO[str]) -> bool:
-    """Whether the lock is ours now. Who only looks (see `holder`) has it for an instant."""
+def _acquired(file: IO[str]) -> bool:
+    """Lock the file; return False if a driver has it. `lock_owner` has it only for an instant."""
     end = time.monotonic() + LOOK
     while True:
         try:
@@ -86,62 +86,63 @@ def _taken(file: IO[str]) -> bool:
 
 
 @contextmanager
-def _leased(folder: Folder) -> Iterator[None]:
-    lease = _read(folder)
+def _leased(folder: Location) -> Iterator[None]:
+    lease = _lease(folder)
     if _fresh(lease):
         raise _refusal(folder, lease)
-    mine = _self() | {"token": uuid.uuid4().hex}
-    _renew(folder, mine)
+    own_lease = _this_driver() | {"token": uuid.uuid4().hex}
+    _renew(folder, own_lease)
     time.sleep(PAUSE)
-    lease = _read(folder)
-    if lease.get("token") != mine["token"]:
+    lease = _lease(folder)
+    if lease.get("token") != own_lease["token"]:
         raise _refusal(folder, lease)
     over = threading.Event()
-    renewing = threading.Thread(target=_keep, args=(folder, mine, over), daemon=True)
+    renewing = threading.Thread(target=_keep, args=(folder, own_lease, over), daemon=True)
     renewing.start()
     try:
         yield
     finally:
         over.set()
         renewing.join()
-        if _read(folder).get("token") == mine["token"]:
-            folder.remove(NAME)
+        if _lease(folder).get("token") == own_lease["token"]:
+            folder.inside(NAME).remove()
 
 
-def _keep(folder: Folder, mine: dict[str, Any], over: threading.Event) -> None:
-    """Renew the lease; end this driver, as Ctrl-C would, where another one has taken it over."""
+def _keep(folder: Location, lease: dict[str, Any], over: threading.Event) -> None:
+    """Renew the lease; if another driver has taken it over, end this one as Ctrl-C would."""
     while not over.wait(RENEWED):
         try:
-            if _read(folder).get("token", mine["token"]) != mine["token"]:
+            if _lease(folder).get("token", lease["token"]) != lease["token"]:
                 os.kill(os.getpid(), signal.SIGINT)
                 return
-            _renew(folder, mine)
+            _renew(folder, lease)
         except OSError:
-            continue  # out of reach for now; who finds the lease too old may take it
+            continue  # out of reach for now; another driver may take the lease once it is too old
 
 
-def _renew(folder: Folder, mine: dict[str, Any]) -> None:
-    folder.put(NAME, json.dumps(mine | {"renewed": time.time()}).encode())
+def _renew(folder: Location, lease: dict[str, Any]) -> None:
+    folder.inside(NAME).write(json.dumps(lease | {"renewed": time.time()}).encode())
 
 
-def _read(folder: Folder) -> dict[str, Any]:
-    return json.loads(folder.get(NAME) or "{}")
+def _lease(folder: Location) -> dict[str, Any]:
+    return json.loads(folder.inside(NAME).read() or "{}")
 
 
 def _fresh(lease: dict[str, Any]) -> bool:
     return time.time() - lease.get("renewed", 0) < LEASE
 
 
-def _self() -> dict[str, Any]:
+def _this_driver() -> dict[str, Any]:
     since = datetime.now(UTC).isoformat(timespec="seconds")
     return {"host": socket.gethostname(), "pid": os.getpid(), "since": since}
 
 
-def _refusal(folder: Folder, lease: dict[str, Any]) -> Held:
-    return Held(f"{folder.shown}: {_who(lease)} is at work on it: wait for it, or end it first")
+def _refusal(folder: Location, driver: dict[str, Any]) -> StudyLocked:
+    text = f"{folder.shown}: {_described(driver)} is at work on it: wait for it, or end it first"
+    return StudyLocked(text)
 
 
-def _who(lease: dict[str, Any]) -> str:
-    if not lease:  # the file is empty for an instant, while its owner writes it
+def _described(driver: dict[str, Any]) -> str:
+    if not driver:  # the file is empty for an instant, while its owner writes it
         return "another driver"
-    return f"process {lease['pid']} on {lease['host']} since {lease['since']}"
+    return f"process {driver['pid']} on {driver['host']} since {driver['since']}"

@@ -1,7 +1,6 @@
-"""Result rows to Parquet: each file is whole or absent, and no row is ever rewritten.
+"""Writes result rows to Parquet: each file is whole or absent, and no row is ever rewritten.
 
-A row is a file of its own the moment it exists; `compact` packs them into one file at the end of a
-study.
+Each row gets its own file as soon as it exists; `compact` packs them at the end of a study.
 """
 
 from __future__ import annotations
@@ -15,31 +14,31 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sgu.files.folder import Folder
+from sgu.files.location import Location
 from sgu.host.provenance import code_version
 from sgu.results.schema import EPOCHS, KEY, LOSSES, SCHEMA_VERSION, TRIALS
 from sgu.rows import Row
 from tune.storage.checkpoints import WHERE, Checkpoints
 
 PARTS = {"trials": TRIALS, "epochs": EPOCHS, "losses": LOSSES}
-WITHIN = ("attempt", "epoch", "split", "low")  # beside KEY: what tells a part's rows apart
+WITHIN = ("attempt", "epoch", "split", "low")  # with KEY, they tell a part's rows apart
 
 
 class Store:
-    """What a study leaves: trials/, epochs/, losses/, splits/, artifacts/.
+    """The results of a study, in folders trials/, epochs/, losses/, splits/ and artifacts/.
 
-    folder: the study's own, with its specification; address: where the rows go, such as
+    folder: the study's folder on this machine; address: where the results go, such as
     s3://bucket/folder (default: the same folder).
     """
 
     def __init__(self, folder: Path, study: str, address: str | None = None):
         self.folder, self.study = Path(folder), study
-        self.files = Folder.at(address or folder)
+        self.files = Location.at(address or folder)
 
     def trial(self, row: Row) -> None:
-        """A trial that has ended: the histograms of its losses, and then its row."""
+        """Write the histograms of a trial that has ended, and then its row."""
         if "losses" in row:
-            self._write("losses", [row | each for each in row["losses"]])
+            self._write("losses", [row | histogram_bin for histogram_bin in row["losses"]])
         self._write("trials", [row])
 
     def epochs(self, rows: list[Row]) -> None:
@@ -47,62 +46,64 @@ class Store:
             self._write("epochs", rows)
 
     def splits(self, digest: str, table: pa.Table) -> None:
-        self.files.inside("splits").put(f"{digest}.parquet", _file(table))
+        self.files.inside("splits").inside(f"{digest}.parquet").write(_parquet(table))
 
     def compact(self) -> None:
-        """Pack the rows of each part into one file. Again after it was interrupted: no harm."""
+        """Pack the rows of each part into one file; an interrupted packing can be repeated."""
         for part, schema in PARTS.items():
             folder = self.files.inside(part)
-            tables = {name: _read(folder, name) for name in folder.names()}
-            ours = {name: t for name, t in tables.items() if t is not None and t.schema == schema}
-            if len(ours) > 1:
-                packed = _distinct(pa.concat_tables(ours.values()))
-                folder.put(f"packed-{uuid.uuid4().hex}.parquet", _file(packed))
-                for name in ours:
-                    folder.remove(name)
+            tables = {name: _read(folder.inside(name), schema) for name in folder.names()}
+            readable = {name: table for name, table in tables.items() if table is not None}
+            if len(readable) > 1:
+                packed = _distinct(pa.concat_tables(readable.values()))
+                folder.inside(f"packed-{uuid.uuid4().hex}.parquet").write(_parquet(packed))
+                for name in readable:
+                    folder.inside(name).remove()
             folder.sweep()
 
     def checkpoints(self) -> Checkpoints:
         return Checkpoints(self.files.inside(WHERE), code_version()[0])
 
     def tidy(self) -> None:
-        """What is done at the end of a study, and can be left undone on a full disk."""
+        """Pack rows and delete checkpoints at the end of a study, if the disk has room."""
         try:
             self.compact()
-            self.checkpoints().clear()
+            self.checkpoints().folder.clear()
         except OSError:
             return
 
     def _write(self, part: str, rows: list[Row]) -> None:
         schema = PARTS[part]
-        known = [{"schema_version": SCHEMA_VERSION, "study": self.study} | row for row in rows]
-        table = pa.Table.from_pylist([clean(row, schema) for row in known], schema=schema)
-        self.files.inside(part).put(f"{_name(rows[-1])}.parquet", _file(table))
+        stamped = [{"schema_version": SCHEMA_VERSION, "study": self.study} | row for row in rows]
+        table = pa.Table.from_pylist([clean(row, schema) for row in stamped], schema=schema)
+        self.files.inside(part).inside(f"{_name(rows[-1])}.parquet").write(_parquet(table))
 
 
 def _name(row: Row) -> str:
-    """A file's name for what tells rows apart."""
+    """Return a file name made of what tells rows apart."""
     parts = [row[name] for name in ("cell", "trial_id", "seed", "attempt") if name in row]
     return "-".join(map(str, parts)).replace("/", "-")
 
 
-def _file(table: pa.Table) -> memoryview:
+def _parquet(table: pa.Table) -> memoryview:
     buffer = pa.BufferOutputStream()
     pq.write_table(table, buffer, write_page_checksum=True)
     return memoryview(buffer.getvalue())
 
 
-def _read(folder: Folder, name: str) -> pa.Table | None:
-    """A file's rows; None where it cannot be read: it stays, and `load_study` names it."""
+def _read(file: Location, schema: pa.Schema) -> pa.Table | None:
+    """Return a file's rows; None if it has another schema or cannot be read: such a file stays,
+    and `load_study` names it."""
     try:
-        source = pa.BufferReader(folder.get(name) or b"")
-        return pq.ParquetFile(source, page_checksum_verification=True).read()
+        source = pa.BufferReader(file.read() or b"")
+        table = pq.ParquetFile(source, page_checksum_verification=True).read()
+        return table if table.schema == schema else None
     except (OSError, pa.ArrowException):
         return None
 
 
 def _distinct(table: pa.Table) -> pa.Table:
-    """Each row once."""
+    """Return the table with each row once, the last of its kind."""
     names = [name for name in (*KEY, *WITHIN) if name in table.column_names]
     rows = zip(*(table[name].to_pylist() for name in names), strict=True)
     last = {row: position for position, row in enumerate(rows)}
@@ -110,7 +111,7 @@ def _distinct(table: pa.Table) -> pa.Table:
 
 
 def clean(row: Row, schema: pa.Schema) -> Row:
-    """The schema's columns of a row; NaN is null, and mappings are JSON."""
+    """Return the schema's columns of a row; NaN becomes null, and mappings become JSON."""
     return {name: _plain(row.get(name)) for name in schema.names}
 
 

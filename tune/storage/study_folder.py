@@ -1,4 +1,4 @@
-"""Where a study is at home: a folder of this machine, or an address such as s3://bucket/folder."""
+"""A study's folder: on this machine, or at an address such as s3://bucket/folder."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ import pandas as pd
 import yaml
 
 from analysis import load_study
-from analysis.load import joined
 from sgu.data.memmap import data_folder
-from sgu.files.folder import Folder
+from sgu.files.location import Location, joined
 from sgu.results.schema import TRIALS
 from tune.spec.errors import SpecError
 from tune.spec.spec import Spec, parse_spec
@@ -25,27 +24,28 @@ SPEC = "spec.yaml"
 
 @dataclass(frozen=True)
 class Cache:
-    """Networks by what decides them. path: here; there: of a study elsewhere, for other drivers."""
+    """Trained networks by name. path: on this machine; shared: beside a study in a store, for other
+    drivers."""
 
     path: Path
-    there: Folder | None = None
+    shared: Location | None = None
 
     def fetch(self, name: str) -> None:
-        """Bring a file here, if it is only there."""
-        if self.there and not (self.path / name).exists():
-            content = self.there.get(name)
+        """Copy a file to this machine if only the store has it."""
+        if self.shared and not (self.path / name).exists():
+            content = self.shared.inside(name).read()
             if content is not None:
-                Folder.at(self.path).put(name, content)
+                Location.at(self.path / name).write(content)
 
     def share(self, name: str) -> None:
-        """Put a file there that is here."""
-        if self.there:
-            self.there.put(name, (self.path / name).read_bytes())
+        """Copy a file of this machine to the store."""
+        if self.shared:
+            self.shared.inside(name).write((self.path / name).read_bytes())
 
 
 @dataclass(frozen=True)
 class StudyFolder:
-    """results: the folder or address that holds the studies; name: the study's."""
+    """The folder of the study `name`. results: the folder or address that holds the studies."""
 
     results: str
     name: str
@@ -55,12 +55,12 @@ class StudyFolder:
         return joined(self.results, self.name)
 
     @property
-    def files(self) -> Folder:
-        return Folder.at(self.address)
+    def files(self) -> Location:
+        return Location.at(self.address)
 
     @property
-    def here(self) -> Path:
-        """The folder itself; of a study elsewhere, one for what must lie on this machine."""
+    def local_path(self) -> Path:
+        """The folder itself; for a study in a store, a folder for what must be on this machine."""
         files = self.files
         if files.local:
             return Path(files.path)
@@ -70,50 +70,51 @@ class StudyFolder:
     @property
     def cache(self) -> Cache:
         """Beside the study, so that all studies there share it."""
-        beside = Folder.at(self.results).inside("cache")
+        beside = Location.at(self.results).inside("cache")
         return Cache(Path(beside.path)) if beside.local else Cache(data_folder() / "cache", beside)
 
     @property
     def store(self) -> Store:
-        return Store(self.here, self.name, self.address)
+        return Store(self.local_path, self.name, self.address)
 
     @property
     def begun(self) -> bool:
-        return self.files.get(SPEC) is not None
+        return self.files.inside(SPEC).read() is not None
 
     def keep(self, spec: Spec) -> None:
+        """Write the study's specification."""
         text = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False)
-        self.here.mkdir(parents=True, exist_ok=True)
-        self.files.put(SPEC, text.encode())
+        self.local_path.mkdir(parents=True, exist_ok=True)
+        self.files.inside(SPEC).write(text.encode())
 
     def check(self) -> None:
-        """Raises SpecError where nothing can be written."""
-        folder, name = Folder.at(self.results), f"_{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        """Raise SpecError if nothing can be written to `results`."""
+        folder = Location.at(self.results)
+        probe = folder.inside(f"_{os.getpid()}-{uuid.uuid4().hex[:8]}")
         try:
-            folder.put(name, b"")
-            folder.remove(name)
+            probe.write(b"")
+            probe.remove()
         except OSError as error:
-            why = error.strerror or str(error).splitlines()[0]
+            reason = error.strerror or str(error).splitlines()[0]
             raise SpecError(
-                f"storage = {folder.shown!r}: cannot be written to ({why}): name another folder "
+                f"storage = {folder.shown!r}: cannot be written to ({reason}): name another folder "
                 "with `storage`, or with --results"
             ) from error
 
 
 def stored_spec(address: str | Path) -> Spec:
-    """The specification of a study that was begun."""
-    files = Folder.at(address)
-    content = files.get(SPEC)
+    """Return the specification of a study that was begun. Raises SpecError if there is none."""
+    folder = Location.at(address)
+    content = folder.inside(SPEC).read()
     if content is None:
-        raise SpecError(f"no study in {files.shown}: start one with `sgu-study run SPEC`")
-    return parse_spec(content.decode(), f"{files.shown}/{SPEC}")
+        raise SpecError(f"no study in {folder.shown}: start one with `sgu-study run SPEC`")
+    return parse_spec(content.decode(), f"{folder.shown}/{SPEC}")
 
 
 def rows_of(address: str | Path) -> pd.DataFrame:
-    """The rows so far, which may be none."""
-    files = Folder.at(address)
+    """Return a study's rows so far, possibly none."""
     try:
-        return load_study(files.path, files.filesystem)
+        return load_study(address)
     except FileNotFoundError:
         return no_rows()
 

@@ -1,4 +1,4 @@
-"""What every task on a worker begins with: its share of the machine, and its clock."""
+"""Sets up a task on a worker: its share of the machine, and its clock."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from sgu.training.inference import default_device
 
 
 def begin() -> tuple[torch.device, Started]:
-    """As many threads as CPUs were asked for; of a GPU that is shared, its part of the memory.
+    """Give torch the task's threads and its share of GPU memory; return its device and clock.
 
-    Raises RuntimeError where a GPU was asked for and there is none that torch can use.
+    Raises RuntimeError if Ray assigned a GPU that torch cannot use.
     """
-    threads = int(os.environ.get("OMP_NUM_THREADS", "1"))  # Ray sets it to the CPUs asked for
+    threads = int(os.environ.get("OMP_NUM_THREADS", "1"))  # Ray sets it to the task's CPUs
     torch.set_num_threads(threads)
     device = default_device()
     share = ray.get_runtime_context().get_assigned_resources().get("GPU", 0.0)
     if share and device.type != "cuda":
         raise RuntimeError(
-            f"{share:g} GPU is this task's by Ray, but torch {torch.__version__} sees none on "
+            f"Ray gave this task {share:g} GPU, but torch {torch.__version__} sees none on "
             f"{platform.node()}: mend its driver, or ask for none (gpus_per_trial: 0)"
         )
     if device.type == "cuda":
-        torch.cuda.empty_cache()  # what the trial before has left to this process
+        torch.cuda.empty_cache()  # memory that this process kept after the trial before
         torch.cuda.set_per_process_memory_fraction(min(share or 1.0, 1.0))  # Ray only counts
     return device, Started()

@@ -1,4 +1,4 @@
-"""What runs on a worker: one trial. Imports no analysis, no Optuna."""
+"""Runs one trial on a worker. Imports no analysis, no Optuna."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from sgu.host.fast_imports import fast_imports
 
-with fast_imports():  # a worker's first imports, which its first trial waits for
+with fast_imports():  # its first trial waits for a worker's imports
     import ray
     import torch
     from ray.tune import report
@@ -28,10 +28,12 @@ Weights = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
-class Stage:
-    """What trials on one data set with one seed start from, in Ray's store: a task of that data,
-    the splits of that seed, the weights of the original (digest: of its recipe), and, where there
-    are any, the design of the shadow models with their logits."""
+class TrialInputs:
+    """Objects in Ray's store that trials on one data set with one seed start from.
+
+    task: of the data set; splits: of the seed; original: weights of the original network, digest:
+    of its recipe; shadows: the design of the shadow models and their logits, or None.
+    """
 
     task: Any
     splits: Any
@@ -40,26 +42,26 @@ class Stage:
     shadows: Any = None
 
 
-Stages = Mapping[tuple[str, int], Stage]
-"""By data set and seed."""
+def run_trial(
+    config: dict[str, Any],
+    inputs: Mapping[tuple[str, int], TrialInputs],
+    checkpoints: Checkpoints,
+) -> None:
+    """Run one trial of Ray Tune: report each epoch, and at the end a row with every metric.
 
-
-def run_trial(config: dict[str, Any], stages: Stages, checkpoints: Checkpoints) -> None:
-    """One trial of Ray Tune: a report after each epoch, and a last one with every metric.
-
-    config: as `StudySearch.suggest` says. Whatever breaks the run is reported as `failure`, so
-    that the study goes on. A trial that was cut off goes on from its checkpoint, and reports the
-    epochs before it again.
+    config: as `StudySearch.suggest` returns it; inputs: by data set and seed. An error that breaks
+    the run is reported as `failure`, so that the study goes on. A trial that was cut off goes on
+    from its checkpoint, and reports the epochs before it again.
     """
     try:
         device, started = begin()
     except RuntimeError as error:  # no GPU, or one that does not work
         report({"row": {"failure": f"{type(error).__name__}: {error}"}})
         return
-    stage = stages[config["data"], config["settings"]["seed"]]
-    row: dict[str, Any] = {"original_digest": stage.digest}
+    start = inputs[config["data"], config["settings"]["seed"]]
+    row: dict[str, Any] = {"original_digest": start.digest}
     try:
-        task, splits, original = ray.get([stage.task, stage.splits, stage.original])
+        task, splits, original = ray.get([start.task, start.splits, start.original])
         task = replace(task, splits=splits)
         experiment = Experiment.of(**config["settings"])
         snapshots = Snapshots(checkpoints.of(config["settings"], task.source.fingerprint))
@@ -72,8 +74,8 @@ def run_trial(config: dict[str, Any], stages: Stages, checkpoints: Checkpoints) 
             snapshots,
         )
         row |= outcome.metrics | {"unsolved": outcome.unsolved, "losses": outcome.losses}
-        if stage.shadows:
-            design, logits = ray.get(stage.shadows)
+        if start.shadows:
+            design, logits = ray.get(start.shadows)
             row |= shadow_metrics(outcome.logits, logits, design, task)
         game = experiment.game()
         if game and game.by_the_epoch:

@@ -1,4 +1,4 @@
-"""A file is the old one or the whole new one, and a failed writing leaves nothing."""
+"""Readers see the old file or the whole new one, and failed writing leaves nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from sgu.files.atomic import atomic_write
 
 
-def test_the_file_is_there_when_it_is_whole(tmp_path: Path):
+def test_a_file_appears_when_it_is_whole(tmp_path: Path):
     path = tmp_path / "deep" / "rows.txt"
     with atomic_write(path) as unfinished:
         unfinished.write_text("new")
@@ -20,7 +20,7 @@ def test_the_file_is_there_when_it_is_whole(tmp_path: Path):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_failure_leaves_the_old_one(tmp_path: Path):
+def test_failed_writing_leaves_the_old_file(tmp_path: Path):
     path = tmp_path / "rows.txt"
     path.write_text("old")
 

@@ -1,4 +1,4 @@
-"""The collector rests for as long as it is told to, and no longer."""
+"""The garbage collector is off within the block only."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 from sgu.host.fast_imports import fast_imports
 
 
-@pytest.mark.parametrize("was", [True, False])
-def test_the_collector_is_afterwards_as_it_was(was, request):
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_collector_is_afterwards_as_it_was(enabled, request):
     request.addfinalizer(gc.enable)
-    (gc.enable if was else gc.disable)()
+    (gc.enable if enabled else gc.disable)()
     with fast_imports():
         assert not gc.isenabled()
-    assert gc.isenabled() is was
+    assert gc.isenabled() is enabled
 
 
 def test_a_failed_import_leaves_it_as_it_was():

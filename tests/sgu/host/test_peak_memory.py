@@ -1,4 +1,4 @@
-"""The peak is that of the run at hand."""
+"""The peak is that of the present run."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from sgu.host.peak_memory import FROM_NOW, peak, reset_peak
 CPU = torch.device("cpu")
 
 
-@pytest.mark.skipif(not FROM_NOW.exists(), reason="the system keeps one mark for good")
-def test_the_peak_is_of_what_came_after_its_reset():
-    np.ones(300 * 2**17)  # 300 MiB, and given back
+@pytest.mark.skipif(not FROM_NOW.exists(), reason="the system cannot reset its mark")
+def test_the_peak_counts_from_its_reset():
+    np.ones(300 * 2**17)  # 300 MiB, freed at once
     reset_peak()
     low = peak(CPU)
     np.ones(200 * 2**17)
@@ -24,7 +24,7 @@ def test_the_peak_is_of_what_came_after_its_reset():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_of_a_gpu_it_is_what_was_allocated():
+def test_on_a_gpu_the_peak_is_of_allocated_memory():
     device = torch.device("cuda")
     torch.empty(1, device=device)
     reset_peak()

@@ -1,4 +1,4 @@
-"""Where a number comes from, in a checkout and outside of one."""
+"""The provenance of results, in a checkout and outside one."""
 
 from __future__ import annotations
 
@@ -24,19 +24,18 @@ def test_a_checkout_gives_its_commit():
     if not (ROOT / ".git").exists():
         pytest.skip("not a checkout")
     commit, dirty = code_version()
-    whole = subprocess.run(
+    full_commit = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout
     assert len(commit) == 12
-    assert whole.startswith(commit)
+    assert full_commit.startswith(commit)
     assert dirty in (True, False)
 
 
-def test_a_copy_outside_a_checkout_still_answers(tmp_path):
-    (tmp_path / "sgu").mkdir()
-    shutil.copy(ROOT / "sgu" / "provenance.py", tmp_path / "sgu")
+def test_a_copy_outside_a_checkout_has_a_version(tmp_path):
+    shutil.copytree(ROOT / "sgu" / "host", tmp_path / "sgu" / "host")
     env = os.environ | {"PYTHONPATH": str(tmp_path), "GIT_CEILING_DIRECTORIES": str(tmp_path)}
-    said = subprocess.run(
+    version, dirty = subprocess.run(
         [sys.executable, "-c", ASK],
         cwd=tmp_path,
         env=env,
@@ -44,16 +43,16 @@ def test_a_copy_outside_a_checkout_still_answers(tmp_path):
         capture_output=True,
         text=True,
     ).stdout.split()
-    assert said[0]
-    assert said[1] == "None"
+    assert version
+    assert dirty == "None"
 
 
-def test_versions_are_those_imported():
+def test_versions_are_those_of_the_imported_libraries():
     assert versions()["python"] == platform.python_version()
     assert versions()["numpy"] == np.__version__
 
 
-def test_a_host_is_of_a_class():
+def test_a_host_class_names_processor_cores_and_memory():
     processor, cores, memory = host_class().split(", ")
     assert processor == platform.machine()
     assert int(cores.removesuffix(" cores")) == os.cpu_count()
@@ -61,7 +60,7 @@ def test_a_host_is_of_a_class():
     assert abs(int(memory.removesuffix(" GiB")) - total / 2**20) <= 1
 
 
-def test_a_run_that_goes_on_began_when_its_first_attempt_did():
+def test_a_resumed_run_started_with_its_first_attempt():
     first, second = Started(), Started()
     state = first.state()
     second.restore(state | {"seconds": 100.0})

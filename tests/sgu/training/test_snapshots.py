@@ -12,9 +12,10 @@ from safetensors.torch import save
 
 from sgu.data.splits.scenarios import Scenario
 from sgu.experiment import Experiment
+from sgu.files.location import Location
 from sgu.task import Task
 from sgu.training.clock import Clock
-from sgu.training.snapshots import FilePlace, Snapshots, packed, unpacked
+from sgu.training.snapshots import Snapshots, packed, unpacked
 from sgu.unlearning import Outcome, unlearn
 
 EPOCHS = 3
@@ -85,13 +86,13 @@ def alike(left: Any, right: Any) -> bool:
 def test_it_goes_on_to_the_same_bits(name, task, original, tmp_path, bits, same):
     experiment = settings_of(name)
     requested = task_of(experiment, task)
-    place, drawn = FilePlace(tmp_path / "run"), random.Random(name)
+    file, drawn = Location.at(tmp_path / "run"), random.Random(name)
     whole, uncut = reports_of(experiment, requested, original)
     before, last = bits(original), EPOCHS * experiment.requests - 1
     for stop in sorted(drawn.sample(range(1, last + 1), min(2, experiment.requests))):
         with pytest.raises(Killed):
-            reports_of(experiment, requested, original, Snapshots(place), stop)
-    snapshots = Snapshots(place)
+            reports_of(experiment, requested, original, Snapshots(file), stop)
+    snapshots = Snapshots(file)
     assert snapshots.saved
     reports, outcome = reports_of(experiment, requested, original, snapshots)
     assert same(bits(outcome.model), bits(uncut.model))
@@ -103,24 +104,24 @@ def test_it_goes_on_to_the_same_bits(name, task, original, tmp_path, bits, same)
 
 def test_it_trains_no_epoch_twice(task, original, tmp_path, monkeypatch):
     """The run is cut off in the report of epoch 2, after the snapshots of 0 and 1."""
-    experiment, place = settings_of("finetune"), FilePlace(tmp_path / "run")
+    experiment, file = settings_of("finetune"), Location.at(tmp_path / "run")
     with pytest.raises(Killed):
-        reports_of(experiment, task, original, Snapshots(place), stop=2)
+        reports_of(experiment, task, original, Snapshots(file), stop=2)
     steps = []
     step = torch.optim.SGD.step
     monkeypatch.setattr(torch.optim.SGD, "step", lambda *a, **k: (steps.append(1), step(*a, **k)))
-    outcome = reports_of(experiment, task, original, Snapshots(place))[1]
+    outcome = reports_of(experiment, task, original, Snapshots(file))[1]
     assert len(steps) == outcome.epoch_steps
 
 
 def test_seconds_add_up(task, original, tmp_path):
-    experiment, place = settings_of("sg joint"), FilePlace(tmp_path / "run")
+    experiment, file = settings_of("sg joint"), Location.at(tmp_path / "run")
     with pytest.raises(Killed):
-        reports_of(experiment, task, original, Snapshots(place), stop=2)
-    seconds = Snapshots(place).saved["clock"]["seconds"]
+        reports_of(experiment, task, original, Snapshots(file), stop=2)
+    seconds = Snapshots(file).saved["clock"]["seconds"]
     before = seconds["all"] - seconds["report"]
     assert 0 < seconds["solve"] < seconds["game"] < before
-    outcome = reports_of(experiment, task, original, Snapshots(place))[1]
+    outcome = reports_of(experiment, task, original, Snapshots(file))[1]
     assert outcome.metrics["seconds"] > before
     assert outcome.metrics["game_seconds"] > seconds["game"]
     assert outcome.metrics["solve_seconds"] > seconds["solve"]
@@ -162,9 +163,9 @@ def test_a_snapshot_is_a_file_of_weights_and_plain_values(task, original, tmp_pa
     """safetensors reads it; it is as large as the weights, their momentum and little more."""
     from safetensors.torch import load_file
 
-    place = FilePlace(tmp_path / "run")
-    reports_of(settings_of("finetune"), task, original, Snapshots(place))
-    tensors = load_file(place.path)
+    file = Location.at(tmp_path / "run")
+    reports_of(settings_of("finetune"), task, original, Snapshots(file))
+    tensors = load_file(file.path)
     size = sum(value.nbytes for value in original.state_dict().values())
     assert sum(value.nbytes for value in tensors.values()) < 2 * size + 20_000
 
@@ -196,6 +197,6 @@ TORN = [b"", b"torn", packed({"a": 1})[:-3], save({"b": torch.ones(1)})]
 
 @pytest.mark.parametrize("content", TORN, ids=["empty", "none", "cut off", "of something else"])
 def test_a_snapshot_that_cannot_be_read_is_none(tmp_path, content):
-    place = FilePlace(tmp_path / "run")
-    place.path.write_bytes(content)
-    assert not Snapshots(place).saved
+    file = Location.at(tmp_path / "run")
+    file.write(content)
+    assert not Snapshots(file).saved

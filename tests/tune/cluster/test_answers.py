@@ -1,4 +1,4 @@
-"""What breaks on the way to a cluster, or is no cluster at all, is one line."""
+"""Errors on the way to a cluster, or of an address without one, are one line."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ AGENTS = "Traceback (most recent call last):\nException: No available agent to s
 
 
 class Dashboard(BaseHTTPRequestHandler):
-    """Of a head: it has all packages, and starts jobs once it has agents; its logs are away."""
+    """A head's dashboard that has all packages, starts jobs if it has agents, and has no logs."""
 
     agents = False
 
     def do_GET(self) -> None:
-        known = {"version": "4", "ray_version": "2.60.0", "ray_commit": "0", "session_name": "s"}
-        self._answer(404 if "logs" in self.path else 200, json.dumps(known))
+        answer = {"version": "4", "ray_version": "2.60.0", "ray_commit": "0", "session_name": "s"}
+        self._answer(404 if "logs" in self.path else 200, json.dumps(answer))
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -38,7 +38,7 @@ class Dashboard(BaseHTTPRequestHandler):
         self.wfile.write(text.encode())
 
     def log_message(self, *_: object) -> None:
-        """Nothing."""
+        """Print nothing."""
 
 
 @pytest.fixture
@@ -54,16 +54,16 @@ def test_a_head_without_agents_is_named(dashboard):
         submit(SPEC, dashboard, "/shared/results", print)
 
 
-def test_a_log_that_breaks_off_says_how_to_follow_the_job(dashboard, monkeypatch):
+def test_if_the_log_breaks_off_the_error_says_how_to_follow_the_job(dashboard, monkeypatch):
     monkeypatch.setattr(Dashboard, "agents", True)
-    said: list[str] = []
+    lines: list[str] = []
     with pytest.raises(SubmitError, match=r"tells no more of job sent-1 .*ray job logs[^\n]*$"):
-        submit(SPEC, dashboard, "/shared/results", said.append)
-    assert said[0].startswith("job sent-1 runs study sent")
+        submit(SPEC, dashboard, "/shared/results", lines.append)
+    assert lines[0].startswith("job sent-1 runs study sent")
 
 
 @pytest.mark.parametrize("address", ["foo", "foo:bar"])
-def test_an_address_that_is_none_is_named(address):
-    said = rf"^--address {address} \(expected auto[^\n]*$"
-    with pytest.raises(SpecError, match=said), connected(SPEC, address):
+def test_a_malformed_address_is_named(address):
+    message = rf"^--address {address} \(expected auto[^\n]*$"
+    with pytest.raises(SpecError, match=message), connected(SPEC, address):
         pass

@@ -1,4 +1,4 @@
-"""`sgu-study audit` where there is no cluster to run it on."""
+"""`sgu-study audit` without a cluster."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from tune.cli import app
 
 
 @pytest.mark.parametrize(
-    ("address", "said"),
+    ("address", "message"),
     [("auto", "Could not find any running Ray instance"), ("nowhere", "Invalid address format")],
 )
-def test_without_a_cluster_it_says_so_in_one_line(address, said, monkeypatch):
-    """Not those that other tests have up on this machine, either."""
+def test_without_a_cluster_the_error_is_one_line(address, message, monkeypatch):
+    """Clusters that other tests run on this machine do not count, either."""
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setattr("ray._private.services.find_gcs_addresses", cache(set))
     monkeypatch.setattr("ray._private.services.find_bootstrap_address", lambda _: None)
     result = CliRunner().invoke(app, ["audit", "--address", address])
     assert result.exit_code == 2
-    assert result.stderr.startswith(f"sgu-study audit: {said}")
+    assert result.stderr.startswith(f"sgu-study audit: {message}")
     assert result.stderr.count("\n") == 1

@@ -27,18 +27,19 @@ def read(path: str) -> dict[str, Any]:
 
 
 def node_configs(cluster: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """What is handed to the cloud as it stands, by node type; Ray looks at none of it."""
-    return {name: kind["node_config"] for name, kind in cluster["available_node_types"].items()}
+    """Return what Ray hands to the cloud unchecked, by node type."""
+    types = cluster["available_node_types"]
+    return {name: node_type["node_config"] for name, node_type in types.items()}
 
 
 def report(node_config: dict[str, Any]) -> str:
-    """What EC2's own service model says of the arguments of run_instances; empty: they are fine."""
+    """Return the errors that EC2's service model finds in arguments of run_instances."""
     session = pytest.importorskip("botocore.session", reason="botocore knows EC2's arguments")
     validator = pytest.importorskip("botocore.validate").ParamValidator()
     ec2 = session.get_session().get_service_model("ec2")
-    counted = node_config | {"MinCount": 1, "MaxCount": 1}  # Ray's own
+    arguments = node_config | {"MinCount": 1, "MaxCount": 1}  # Ray adds these
     return validator.validate(
-        counted, ec2.operation_model("RunInstances").input_shape
+        arguments, ec2.operation_model("RunInstances").input_shape
     ).generate_report()
 
 
@@ -54,7 +55,7 @@ def test_ray_would_refuse_a_wrong_key(path):
 
 
 @pytest.mark.parametrize("path", LAUNCHED)
-def test_head_steers_only_and_workers_find_it(path):
+def test_the_head_runs_no_trials_and_workers_find_it(path):
     cluster = read(path)
     (head,) = (line for line in cluster["head_start_ray_commands"] if "ray start" in line)
     (worker,) = (line for line in cluster["worker_start_ray_commands"] if "ray start" in line)
@@ -67,7 +68,7 @@ def test_head_steers_only_and_workers_find_it(path):
 
 
 @pytest.mark.parametrize("path", LAUNCHED)
-def test_every_command_is_shell(path):
+def test_every_command_is_valid_shell(path):
     for key, lines in read(path).items():
         for line in lines if key.endswith("_commands") else ():
             subprocess.run(["bash", "-n", "-c", line], check=True)
@@ -97,7 +98,7 @@ def test_gpu_workers_are_spot_and_scale_and_the_head_is_not():
 
 
 class Strict(BaseModel):
-    """Fields as in KubeRay's ray-operator/apis/ray/v1 and Kubernetes' core/v1: those we may use."""
+    """Fields of KubeRay's ray-operator/apis/ray/v1 and Kubernetes' core/v1 that we may use."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -187,10 +188,10 @@ def job() -> dict[str, Any]:
     return read("tune/cluster/rayjob.yaml")
 
 
-def test_the_ray_job_has_kuberays_form(job):
-    made = RayJob.model_validate(job).spec.rayClusterSpec
-    assert made.headGroupSpec.rayStartParams["num-cpus"] == "0"
-    for group in made.workerGroupSpecs:
+def test_the_ray_job_has_the_form_that_kuberay_expects(job):
+    cluster = RayJob.model_validate(job).spec.rayClusterSpec
+    assert cluster.headGroupSpec.rayStartParams["num-cpus"] == "0"
+    for group in cluster.workerGroupSpecs:
         assert group.minReplicas <= group.replicas <= group.maxReplicas
 
 
@@ -210,8 +211,8 @@ def test_every_part_runs_the_pinned_ray(job):
     assert re.search(rf"^FROM rayproject/ray:{re.escape(RAY)}-py311", docker, re.MULTILINE)
 
 
-def test_the_ray_jobs_entrypoint_is_a_command_of_ours(job, tmp_path):
-    """It gets as far as the results, which are where nobody may write: all before them is right."""
+def test_the_ray_jobs_entrypoint_is_one_of_our_commands(job, tmp_path):
+    """It fails only at the results, where nothing can be written: all before them is right."""
     command, *words = shlex.split(job["spec"]["entrypoint"])
     assert command == "sgu-study"
     assert "--address" in words
@@ -220,6 +221,6 @@ def test_the_ray_jobs_entrypoint_is_a_command_of_ours(job, tmp_path):
     taken = tmp_path / "taken"
     taken.touch()
     words[1], words[words.index("--results") + 1] = str(ROOT / spec), str(taken)
-    found = CliRunner().invoke(app, words)
-    assert found.exit_code == 2
-    assert "taken" in found.output
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2
+    assert "taken" in result.output

@@ -30,7 +30,9 @@ FEWER = [
 
 def driver(results: Path, *words: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "tune", *words, "--results", str(results)]
-    changes = [word for each in FEWER for word in ("--set", each)] if words[0] == "run" else []
+    changes = (
+        [word for setting in FEWER for word in ("--set", setting)] if words[0] == "run" else []
+    )
     return subprocess.Popen(
         command + changes,
         cwd=ROOT,
@@ -42,9 +44,9 @@ def driver(results: Path, *words: str) -> subprocess.Popen[str]:
     )
 
 
-def wait_for(holds: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
     end = time.monotonic() + 600
-    while not holds():
+    while not condition():
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < end
         time.sleep(0.1)
@@ -56,24 +58,24 @@ def trials(results: Path) -> int:
 
 @pytest.fixture
 def cluster() -> Iterator[tuple[Cluster, list]]:
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **SMALL})
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **SMALL})
     try:
-        yield made, [made.add_node(num_cpus=1, **SMALL) for _ in range(4)]
+        yield cluster, [cluster.add_node(num_cpus=1, **SMALL) for _ in range(4)]
     finally:
-        made.shutdown()
+        cluster.shutdown()
 
 
-def test_four_nodes_run_the_default_study_and_one_may_be_lost(tmp_path, cluster):
-    made, nodes = cluster
-    process = driver(tmp_path, "run", DEFAULT, "--address", made.address, "--set", "slots=4")
+def test_four_nodes_run_the_default_study_although_one_is_lost(tmp_path, cluster):
+    running, nodes = cluster
+    process = driver(tmp_path, "run", DEFAULT, "--address", running.address, "--set", "slots=4")
     try:
         wait_for(lambda: trials(tmp_path) >= 2, process)
-        made.remove_node(nodes[0], allow_graceful=False)
-        said, _ = process.communicate(timeout=1200)
+        running.remove_node(nodes[0], allow_graceful=False)
+        output, _ = process.communicate(timeout=1200)
     finally:
         process.kill()
-    assert process.returncode == 0, said
-    assert "study default is complete" in said
+    assert process.returncode == 0, output
+    assert "study default is complete" in output
     frame = load_study(tmp_path / "default")
     assert set(frame["status"]) == {"complete"}
     assert frame["trial_id"].is_unique
@@ -81,23 +83,23 @@ def test_four_nodes_run_the_default_study_and_one_may_be_lost(tmp_path, cluster)
     assert set(frame.loc[frame["method"] == "sg", "workers"]) == {4}
 
 
-def test_ctrl_c_ends_a_study_well_and_it_goes_on(tmp_path):
+def test_after_ctrl_c_a_study_goes_on(tmp_path):
     process = driver(tmp_path, "run", DEFAULT)
     try:
         wait_for(lambda: trials(tmp_path) >= 2, process)
         process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=240)
+        output, _ = process.communicate(timeout=240)
     finally:
         process.kill()
-    assert process.returncode == 2, said
-    assert "ending: what is under way will be gone on with" in said
-    assert said.splitlines()[-1].endswith("`sgu-study resume default` goes on")
+    assert process.returncode == 2, output
+    assert "ending: what is under way will be gone on with" in output
+    assert output.splitlines()[-1].endswith("`sgu-study resume default` goes on")
     before = load_study(tmp_path / "default")
     status, _ = driver(tmp_path, "status", "default").communicate(timeout=240)
     assert "nobody is at work on it" in status
     resumed = driver(tmp_path, "resume", "default")
-    said, _ = resumed.communicate(timeout=1200)
-    assert resumed.returncode == 0, said
+    output, _ = resumed.communicate(timeout=1200)
+    assert resumed.returncode == 0, output
     after = load_study(tmp_path / "default")
     assert (~after["control"].astype(bool)).sum() == 12
     assert after["trial_id"].is_unique
@@ -105,15 +107,15 @@ def test_ctrl_c_ends_a_study_well_and_it_goes_on(tmp_path):
     assert list(kept) == list(before["started"])  # none of them was run again
 
 
-def test_ctrl_c_twice_ends_it_at_once(tmp_path):
+def test_ctrl_c_twice_ends_a_study_at_once(tmp_path):
     process = driver(tmp_path, "run", DEFAULT)
     try:
         wait_for(lambda: trials(tmp_path) >= 1, process)
         process.send_signal(signal.SIGINT)
         time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=240)
+        output, _ = process.communicate(timeout=240)
     finally:
         process.kill()
-    assert process.returncode == 2, said
-    assert "goes on" in said
+    assert process.returncode == 2, output
+    assert "goes on" in output

@@ -1,4 +1,4 @@
-"""Ensembles as tasks of a real Ray: the loop's bits, in order, worker deaths and errors and all."""
+"""Ensembles on a real Ray give a loop's bits in order, despite dead workers and errors."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def _cluster() -> Iterator[None]:
     ray.shutdown()
 
 
-def test_it_trains_what_a_loop_trains(task: Task, tmp_path: Path):
-    """Shadow models, their unlearned successors from one training each, and an oracle: to the bit,
-    and all of them in the cache."""
+def test_ray_trains_what_a_loop_trains(task: Task, tmp_path: Path):
+    """To the bit, and all cached: shadow models, models unlearned from them in the same training,
+    and an oracle."""
     experiment = Experiment.of(subset=400, pretrain_epochs=1, epochs=1, method="finetune")
     design = shadows(experiment, task, 2)
     recipes = [*design.recipes[:2], *design.unlearned(experiment, task)[:2]]
@@ -47,11 +47,11 @@ def test_it_trains_what_a_loop_trains(task: Task, tmp_path: Path):
     assert names == {recipe.filename for recipe in recipes}
 
 
-def test_results_keep_the_order_and_come_before_the_last_is_there():
+def test_results_keep_their_order_and_do_not_wait_for_the_last():
     def slower(seconds: float) -> float:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            time.sleep(0.1)  # what is stopped ends between two of them
+            time.sleep(0.1)  # a stopped task ends between two of these
         return seconds
 
     begin, results = time.perf_counter(), on_ray()(slower, [1.0, 0.0, 60.0])
@@ -83,7 +83,7 @@ def test_a_task_whose_worker_dies_runs_again(tmp_path: Path):
     assert (tmp_path / "1").exists()
 
 
-def test_what_the_function_raises_is_raised_as_it_is_and_the_rest_stops(tmp_path: Path):
+def test_an_error_of_the_function_is_raised_as_it_is_and_the_rest_stops(tmp_path: Path):
     def diverges(job: int) -> None:
         if job == 0:
             raise Diverged("loss is nan")
@@ -94,7 +94,7 @@ def test_what_the_function_raises_is_raised_as_it_is_and_the_rest_stops(tmp_path
         list(on_ray()(diverges, range(8)))
     assert str(caught.value) == "loss is nan"
     time.sleep(8)
-    assert len(list(tmp_path.iterdir())) <= 2  # Ray stops what has not begun; the rest as it can
+    assert len(list(tmp_path.iterdir())) <= 2  # Ray stops what has not begun, the rest if it can
 
 
 @pytest.mark.parametrize("cpus", [1, 2])
@@ -104,15 +104,18 @@ def test_a_task_has_as_many_threads_as_processors(cpus: int):
 
 @pytest.mark.long
 def test_an_audit_on_ray_finds_what_one_in_a_loop_finds(tmp_path: Path):
-    """Its words go through: the same rows, but for where and when they were made."""
+    """Its arguments are passed through, and the rows are the same."""
     words = ["--subset", "400", "--pretrain-epochs", "1", "--set", "epochs=1", "--oracles", "2"]
     words += ["--shadows", "0", "--threads", "1", "--json", "--jobs", "1"]
-    said = []
+    reports = []
     for name, command in (("ray", ["-m", "tune", "audit", "--"]), ("loop", ["-m", "sgu", "audit"])):
-        places = ["--cache", str(tmp_path / name), "--out", str(tmp_path / name / "out")]
-        done = subprocess.run(
-            [sys.executable, *command, *words, *places], capture_output=True, text=True, check=True
+        folders = ["--cache", str(tmp_path / name), "--out", str(tmp_path / name / "out")]
+        process = subprocess.run(
+            [sys.executable, *command, *words, *folders],
+            capture_output=True,
+            text=True,
+            check=True,
         )
-        said.append(json.loads(done.stdout)["rows"])
-    assert said[0] == said[1]
-    assert {row["model"] for row in said[0]} == {"original", "finetune", "sg", "retrained"}
+        reports.append(json.loads(process.stdout)["rows"])
+    assert reports[0] == reports[1]
+    assert {row["model"] for row in reports[0]} == {"original", "finetune", "sg", "retrained"}

@@ -1,4 +1,4 @@
-"""`sgu-study submit` against a real Ray head of its own, which wants a token."""
+"""`sgu-study submit` against a real Ray head, which requires a token."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ SPEC = {
 
 def free_ports(count: int) -> list[int]:
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
+    ports = [server.getsockname()[1] for server in sockets]
+    for server in sockets:
+        server.close()
     return ports
 
 
 def answers(port: int) -> bool:
-    with socket.socket() as tried:
-        return tried.connect_ex(("127.0.0.1", port)) == 0
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Head:
 
 @pytest.fixture(scope="module")
 def head() -> Iterator[Head]:
-    folder = Path(tempfile.mkdtemp(prefix="sgu"))  # short: Ray's sockets are in it
+    folder = Path(tempfile.mkdtemp(prefix="sgu"))  # short: paths of Ray's sockets begin with it
     (folder / "token").write_text(TOKEN)
     gcs, dashboard, agent, client = free_ports(4)
     env = {name: value for name, value in os.environ.items() if name != VERSION_GIVEN} | {
@@ -102,37 +102,37 @@ def head() -> Iterator[Head]:
             time.sleep(0.2)
         yield Head(f"http://127.0.0.1:{dashboard}", env, folder)
     finally:
-        process.send_signal(signal.SIGTERM)  # it ends all that it has started
+        process.send_signal(signal.SIGTERM)  # it ends all processes it has started
         process.wait(60)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_a_submitted_study_runs_there_and_is_followed_here(head, tmp_path):
-    said = head.submit("--results", str(tmp_path))
-    assert said.returncode == 0, said.stdout + said.stderr
-    first, *log, last = said.stdout.splitlines()
+def test_a_submitted_study_runs_on_the_cluster_and_its_log_is_followed(head, tmp_path):
+    result = head.submit("--results", str(tmp_path))
+    assert result.returncode == 0, result.stdout + result.stderr
+    first, *log, last = result.stdout.splitlines()
     assert f"its rows go to {tmp_path}/sent" in first
     assert any("study sent is complete" in line for line in log)
     assert last.endswith("SUCCEEDED")
     frame = load_study(tmp_path / "sent")
     assert (~frame["control"].astype(bool)).sum() == 2
     version, dirty = code_version()
-    assert set(frame["code_version"]) == {version}  # though the code went without its history
+    assert set(frame["code_version"]) == {version}  # although the code was sent without its history
     assert set(frame["code_dirty"]) == {dirty}
 
 
 def test_a_job_that_fails_says_why_and_how_to_go_on(head, tmp_path):
-    said = head.submit("--results", str(tmp_path), experiment={"data": "/nowhere"})
-    assert said.returncode == 2
-    assert "/nowhere: no such folder" in said.stdout
-    assert "FAILED" in said.stderr
-    assert "goes on where it was" in said.stderr
+    result = head.submit("--results", str(tmp_path), experiment={"data": "/nowhere"})
+    assert result.returncode == 2
+    assert "/nowhere: no such folder" in result.stdout
+    assert "FAILED" in result.stderr
+    assert "goes on where it was" in result.stderr
 
 
 def test_a_job_need_not_be_waited_for(head, tmp_path):
-    said = head.submit("--results", str(tmp_path), "--no-wait", experiment={"data": "/nowhere"})
-    assert said.returncode == 0
-    assert "ray job logs --follow sent-" in said.stdout
+    result = head.submit("--results", str(tmp_path), "--no-wait", experiment={"data": "/nowhere"})
+    assert result.returncode == 0
+    assert "ray job logs --follow sent-" in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -142,29 +142,29 @@ def test_a_job_need_not_be_waited_for(head, tmp_path):
         (["--results", "/tmp", "--set", "trial=3"], "did you mean trials"),
     ],
 )
-def test_what_is_wrong_is_said_before_anything_is_sent(head, words, expected):
-    said = head.submit(*words)
-    assert said.returncode == 2
-    assert said.stdout == ""
-    assert expected in said.stderr
-    assert said.stderr.count("\n") == 1
+def test_a_mistake_is_named_before_anything_is_sent(head, words, expected):
+    result = head.submit(*words)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert expected in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("token", ["1" * 64, ""])
-def test_without_its_token_the_cluster_takes_nothing(head, token, tmp_path):
+def test_without_its_token_the_cluster_takes_no_job(head, token, tmp_path):
     (tmp_path / "token").write_text(token)
     other = Head(
         head.address, head.env | {"RAY_AUTH_TOKEN_PATH": str(tmp_path / "token")}, tmp_path
     )
-    said = other.submit("--results", str(tmp_path))
-    assert said.returncode == 2
-    assert said.stderr.count("\n") == 1
-    assert "token" in said.stderr
+    result = other.submit("--results", str(tmp_path))
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+    assert "token" in result.stderr
 
 
 def test_an_address_without_a_dashboard_is_named(head):
     other = Head("http://127.0.0.1:1", head.env, head.folder)
-    said = other.submit("--results", "/tmp")
-    assert said.returncode == 2
-    assert "http://127.0.0.1:1" in said.stderr
-    assert said.stderr.count("\n") == 1
+    result = other.submit("--results", "/tmp")
+    assert result.returncode == 2
+    assert "http://127.0.0.1:1" in result.stderr
+    assert result.stderr.count("\n") == 1

@@ -7,13 +7,13 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from sgu.files.folder import Folder
+from sgu.files.location import Location
 from tune.search.journal import NAME, Journal
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
-def read(folder: Folder) -> optuna.Study:
+def read(folder: Location) -> optuna.Study:
     """Return the study, by Optuna's own reader if the journal is a local file."""
     stored = Journal.stored(folder)
     backend = JournalFileBackend(f"{folder.path}/{NAME}") if folder.local else stored
@@ -21,13 +21,13 @@ def read(folder: Folder) -> optuna.Study:
 
 
 @pytest.fixture(params=["local", "s3"])
-def folder(request, tmp_path) -> Folder:
+def folder(request, tmp_path) -> Location:
     if request.param == "s3":
-        return Folder.at(request.getfixturevalue("bucket")("journal"))
-    return Folder.at(tmp_path)
+        return Location.at(request.getfixturevalue("bucket")("journal"))
+    return Location.at(tmp_path)
 
 
-def begun(folder: Folder) -> tuple[Journal, optuna.Study]:
+def begun(folder: Location) -> tuple[Journal, optuna.Study]:
     journal = Journal(folder)
     study = optuna.create_study(study_name="s", storage=JournalStorage(journal))
     study.enqueue_trial({"x": 0.25})
@@ -64,7 +64,7 @@ def test_the_one_before_stays_until_the_new_one_is_whole(folder):
 
 
 def test_half_a_line_is_no_line(tmp_path):
-    folder = Folder.at(tmp_path)
+    folder = Location.at(tmp_path)
     journal, study = begun(folder)
     journal.publish()
     run_trials(study, 2)
@@ -74,16 +74,16 @@ def test_half_a_line_is_no_line(tmp_path):
 
 
 def test_lines_wait_for_a_disk_that_is_full(small_disk, fill):
-    journal, study = begun(Folder.at(small_disk))
+    journal, study = begun(Location.at(small_disk))
     journal.publish()
     run_trials(study, 2)
     filler = fill()
     run_trials(study, 60)
     assert len(study.trials) == 62
-    assert 2 <= len(read(Folder.at(small_disk)).trials) < 62
+    assert 2 <= len(read(Location.at(small_disk)).trials) < 62
     filler.unlink()
     run_trials(study, 1)
-    trials = read(Folder.at(small_disk)).trials
+    trials = read(Location.at(small_disk)).trials
     assert [trial.value for trial in trials] == [trial.value for trial in study.trials]
     assert len(trials) == 63
 
@@ -96,4 +96,4 @@ def test_a_sampler_proposes_the_same_on_both(tmp_path):
         return [trial.value for trial in study.trials]
 
     theirs = proposed(JournalFileBackend(str(tmp_path / "theirs")))
-    assert proposed(Journal(Folder.at(tmp_path / "ours"))) == theirs
+    assert proposed(Journal(Location.at(tmp_path / "ours"))) == theirs

@@ -169,7 +169,7 @@ def test_a_study_in_a_bucket_is_halved_as_it_runs(bucket, tmp_path, monkeypatch)
     trials = optuna.load_study(study_name="embedded/sg", storage=storage).trials
     states = {trial.user_attrs["trial_id"]: trial.state.name.lower() for trial in trials}
     assert states == frame.loc[list(states), "status"].to_dict()
-    assert {name.split(".")[-1] for name in study.cache.there.names()} == {"safetensors"}
+    assert {name.split(".")[-1] for name in study.cache.shared.names()} == {"safetensors"}
     run(Spec.model_validate(content), study.results, None, lines.append)
     assert "all trials are there" in lines[-1]
 

@@ -1,4 +1,4 @@
-"""A study has one driver: a second one is refused, a dead one holds nothing."""
+"""A study has one driver: a second one is refused, and a dead one locks nothing."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from typing import Any
 
 import pytest
 
-from sgu.files.folder import Folder
+from sgu.files.location import Location
 from tune.storage import lock
-from tune.storage.lock import Held, held, holder
+from tune.storage.lock import StudyLocked, lock_owner, study_lock
 
 ROOT = Path(__file__).parents[3]
-HOLD = """
+LOCK = """
 import sys, time
-from tune.files import Folder
-from tune.lock import held
+from sgu.files.location import Location
+from tune.storage.lock import study_lock
 
-with held(Folder.at(sys.argv[1])):
-    print("held", flush=True)
+with study_lock(Location.at(sys.argv[1])):
+    print("locked", flush=True)
     time.sleep(60)
 """
 
@@ -42,96 +42,96 @@ def address(request, tmp_path, monkeypatch) -> str:
 
 @pytest.fixture
 def other(address):
-    """Another process that holds the lock."""
+    """Another process that has the lock."""
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, address], stdout=subprocess.PIPE, text=True, env=env
+        [sys.executable, "-c", LOCK, address], stdout=subprocess.PIPE, text=True, env=env
     )
     assert process.stdout is not None
-    assert process.stdout.readline() == "held\n"
+    assert process.stdout.readline() == "locked\n"
     yield process
     process.kill()
     process.wait()
 
 
-def lease(folder: Folder) -> dict[str, Any]:
-    return json.loads(folder.get(lock.NAME) or "{}")
+def lease(folder: Location) -> dict[str, Any]:
+    return json.loads(folder.inside(lock.NAME).read() or "{}")
 
 
-def test_the_second_is_refused_and_told_of_the_first(address, other):
-    folder = Folder.at(address)
+def test_a_second_driver_is_refused_and_told_of_the_first(address, other):
+    folder = Location.at(address)
     first = rf"process {other.pid} on {re.escape(socket.gethostname())} since 20\S+"
-    with pytest.raises(Held, match=first), held(folder):
+    with pytest.raises(StudyLocked, match=first), study_lock(folder):
         pytest.fail("two drivers at once")
-    assert re.fullmatch(first, holder(folder) or "")
+    assert re.fullmatch(first, lock_owner(folder) or "")
 
 
-def test_who_was_killed_holds_nothing(address, other, monkeypatch):
-    folder = Folder.at(address)
+def test_a_killed_driver_locks_nothing(address, other, monkeypatch):
+    folder = Location.at(address)
     other.send_signal(signal.SIGKILL)
     other.wait()
     monkeypatch.setattr(lock, "LEASE", 3.0)
     end = time.monotonic() + 60
-    while holder(folder):  # a lease has to run out
+    while lock_owner(folder):  # a lease has to run out
         assert time.monotonic() < end
         time.sleep(0.1)
-    with held(folder):
-        assert f"process {os.getpid()} " in (holder(folder) or "")
+    with study_lock(folder):
+        assert f"process {os.getpid()} " in (lock_owner(folder) or "")
 
 
-def test_it_is_free_again_after_use(address):
-    folder = Folder.at(address)
+def test_a_lock_is_free_after_use(address):
+    folder = Location.at(address)
     for _ in range(2):
-        with held(folder):
-            assert holder(folder)
-        assert holder(folder) is None
+        with study_lock(folder):
+            assert lock_owner(folder)
+        assert lock_owner(folder) is None
 
 
 def test_a_lease_is_renewed_while_its_driver_lives(bucket, monkeypatch):
     monkeypatch.setattr(lock, "PAUSE", 0.1)
     monkeypatch.setattr(lock, "RENEWED", 0.1)
-    folder = Folder.at(bucket("renewed"))
-    with held(folder):
+    folder = Location.at(bucket("renewed"))
+    with study_lock(folder):
         first, end = lease(folder), time.monotonic() + 60
         while lease(folder)["renewed"] <= first["renewed"] + 1:
             assert time.monotonic() < end
             time.sleep(0.1)
-        with pytest.raises(Held), held(folder):
+        with pytest.raises(StudyLocked), study_lock(folder):
             pytest.fail("two drivers at once")
 
 
-def test_of_two_that_come_at_once_one_is_refused(bucket, monkeypatch):
+def test_one_of_two_drivers_that_come_at_once_is_refused(bucket, monkeypatch):
     monkeypatch.setattr(lock, "PAUSE", 5.0)  # longer than a write may take
-    folder, found = Folder.at(bucket("race")), []
+    folder, outcomes = Location.at(bucket("race")), []
 
     def come() -> None:
         try:
-            with held(folder):
-                found.append("held")
+            with study_lock(folder):
+                outcomes.append("locked")
                 time.sleep(5)
-        except Held:
-            found.append("refused")
+        except StudyLocked:
+            outcomes.append("refused")
 
-    both = [threading.Thread(target=come) for _ in range(2)]
-    for thread in both:
+    threads = [threading.Thread(target=come) for _ in range(2)]
+    for thread in threads:
         thread.start()
-    for thread in both:
+    for thread in threads:
         thread.join()
-    assert sorted(found) == ["held", "refused"]
+    assert sorted(outcomes) == ["locked", "refused"]
 
 
 def test_a_driver_whose_lease_was_taken_over_ends(bucket, monkeypatch):
-    """It hung for longer than its lease, and another one came."""
+    """It hung for longer than its lease, and another driver came."""
     monkeypatch.setattr(lock, "PAUSE", 0.1)
     monkeypatch.setattr(lock, "RENEWED", 2.0)  # later than `theirs` is written
-    folder = Folder.at(bucket("taken"))
+    folder = Location.at(bucket("taken"))
     theirs = {"token": "other", "host": "there", "pid": 1, "since": "now", "renewed": time.time()}
 
     def hang() -> None:
-        with held(folder):
-            folder.put(lock.NAME, json.dumps(theirs).encode())
+        with study_lock(folder):
+            folder.inside(lock.NAME).write(json.dumps(theirs).encode())
             time.sleep(60)
 
     with pytest.raises(KeyboardInterrupt):
         hang()
-    assert holder(folder) == "process 1 on there since now"
+    assert lock_owner(folder) == "process 1 on there since now"

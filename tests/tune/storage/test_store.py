@@ -1,4 +1,4 @@
-"""Rows come back as they were written, and a killed write leaves nothing that is read."""
+"""Rows come back as they were written, and nothing of an interrupted write is read."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def test_rows_come_back_as_they_were(store, trial_row):
     (row,) = load_study(store.folder).to_dict("records")
     for name in set(TRIALS.names) - {"config", "versions", "code_dirty", "reason"}:
         stamped = {"schema_version": SCHEMA_VERSION, "study": "small"}
-        wanted = written[name] if name in written else stamped[name]
-        assert row[name] == wanted, name
+        expected = written[name] if name in written else stamped[name]
+        assert row[name] == expected, name
     assert pd.isna(row["reason"])
     assert pd.isna(row["code_dirty"])
     assert Experiment.of(**json.loads(row["config"])) == Experiment.of(
@@ -58,13 +58,13 @@ def test_histograms_of_losses_come_back(store, trial_row):
     for number in ("0", "1"):
         store.trial(trial_row(number, {"losses": bins}))
     store.compact()
-    found = load_losses(store.folder)
-    assert list(found["trial_id"]) == ["0", "0", "1", "1"]
-    assert found[["split", "low", "high", "count"]].to_dict("records") == bins * 2
+    losses = load_losses(store.folder)
+    assert list(losses["trial_id"]) == ["0", "0", "1", "1"]
+    assert losses[["split", "low", "high", "count"]].to_dict("records") == bins * 2
     assert "losses" not in load_study(store.folder)
 
 
-def test_a_game_by_the_epoch_has_as_many_steps_as_its_trial_says(store, trial_row):
+def test_a_game_played_each_epoch_has_the_steps_its_trial_reports(store, trial_row):
     store.trial(trial_row("0", {"solve_every": 3}, solve_every="epoch"))
     store.trial(trial_row("1", solve_every=5, update="alternate"))
     store.trial(trial_row("2", solve_every=5))
@@ -76,7 +76,7 @@ def test_a_game_by_the_epoch_has_as_many_steps_as_its_trial_says(store, trial_ro
     assert list(load_study(store.folder)["alpha"]) == [1, 1, 1, 0]
 
 
-def test_what_is_no_number_is_null(store, trial_row):
+def test_a_value_that_is_no_number_is_null(store, trial_row):
     store.trial(trial_row("0001", {"ks": math.nan, "seconds": None, "val_acc": math.inf}))
     table = pq.read_table(store.folder / "trials" / "embedded-sg-0001-0-0.parquet")
     assert table["ks"].null_count == table["seconds"].null_count == 1
@@ -108,7 +108,7 @@ def test_nothing_unfinished_is_left(store, trial_row):
 
 
 def test_packing_keeps_every_row_again_and_again(store, trial_row):
-    """A study may go on after it was packed."""
+    """A study may go on after packing."""
     numbers = []
     for number in range(4):
         numbers.append(f"{number:04d}")
@@ -126,23 +126,23 @@ def test_packing_keeps_every_row_again_and_again(store, trial_row):
 def test_an_interrupted_packing_counts_no_row_twice(store, trial_row):
     for number in range(2):
         store.trial(trial_row(f"{number:04d}"))
-    left = {path: path.read_bytes() for path in (store.folder / "trials").iterdir()}
+    unpacked = {path: path.read_bytes() for path in (store.folder / "trials").iterdir()}
     store.compact()
-    for path, content in left.items():
-        path.write_bytes(content)  # as if killed before they were unlinked
+    for path, content in unpacked.items():
+        path.write_bytes(content)  # as if killed before they were removed
     assert list(load_study(store.folder)["trial_id"]) == ["0000", "0001"]
     store.compact()
     assert list(load_study(store.folder)["trial_id"]) == ["0000", "0001"]
 
 
 def test_a_changed_value_is_named_and_never_packed(store, trial_row):
-    """What a file's checksum is for: another accuracy would be as good to read."""
+    """Only a file's checksum can tell: the other accuracy would be read without an error."""
     for seed in range(3):
         store.trial(trial_row("a", {"seed": seed, "val_acc": 0.71828}))
     damaged = sorted((store.folder / "trials").iterdir())[0]
-    told, other = (struct.pack("<d", value) for value in (0.71828, 0.91828))
-    assert told in damaged.read_bytes()
-    damaged.write_bytes(damaged.read_bytes().replace(told, other))
+    written, changed = (struct.pack("<d", value) for value in (0.71828, 0.91828))
+    assert written in damaged.read_bytes()
+    damaged.write_bytes(damaged.read_bytes().replace(written, changed))
     store.compact()
     assert damaged.exists()
     with pytest.warns(UserWarning, match=f"{damaged.name} is set aside: "):
@@ -150,7 +150,7 @@ def test_a_changed_value_is_named_and_never_packed(store, trial_row):
     assert list(frame["val_acc"]) == [0.71828] * 2
 
 
-def test_a_half_written_file_is_passed_over(store, trial_row, recwarn):
+def test_a_half_written_file_is_ignored(store, trial_row, recwarn):
     store.trial(trial_row("0000"))
     whole = (store.folder / "trials" / "embedded-sg-0000-0-0.parquet").read_bytes()
     (store.folder / "trials" / "_embedded-sg-0001-0-0.parquet").write_bytes(
@@ -159,7 +159,7 @@ def test_a_half_written_file_is_passed_over(store, trial_row, recwarn):
     assert list(load_study(store.folder)["trial_id"]) == ["0000"]
     store.compact()
     assert list(load_study(store.folder)["trial_id"]) == ["0000"]
-    store.trial(trial_row("0001"))  # written again, over what was left
+    store.trial(trial_row("0001"))  # beside the unfinished file
     assert list(load_study(store.folder)["trial_id"]) == ["0000", "0001"]
     assert not recwarn.list
 
@@ -167,7 +167,7 @@ def test_a_half_written_file_is_passed_over(store, trial_row, recwarn):
 WRITER = """
 import sys
 from pathlib import Path
-from tune.store import Store
+from tune.storage.store import Store
 
 store, number = Store(Path(sys.argv[1]), "small"), 0
 while True:
@@ -178,7 +178,7 @@ while True:
 
 
 def test_a_killed_writer_leaves_whole_rows(store, recwarn):
-    """Killed while it writes as fast as it can: every row it spoke of is there, none is torn."""
+    """It is killed while it writes as fast as it can: each row it reported is there and whole."""
     command = [sys.executable, "-c", WRITER, str(store.folder)]
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as writer:
@@ -186,7 +186,7 @@ def test_a_killed_writer_leaves_whole_rows(store, recwarn):
         for _ in range(60):
             writer.stdout.readline()
         writer.send_signal(signal.SIGKILL)
-        said = 60 + len(writer.stdout.read().split())
+        reported = 60 + len(writer.stdout.read().split())
     rows = load_study(store.folder)
-    assert len(rows) in (said, said + 1)
+    assert len(rows) in (reported, reported + 1)
     assert not recwarn.list
