@@ -25,7 +25,7 @@ from analysis.configurations import configurations
 from analysis.confirm import confirmed, mean_optimism
 from analysis.importances import importances
 from analysis.intervals import Interval, difference, mean_intervals
-from analysis.load import load_epochs, load_losses, load_study
+from analysis.load import load_epochs, load_histograms, load_study
 from analysis.pareto import hypervolume, knee, pareto_front
 from analysis.report import Study, read_study, write_report
 from analysis.scaling import against_retraining, power_laws, speed_up
@@ -64,7 +64,7 @@ __all__ = [
     "knee",
     "linked_chart",
     "load_epochs",
-    "load_losses",
+    "load_histograms",
     "load_study",
     "losses_chart",
     "mean_intervals",

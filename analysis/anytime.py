@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.configurations import configurations
-from analysis.pareto import OBJECTIVES, candidates, losses, some, volume
+from analysis.pareto import OBJECTIVES, candidates, minimised, some, volume
 from sgu.results.schema import REFERENCES
 
 Against = Literal["trials", "seconds"]
@@ -45,7 +45,7 @@ def _curve(rows: pd.DataFrame, objectives: Sequence[str], against: Against) -> p
     rows = rows.sort_values(["started", "trial_id"], kind="stable")
     entering = rows.index.isin(candidates(rows, objectives).index)
     one = rows["wall_seconds"].fillna(0.0) if against == "seconds" else pd.Series(1, rows.index)
-    rows["hypervolume"] = _reached(losses(rows, objectives), entering, objectives)
+    rows["hypervolume"] = _reached(minimised(rows, objectives), entering, objectives)
     rows[str(against)] = one.cumsum()
     return rows
 

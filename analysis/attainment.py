@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.intervals import numbered
-from analysis.pareto import OBJECTIVES, check_objectives, losses, only_candidates, some
+from analysis.pareto import OBJECTIVES, check_objectives, minimised, only_candidates, some
 from sgu.results.schema import METRICS
 
 LEVELS = (25, 50, 75)
@@ -54,7 +54,7 @@ def _surface(
     runs = rows.groupby(["study", "seed"], dropna=False).ngroup().to_numpy()
     order = np.argsort(runs, kind="stable")
     corners = moocore.eaf(
-        losses(rows, objectives)[order], runs[order], percentiles=sorted(set(levels))
+        minimised(rows, objectives)[order], runs[order], percentiles=sorted(set(levels))
     )
     signs = [METRICS[name].sign for name in objectives]
     found = pd.DataFrame(corners[:, :-1] * signs, columns=list(objectives))

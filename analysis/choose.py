@@ -13,9 +13,10 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from analysis.band import KINDS, SLACK, limits, uninformative
+from analysis.band import limits, uninformative
 from analysis.formats import metric_text, unit
 from analysis.pareto import check_blind, check_directed, eligible
+from sgu.results.null_band import ASPECTS, SLACK
 from sgu.results.schema import METRICS
 
 BOUND = re.compile(r"(<=|>=)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)")
@@ -132,7 +133,7 @@ def _ends(frame: pd.DataFrame, rows: pd.DataFrame, name: str, text: str) -> pd.D
         raise ValueError(f'{name}: bound {text!r}; expected "inside", "<= 0.6" or ">= 0.6"')
     found = limits(frame, rows, name)
     if found["low"].isna().all():
-        reason = "2 or more retrained models take one" if name in KINDS else "it can have none"
+        reason = "2 or more retrained models take one" if name in ASPECTS else "it can have none"
         raise ValueError(f"{name} has no null band here: {reason}; give a bound such as '<= 0.6'")
     return found
 

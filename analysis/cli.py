@@ -164,7 +164,7 @@ def _summary(frame: pd.DataFrame, names: tuple[str, ...]) -> dict[str, Any]:
     return {
         "study": ", ".join(frame["study"].unique()),
         "objectives": {name: METRICS[name].goal for name in names},
-        "reference": {name: METRICS[name].reference for name in names},
+        "reference": {name: METRICS[name].reference_point for name in names},
         "trials": counts(frame),
     } | (
         {"cells": {cell: _reached(of_cell(frame, cell), names) for cell in known}}

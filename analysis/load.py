@@ -25,8 +25,8 @@ from pyarrow.fs import FileSelector, FileSystem, LocalFileSystem
 
 from sgu.results.schema import (
     EPOCHS,
+    HISTOGRAMS,
     KEY,
-    LOSSES,
     REFERENCES,
     REQUIRED,
     SCHEMA_VERSION,
@@ -36,7 +36,7 @@ from sgu.results.schema import (
 
 FEW = [
     field.name
-    for field in (*TRIALS, *LOSSES)
+    for field in (*TRIALS, *HISTOGRAMS)
     if field.type == pa.string() and field.name not in ("trial_id", "config", "reason")
 ]
 """Columns of words of which there are few: numbers until the rows are in order, four times as fast
@@ -71,10 +71,10 @@ def load_epochs(where: Where, filesystem: FileSystem | None = None) -> pd.DataFr
     return _load(where, filesystem, "epochs", EPOCHS, (*KEY, "epoch"))
 
 
-def load_losses(where: Where, filesystem: FileSystem | None = None) -> pd.DataFrame:
+def load_histograms(where: Where, filesystem: FileSystem | None = None) -> pd.DataFrame:
     """Histograms of losses, one row a trial, seed, split and bin, columns of `schema.LOSSES`;
     arguments and errors as those of `load_study`."""
-    return _load(where, filesystem, "losses", LOSSES, (*KEY, "split", "low"))
+    return _load(where, filesystem, "losses", HISTOGRAMS, (*KEY, "split", "low"))
 
 
 def joined(folder: str | Path, name: str) -> str:

@@ -66,7 +66,7 @@ def check_directed(name: str) -> None:
         )
 
 
-def losses(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> NDArray[np.float64]:
+def minimised(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> NDArray[np.float64]:
     """Objectives of each row with smaller better, shape (rows, objectives)."""
     signs = [METRICS[name].sign for name in objectives]
     return frame[list(objectives)].to_numpy(np.float64) * signs
@@ -109,7 +109,7 @@ def pareto_front(
     """
     rows = some(candidates(frame, objectives), objectives)
     group = rows.groupby(list(by), dropna=False).ngroup().to_numpy() if by else None
-    kept = nondominated(losses(rows, objectives), group)
+    kept = nondominated(minimised(rows, objectives), group)
     return rows[kept].sort_values([*by, *objectives], kind="stable")
 
 
@@ -132,12 +132,12 @@ def hypervolume(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> 
     A row beyond a reference adds nothing. Raises as `pareto_front` does.
     """
     rows = some(candidates(frame, objectives), objectives)
-    return volume(losses(rows, objectives), objectives)
+    return volume(minimised(rows, objectives), objectives)
 
 
 def volume(values: NDArray[np.float64], objectives: Sequence[str]) -> float:
     """Hypervolume of losses, shape (rows, objectives), dominated ones among them or not."""
-    reference = [METRICS[name].sign * METRICS[name].reference for name in objectives]
+    reference = [METRICS[name].sign * METRICS[name].reference_point for name in objectives]
     return float(moocore.hypervolume(values, ref=reference))
 
 
@@ -148,7 +148,7 @@ def knee(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> pd.Seri
     one furthest inside the line through the front's ends. Raises as `pareto_front` does.
     """
     front = pareto_front(frame, objectives)
-    values = losses(front, objectives)
+    values = minimised(front, objectives)
     least, reach = values.min(axis=0), np.ptp(values, axis=0)
     scaled = (values - least) / np.where(reach > 0, reach, 1.0)
     return front.iloc[int(scaled.sum(axis=1).argmin())]

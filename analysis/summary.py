@@ -102,7 +102,7 @@ def seeds_line(rows: pd.DataFrame) -> str:
 
 def hypervolume_line(frame: pd.DataFrame, objectives: Sequence[str]) -> str:
     """The front's hypervolume and the fixed reference it is measured from."""
-    reference = ", ".join(f"{name} = {METRICS[name].reference:g}" for name in objectives)
+    reference = ", ".join(f"{name} = {METRICS[name].reference_point:g}" for name in objectives)
     return f"Hypervolume {hypervolume(frame, objectives):.5g} (reference {reference})."
 
 

@@ -21,7 +21,7 @@ from analysis.intervals import numbered, shared_seeds, with_ends
 from analysis.pareto import (
     OBJECTIVES,
     candidates,
-    losses,
+    minimised,
     nondominated,
     only_candidates,
     pareto_front,
@@ -131,7 +131,7 @@ def _of_candidates(frame: pd.DataFrame, objectives: Sequence[str]) -> pd.DataFra
 
 def _means(rows: pd.DataFrame, objectives: Sequence[str], config: Codes) -> list[Drawn]:
     """Of each objective as a loss, for each configuration."""
-    values = pd.DataFrame(losses(rows, objectives), rows.index, list(objectives))
+    values = pd.DataFrame(minimised(rows, objectives), rows.index, list(objectives))
     resampling = Resampling(rows)
     return [resampling.means(values[name], config) for name in objectives]
 

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from analysis import load_study, pareto_front
 from analysis.report import read_study, write_report
-from sgu.results.schema import EPOCHS, LOSSES, METRICS, SCHEMA_VERSION, TRIALS
+from sgu.results.schema import EPOCHS, HISTOGRAMS, METRICS, SCHEMA_VERSION, TRIALS
 
 Row = dict[str, Any]
 EDGES = 10 ** np.arange(-5, 1.75, 0.25)
@@ -42,7 +42,9 @@ def generate(folder: Path, trials: int = 200, seeds: int = 2) -> Path:
     confirmed = _again(generator, folder, range(100, 103))
     _write(folder / "trials", TRIALS, [*rows, *confirmed, *_scaling(generator)])
     _write(folder / "epochs", EPOCHS, [each for row in rows for each in _curve(row)])
-    _write(folder / "losses", LOSSES, [each for row in rows for each in _losses(generator, row)])
+    _write(
+        folder / "losses", HISTOGRAMS, [each for row in rows for each in _losses(generator, row)]
+    )
     (folder / "spec.yaml").write_text("name: generated\n", encoding="utf-8")
     return folder
 
@@ -162,7 +164,7 @@ def _curve(row: Row) -> list[Row]:
 def _losses(generator: np.random.Generator, row: Row) -> list[Row]:
     if row["status"] != "complete":
         return []
-    known = {name: row[name] for name in LOSSES.names if name in row}
+    known = {name: row[name] for name in HISTOGRAMS.names if name in row}
     found = []
     for split, count in (("forget", 400), ("val", 400), ("test", 800)):
         centre = -0.3 - (2.5 * row["val_mia_advantage"] if split == "forget" else 0)

@@ -22,20 +22,20 @@ import pyarrow.parquet as pq
 from scipy.stats import qmc
 
 from sgu.auditor import AuditorError
-from sgu.evaluation import all_metrics
+from sgu.evaluation import all_metrics, context
 from sgu.experiment import SETTINGS, Experiment
 from sgu.files.atomic import atomic_write
-from sgu.host.provenance import code_version
+from sgu.host.provenance import Started, code_version
 from sgu.methods import method_class, plays, search_space
 from sgu.metrics import against_retrained
 from sgu.networks.references import Kind, Reference, recipe, reference
-from sgu.rows import ROW, Row, Started, cell, context, described
+from sgu.results.rows import Row, result_row, stored
+from sgu.results.schema import TRIALS
 from sgu.task import Task
 from sgu.training.inference import default_device
 from sgu.training.loop import Diverged
 from sgu.unlearning import unlearn
 
-SCHEMA_VERSION = 3  # of sgu.results.schema; a test holds them together
 KINDS: tuple[Kind, Kind] = ("original", "retrain")
 Say = Callable[[str], None]
 
@@ -131,26 +131,20 @@ class Stage:
     def _kept(
         self, name: str, kind: Kind | None, own: Experiment, measure: Callable[[], Row]
     ) -> Row:
-        columns = described(own.settings(), kind)
-        config = json.dumps(columns["config"], sort_keys=True)
+        settings = own.settings()
+        config = json.dumps(settings, sort_keys=True)
         digest = hashlib.sha256(f"{config} {code_version()[0]}".encode()).hexdigest()[:6]
         path = self.comparison.out / "trials" / f"{name}-seed{self.seed}-{digest}.parquet"
         if path.is_file():
             (row,) = pq.read_table(path).to_pylist()
             return row
         begin = Started()
-        row = ROW | {"schema_version": SCHEMA_VERSION, "study": self.comparison.out.name}
-        row |= (
-            {"trial_id": path.stem, "control": kind is not None}
-            | columns
-            | context(own, self.task)
-            | measure()
-        )
-        row["cell"] = cell(row["dataset"], row["method"])
-        row |= begin.provenance(self.device) | {"config": config}
-        row["versions"] = json.dumps(row["versions"])
+        measured = measure() | begin.provenance(self.device)
+        shared = context(settings, self.task)
+        row = result_row(settings, shared, measured, reference=kind, trial_id=path.stem)
+        row = stored(row, self.comparison.out.name)
         with atomic_write(path) as unfinished:
-            pq.write_table(pa.Table.from_pylist([row]), unfinished)
+            pq.write_table(pa.Table.from_pylist([row], schema=TRIALS), unfinished)
         self.say(_line(row))
         return row
 

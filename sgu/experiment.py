@@ -160,7 +160,6 @@ DATA_SETTINGS = {
     "data", "subset", "classes", "audit", "scenario", "forget_fraction", "forget_classes",
     "requests",
 }  # fmt: skip
-GAME_SETTINGS = SETTINGS - DATA_SETTINGS - {"model", "pretrain_epochs", "seed", "method"}
 
 AUDITORS: dict[str, Callable[[Experiment], Auditor]] = {
     "linear": lambda e: LinearAuditor(loss=e.loss, penalty=e.penalty, reg=e.reg),

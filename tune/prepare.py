@@ -18,10 +18,10 @@ import ray
 from ray.exceptions import RayError
 
 from sgu.ensembles import Shadows, shadows
-from sgu.evaluation import Logits
+from sgu.evaluation import Logits, context
 from sgu.experiment import Experiment
 from sgu.files.errors import DataError
-from sgu.rows import ROW, Row, context, described
+from sgu.results.rows import Row, result_row
 from sgu.task import Task
 from tune import Say
 from tune.cluster.connection import slots
@@ -168,18 +168,19 @@ class Preparation:
     def shared(self, ground: Ground) -> Row:
         """Columns that all rows on a ground have in common."""
         own = {"dataset": ground.data, "workers": slots(self.spec)}
-        return context(ground.base, ground.task) | own
+        return context(ground.base.settings(), ground.task) | own
 
     def new_rows(self, ground: Ground) -> list[Row]:
         """Whole rows of what was measured now."""
         retrained, by = self.rows[ground.key]["retrain"], self._shadows(ground)
         return [
-            ROW
-            | self.shared(ground)
-            | described(ground.base.settings(), name.split("-")[0])
-            | found.row
-            | beside(retrained, name, found, ground.task, by)
-            | {"trial_id": name, "cell": ground.data}
+            result_row(
+                ground.base.settings(),
+                self.shared(ground),
+                found.row | beside(retrained, name, found, ground.task, by),
+                reference=name.split("-")[0],
+                trial_id=name,
+            )
             for name, found in self.new[ground.key].items()
         ]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.pareto import candidates, losses, volume
+from analysis.pareto import candidates, minimised, volume
 from sgu.results.schema import METRICS
 from tune.search.budget import Budget, budgets
 from tune.spec.spec import Spec
@@ -85,7 +85,7 @@ def _reached(spec: Spec, budget: Budget, rows: pd.DataFrame) -> tuple[float | No
     found = candidates(own, spec.objectives) if len(own) else own
     if found.empty:
         return None, "–"
-    reached = volume(losses(found, spec.objectives), spec.objectives)
+    reached = volume(minimised(found, spec.objectives), spec.objectives)
     first = spec.objectives[0]
     kept = found[_kept(spec, found, rows[rows["cell"] == budget.cell.data])]
     if kept.empty:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.load import load_epochs, load_losses, load_study, text_of
+from analysis.load import load_epochs, load_histograms, load_study, text_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +30,7 @@ def read_study(folder: str | Path) -> Study:
     return Study(
         frame=frame,
         epochs=_placed(_if_any(load_epochs, folder), frame),
-        losses=_placed(_if_any(load_losses, folder), frame),
+        losses=_placed(_if_any(load_histograms, folder), frame),
         spec=text_of(folder, "spec.yaml"),
     )
 

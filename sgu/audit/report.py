@@ -19,8 +19,11 @@ from sgu.audit.files import Files
 from sgu.audit.findings import BAND, Audit
 from sgu.audit.tables import GROUPS, every_metric, sheets, summary
 from sgu.ensembles.processes import Trainings
+from sgu.evaluation import context
 from sgu.files.atomic import atomic_write
-from sgu.rows import Row, Started, context
+from sgu.host.provenance import Started
+from sgu.results.rows import Row
+from sgu.results.schema import AUDITED
 from sgu.task import Task
 from sgu.training.inference import default_device
 
@@ -51,7 +54,7 @@ def provenance(
 ) -> Row:
     """As of a result row. threads: of a training; config: the settings of the audit, of the
     networks it compares with, and of each method known."""
-    found = context(asked.experiment, task) | begin.provenance(default_device())
+    found = context(asked.experiment.settings(), task) | begin.provenance(default_device())
     found["architecture"] = found.pop("model")  # a row's model is the one audited
     del found["suppressed"]  # each of an audit's rows has its own
     told = {name: own.settings() for name, own in asked.unlearned_by().items()}
@@ -92,7 +95,7 @@ def page(found: Audit, asked: Files, task: Task, known: Row, command: str) -> st
         every=every_metric(found),
         suppressed=found.suppressed(),
         notes=found.notes,
-        terms={name: text for group in GROUPS.values() for name, text in group.items()},
+        terms={name: AUDITED[name].meaning for names in GROUPS.values() for name in names},
         facts=facts(asked, task, known),
         seeds=found.seeds,
         told=json.loads(known["config"]),

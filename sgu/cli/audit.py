@@ -23,7 +23,7 @@ from sgu.audit.terminal import show
 from sgu.cli.shared import CACHE, FORESEEN, SET, changes, one_line_errors, value_of, writable
 from sgu.ensembles.processes import Trainings
 from sgu.experiment import Experiment
-from sgu.rows import Started
+from sgu.host.provenance import Started
 from sgu.training.inference import default_device
 
 DEFAULT = Experiment.of(epochs=5, lr=0.05, solve_every=4)

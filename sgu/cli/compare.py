@@ -20,18 +20,13 @@ from sgu.cli.shared import CACHE, FORESEEN, SET, changes, one_line_errors, writa
 from sgu.compare import Comparison
 from sgu.experiment import SETTINGS, Experiment
 from sgu.methods import GAME_SPACE, METHODS, OVER
-from sgu.rows import Row
+from sgu.results.rows import Row
+from sgu.results.schema import METRICS
 
-COLUMNS = {
-    "retain_acc": "retain %",
-    "forget_acc": "forget %",
-    "val_acc": "val %",
-    "test_acc": "test %",
-    "val_mia_acc": "val MIA %",
-    "mia_acc": "MIA %",
-    "avg_gap": "gap %",
-    "seconds": "seconds",
-}
+COLUMNS = (
+    "retain_acc", "forget_acc", "val_acc", "test_acc", "val_mia_acc", "mia_acc", "avg_gap",
+    "seconds",
+)  # fmt: skip
 AUDIT_BATCH = 400  # forgot as well as 800 for a third of the time: benchmarks/audit_batch.py
 DEFAULT_METHODS = (*METHODS, f"{OVER}random_label")
 
@@ -96,7 +91,8 @@ def compare(
 def table(rows: Sequence[Row]) -> Table:
     """The rows by configuration: mean and deviation over the seeds, and the gap to retraining."""
     shown = Table(box=None, header_style="bold")
-    for title in ("method", *COLUMNS.values(), "as"):
+    heads = [f"{name} {METRICS[name].unit or '%'}" for name in COLUMNS]
+    for title in ("method", *heads, "as"):
         shown.add_column(title, justify="left" if title in ("method", "as") else "right")
     for name in dict.fromkeys(row["method"] for row in rows):
         own = [row for row in rows if row["method"] == name and row["status"] == "complete"]

@@ -20,29 +20,18 @@ from sgu.experiment import Experiment
 from sgu.host.provenance import code_version, device_name
 from sgu.models import save_model
 from sgu.networks.references import recipe, reference
+from sgu.results.schema import METRICS
 from sgu.task import Task
 from sgu.training.inference import default_device
 from sgu.unlearning import unlearn
 
 DEFAULT = Experiment()
 
-ROWS = {
-    "retain_acc": "accuracy on retain",
-    "forget_acc": "accuracy on forget; target: the retrained model's",
-    "val_acc": "accuracy on val",
-    "test_acc": "accuracy on test",
-    "forget_test_gap": "|forget - test accuracy|",
-    "val_mia_acc": "membership attack, forget vs val; .5 = a guess",
-    "mia_acc": "membership attack, forget vs test",
-    "mia_auc": "its area under the ROC curve",
-    "mia_f1": "its F1",
-    "ks": "Kolmogorov-Smirnov distance of losses, forget vs test",
-    "wasserstein": "Wasserstein distance of losses, in nats",
-    "utility_paper": "val accuracy - mia_acc",
-    "seconds": "seconds of training, or of unlearning",
-    "game_seconds": "of these, in the game: audit forward and backward, and",
-    "solve_seconds": "of these, solving the auditor and its implicit gradient",
-}
+ROWS = (
+    "retain_acc", "forget_acc", "val_acc", "test_acc", "forget_test_gap", "val_mia_acc", "mia_acc",
+    "mia_auc", "mia_f1", "ks", "wasserstein", "utility_paper", "seconds", "game_seconds",
+    "solve_seconds",
+)  # fmt: skip
 
 
 def main_command(
@@ -166,7 +155,9 @@ def _say(console: Console, experiment: Experiment, task: Task, device: torch.dev
 
 def _table(found: dict[str, dict[str, float]]) -> Table:
     table = Table("metric", *found, "what it is")
-    for name, text in ROWS.items():
+    for name in ROWS:
         values = [metrics.get(name) for metrics in found.values()]
-        table.add_row(name, *("-" if v is None else f"{v:.3f}" for v in values), text)
+        table.add_row(
+            name, *("-" if v is None else f"{v:.3f}" for v in values), METRICS[name].meaning
+        )
     return table

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from sgu.data.sources import Examples, Source
 from sgu.data.splits.splits import Splits
-from sgu.experiment import DATA_SETTINGS, GAME_SETTINGS, Experiment
+from sgu.experiment import DATA_SETTINGS, Experiment
 from sgu.methods import plays
+from sgu.results.schema import GAME_SETTINGS
 from sgu.training.loop import Optimisation
 
 VERSION = 1  # raise when training or unlearning changes in a way that no setting shows

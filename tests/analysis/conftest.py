@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis import read_study, write_report
-from sgu.results.schema import EPOCHS, LOSSES, METRICS, SCHEMA_VERSION, TRIALS
+from sgu.results.schema import EPOCHS, HISTOGRAMS, METRICS, SCHEMA_VERSION, TRIALS
 
 ALPHAS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 
@@ -111,7 +111,7 @@ def loss_rows(rows: list[dict]) -> list[dict]:
     """Three bins of each split; what is remembered has its losses in the lowest."""
     found = []
     for row in rows:
-        known = {name: row[name] for name in LOSSES.names if name in row}
+        known = {name: row[name] for name in HISTOGRAMS.names if name in row}
         low = round(400 * (row["val_mia_advantage"] or 0))
         for split, counts in (("forget", (low, 300, 100 - low)), ("test", (10, 600, 190))):
             for place, count in enumerate(counts):
@@ -140,7 +140,7 @@ def write_study(folder: Path) -> Path:
         write_rows(folder / "trials", f"part-{part}.parquet", rows[part::3], TRIALS)
     write_rows(folder / "epochs", "part-0.parquet", epoch_rows(rows), EPOCHS)
     complete = [row for row in rows if row["status"] == "complete"]
-    write_rows(folder / "losses", "part-0.parquet", loss_rows(complete), LOSSES)
+    write_rows(folder / "losses", "part-0.parquet", loss_rows(complete), HISTOGRAMS)
     (folder / "spec.yaml").write_text("name: demo\nobjectives: [val_error, val_mia_advantage]\n")
     return folder
 

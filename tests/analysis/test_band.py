@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from analysis import null_bands, verdicts
-from analysis.band import KINDS, band_of
+from analysis.band import JUDGED
 from sgu.results import null_band as judged_by_sgu
 from sgu.results.schema import METRICS, TRIALS
 
@@ -16,7 +16,7 @@ def as_frame(*rows):
 
 
 def metrics(generator, reach=0.3):
-    return {name: generator.uniform(0.5 - reach, 0.5 + reach) for name in KINDS}
+    return {name: generator.uniform(0.5 - reach, 0.5 + reach) for name in JUDGED}
 
 
 def ensemble(synthetic, generator, models=4):
@@ -46,7 +46,7 @@ def test_one_seed_is_judged_as_the_audit_does(synthetic, seed):
     said = verdicts(frame).set_index("trial_id")
     for row in candidates:
         assert dict(said.loc[row["trial_id"], list(theirs)]) == judged_by_sgu.verdicts(row, theirs)
-    assert len(set(said[list(KINDS)].to_numpy().ravel())) == 5
+    assert len(set(said[list(JUDGED)].to_numpy().ravel())) == 5
 
 
 def test_on_either_side_of_an_attack_s_band_the_accuracies_tell(synthetic):
@@ -91,7 +91,7 @@ def test_a_retrained_model_is_inside_as_often_as_promised(models, seeds):
         centres = 0.5 + shift * generator.normal(size=seeds)
         values = centres[:, None] + 0.01 * generator.normal(size=(seeds, models))
         known = {"seed": np.repeat(range(seeds), models), "val_acc": values.ravel()}
-        band = band_of("val_acc", pd.DataFrame(known), seeds)
+        band = band("val_acc", known["val_acc"], known["seed"], seeds)
         one_more = (centres + 0.01 * generator.normal(size=seeds)).mean()
         inside += band.low <= one_more <= band.high
     assert inside / rounds == pytest.approx(0.95, abs=0.02)

@@ -44,7 +44,7 @@ def brute_front(frame, objectives):
 def brute_volume(frame, objectives):
     """Cells of the grid through all values that some row dominates, summed."""
     distance = [  # how far inside the reference each value lies
-        METRICS[name].sign * (METRICS[name].reference - frame[name].dropna()) for name in objectives
+        METRICS[name].sign * (METRICS[name].reference_point - frame[name].dropna()) for name in objectives
     ]
     corners = pd.concat(distance, axis=1, keys=objectives).dropna().clip(lower=0).to_numpy()
     edges = [np.unique(np.append(column, 0.0)) for column in corners.T]
@@ -85,7 +85,7 @@ def test_one_row_has_the_volume_of_its_box():
 
 
 def test_a_row_beyond_the_reference_adds_nothing():
-    slow = {"val_error": 0.0, "seconds": METRICS["seconds"].reference + 1}
+    slow = {"val_error": 0.0, "seconds": METRICS["seconds"].reference_point + 1}
     rows = pd.DataFrame([{"val_error": 0.5, "seconds": 3599.0}, slow])
     assert hypervolume(rows, ("val_error", "seconds")) == pytest.approx(0.5)
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from analysis import front_chart, load_study, read_study, write_report
 from analysis.summary import NO_FRONT
 from analysis.table import front_table
-from sgu.results.schema import EPOCHS, LOSSES, METRICS, TRIALS
+from sgu.results.schema import EPOCHS, HISTOGRAMS, METRICS, TRIALS
 
 GAME = {"solve_every": 4, "update": "joint"}
 
@@ -106,7 +106,7 @@ def folder(synthetic, tmp_path):
         if complete:
             curves, bins = synthetic.epoch_rows(complete), synthetic.loss_rows(complete)
             synthetic.write_rows(tmp_path / "epochs", "part-0.parquet", curves, EPOCHS)
-            synthetic.write_rows(tmp_path / "losses", "part-0.parquet", bins, LOSSES)
+            synthetic.write_rows(tmp_path / "losses", "part-0.parquet", bins, HISTOGRAMS)
         return tmp_path
 
     return written

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from sgu.experiment import Experiment
+from sgu.results.rows import result_row
 from sgu.results.schema import METRICS
-from sgu.rows import ROW, described
 
 SHARED = {
     "dataset": "embedded",
@@ -46,8 +46,8 @@ def trial_row() -> Callable[..., dict[str, Any]]:
     """A complete trial's row; settings: what differs from the defaults of Experiment."""
 
     def make(trial_id: str, columns: dict[str, Any] | None = None, **settings: Any):
-        row = ROW | SHARED | described(Experiment.of(**{"epochs": 5} | settings).settings())
-        row |= dict.fromkeys(METRICS, 0.25) | {"trial_id": trial_id, "control": False}
-        return row | (columns or {})
+        measured = dict.fromkeys(METRICS, 0.25) | {"cell": SHARED["cell"]}
+        known = Experiment.of(**{"epochs": 5} | settings).settings()
+        return result_row(known, SHARED, measured, trial_id=trial_id) | (columns or {})
 
     return make

@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial
 from ray.tune.search import Searcher
 
 from sgu.files.folder import Folder
-from sgu.rows import Row
+from sgu.results.rows import Row
 from tune.search.cell import NUMBER, CellSearch
 from tune.search.journal import Journal
 from tune.search.proposals import Proposal, known

@@ -6,22 +6,19 @@ study.
 
 from __future__ import annotations
 
-import json
-import math
 import uuid
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sgu.files.folder import Folder
 from sgu.host.provenance import code_version
-from sgu.results.schema import EPOCHS, KEY, LOSSES, SCHEMA_VERSION, TRIALS
-from sgu.rows import Row
+from sgu.results.rows import Row, stored
+from sgu.results.schema import EPOCHS, HISTOGRAMS, KEY, TRIALS
 from tune.storage.checkpoints import WHERE, Checkpoints
 
-PARTS = {"trials": TRIALS, "epochs": EPOCHS, "losses": LOSSES}
+PARTS = {"trials": TRIALS, "epochs": EPOCHS, "losses": HISTOGRAMS}
 WITHIN = ("attempt", "epoch", "split", "low")  # beside KEY: what tells a part's rows apart
 
 
@@ -38,8 +35,8 @@ class Store:
 
     def trial(self, row: Row) -> None:
         """A trial that has ended: the histograms of its losses, and then its row."""
-        if "losses" in row:
-            self._write("losses", [row | each for each in row["losses"]])
+        if "histograms" in row:
+            self._write("losses", [row | each for each in row["histograms"]])
         self._write("trials", [row])
 
     def epochs(self, rows: list[Row]) -> None:
@@ -75,8 +72,7 @@ class Store:
 
     def _write(self, part: str, rows: list[Row]) -> None:
         schema = PARTS[part]
-        known = [{"schema_version": SCHEMA_VERSION, "study": self.study} | row for row in rows]
-        table = pa.Table.from_pylist([clean(row, schema) for row in known], schema=schema)
+        table = pa.Table.from_pylist([stored(row, self.study, schema) for row in rows], schema)
         self.files.inside(part).put(f"{_name(rows[-1])}.parquet", _file(table))
 
 
@@ -107,16 +103,3 @@ def _distinct(table: pa.Table) -> pa.Table:
     rows = zip(*(table[name].to_pylist() for name in names), strict=True)
     last = {row: position for position, row in enumerate(rows)}
     return table.take(sorted(last.values()))
-
-
-def clean(row: Row, schema: pa.Schema) -> Row:
-    """The schema's columns of a row; NaN is null, and mappings are JSON."""
-    return {name: _plain(row.get(name)) for name in schema.names}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return json.dumps(value, sort_keys=True)
-    if isinstance(value, float) and math.isnan(value):
-        return None
-    return value

@@ -19,7 +19,7 @@ from sgu.evaluation import Logits
 from sgu.experiment import Experiment
 from sgu.metrics import against_retrained, loss_histograms, metrics_of
 from sgu.networks.references import EpochReport, Recipe, Reference, keep, recipe, stored, trained
-from sgu.rows import Row
+from sgu.results.rows import Row
 from sgu.task import Task
 from tune.worker.setup import begin
 
@@ -121,7 +121,7 @@ def measured(
     else:
         logits = made
     scored = logits.scored(task)
-    row = metrics_of(scored) | {"seconds": made.seconds, "losses": loss_histograms(scored)}
+    row = metrics_of(scored) | {"seconds": made.seconds, "histograms": loss_histograms(scored)}
     row |= {"original_digest": network.digest} | started.provenance(device)
     progress.over.remote(name)
     return Measured(made, logits, row)

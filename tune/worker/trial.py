@@ -71,7 +71,7 @@ def run_trial(config: dict[str, Any], stages: Stages, checkpoints: Checkpoints) 
             lambda epoch: report({"epoch": epoch}),
             snapshots,
         )
-        row |= outcome.metrics | {"unsolved": outcome.unsolved, "losses": outcome.losses}
+        row |= outcome.metrics | {"unsolved": outcome.unsolved, "histograms": outcome.histograms}
         if stage.shadows:
             design, logits = ray.get(stage.shadows)
             row |= shadow_metrics(outcome.logits, logits, design, task)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from sgu.results.null_band import KINDS, Band, band, bands, half_width, verdicts
+from sgu.results.null_band import ASPECTS, Band, band, bands, half_width, verdicts
 
 MODELS = [
     {"forget_acc": 0.60, "test_acc": 0.61, "val_acc": 0.6, "mia_acc": 0.50, "val_error": 0.4},
@@ -21,7 +21,7 @@ def test_one_more_normal_value_is_inside_95_times_in_100(models: int):
     """20,000 samples: within 4 deviations of a binomial share."""
     samples = np.random.default_rng(models).normal(0.5, 0.01, (20_000, models + 1))
     mean, sd = samples[:, :-1].mean(1), samples[:, :-1].std(1, ddof=1)
-    share = (abs(samples[:, -1] - mean) <= half_width(models) * sd).mean()
+    share = (abs(samples[:, -1] - mean) <= half_width(models - 1, 1 + 1 / models) * sd).mean()
     assert share == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / 20_000))
 
 
@@ -101,7 +101,7 @@ def test_an_attack_finds_over_forgetting_too():
     assert verdicts(wiped, of)["val_acc"] is None
 
 
-ATTACKS = [name for name, kind in KINDS.items() if kind == "attack"]
+ATTACKS = [name for name, kind in ASPECTS.items() if kind == "attack"]
 
 
 @pytest.mark.parametrize("name", ATTACKS)
@@ -112,7 +112,7 @@ def test_what_an_attack_finds_on_either_side_is_told_by_the_lead(name, value):
     assert one(name).verdict(0.5, lead=0.1) == "inside"
 
 
-@pytest.mark.parametrize("name", [name for name, kind in KINDS.items() if kind == "memory"])
+@pytest.mark.parametrize("name", [name for name, kind in ASPECTS.items() if kind == "memory"])
 @pytest.mark.parametrize("lead", [-0.1, 0.1])
 def test_where_higher_is_more_remembered_the_side_alone_tells(name, lead):
     assert one(name).verdict(0.6, lead) == "under-forgotten"
@@ -156,4 +156,4 @@ def test_a_value_that_is_none_is_no_verdict():
 
 
 def test_every_kind_is_known():
-    assert set(KINDS.values()) == {"memory", "attack", "utility", "cost"}
+    assert set(ASPECTS.values()) == {"memory", "attack", "utility", "cost"}
