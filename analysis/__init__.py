@@ -1,4 +1,4 @@
-"""Reads a study's Parquet files: fronts, hypervolumes, tables, charts and a page about it."""
+"""Fronts, hypervolumes, tables, charts and a page from a study's Parquet files."""
 
 from analysis.anytime import anytime
 from analysis.attainment import attainment

@@ -26,11 +26,10 @@ def read_study(folder: str | Path) -> Study:
 
     Raises FileNotFoundError where it holds no trial that can be read.
     """
-    frame = load_study(folder)
     return Study(
-        frame=frame,
-        epochs=_placed(_if_any(load_epochs, folder), frame),
-        losses=_placed(_if_any(load_histograms, folder), frame),
+        frame=load_study(folder),
+        epochs=_if_any(load_epochs, folder),
+        losses=_if_any(load_histograms, folder),
         spec=text_of(folder, "spec.yaml"),
     )
 
@@ -41,13 +40,3 @@ def _if_any(load: Callable[[str | Path], pd.DataFrame], folder: str | Path) -> p
         return load(folder)
     except FileNotFoundError:
         return None
-
-
-def _placed(rows: pd.DataFrame | None, frame: pd.DataFrame) -> pd.DataFrame | None:
-    """The rows with their trial's cell and seed where they have none: before schema version 3 they
-    named neither, and a study's trial_id had one of each."""
-    if rows is None or not rows["cell"].isna().any():
-        return rows
-    trials = frame.drop_duplicates(["study", "trial_id"]).set_index(["study", "trial_id"])
-    own = trials[["cell", "seed"]].reindex(pd.MultiIndex.from_frame(rows[["study", "trial_id"]]))
-    return rows.fillna(own.set_axis(rows.index))

@@ -43,8 +43,9 @@ def brute_front(frame, objectives):
 
 def brute_volume(frame, objectives):
     """Cells of the grid through all values that some row dominates, summed."""
-    distance = [  # how far inside the reference each value lies
-        METRICS[name].sign * (METRICS[name].reference_point - frame[name].dropna()) for name in objectives
+    distance = [  # how far inside the reference point each value lies
+        metric.sign * (metric.reference_point - frame[metric.name].dropna())
+        for metric in map(METRICS.get, objectives)
     ]
     corners = pd.concat(distance, axis=1, keys=objectives).dropna().clip(lower=0).to_numpy()
     edges = [np.unique(np.append(column, 0.0)) for column in corners.T]

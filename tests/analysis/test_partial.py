@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from io import StringIO
 
 import numpy as np
@@ -178,21 +177,6 @@ def test_a_cell_without_a_front_leaves_the_others_in_the_terminal(synthetic):
     assert NO_FRONT in before
     assert "0 complete trials, 3 failed" not in after
     assert "a1b2c_00" in after
-
-
-def test_curves_of_schema_version_2_find_their_cell_and_seed(synthetic, folder):
-    """Its trials had neither cells nor phases, and its curves no seed."""
-    rows = [row | {"schema_version": 2} for row in games(synthetic, SIX, REGS, seed=4)]
-    study = folder(rows)
-    shutil.rmtree(study / "losses")  # which came later
-    older = [(TRIALS, "trials", ("cell", "phase")), (EPOCHS, "epochs", ("cell", "phase", "seed"))]
-    for schema, kind, later in older:
-        known = pa.schema([field for field in schema if field.name not in later])
-        written = rows if kind == "trials" else synthetic.epoch_rows(rows)
-        synthetic.write_rows(study / kind, "part-0.parquet", written, known)
-    curves = read_study(study).epochs
-    assert curves[["cell", "seed"]].drop_duplicates().to_numpy().tolist() == [["digits/sg", 4]]
-    assert "epochs" in figures(page_of(study))
 
 
 def test_what_was_pruned_without_a_reason_has_a_dash(synthetic, folder):

@@ -69,10 +69,10 @@ def test_a_trial_of_several_seeds_counts_once(synthetic):
     assert counts(as_frame(*rows)) == {"complete": 1, "failed": 0, "pruned": 0}
 
 
-def test_notes_count_everything_and_name_the_reference(frame):
+def test_notes_count_everything_and_name_the_reference_point(frame):
     text = " ".join(notes(frame, PAIR))
     assert "45 complete trials, 1 failed, 1 pruned" in text
-    assert "reference val_error = 1, val_mia_advantage = 1" in text
+    assert "reference point val_error = 1, val_mia_advantage = 1" in text
 
 
 def test_a_band_that_holds_the_original_is_said(frame):
