@@ -145,16 +145,22 @@ def write_study(folder: Path) -> Path:
     return folder
 
 
+def as_frame(*rows: dict) -> pd.DataFrame:
+    """Return rows of trials as `load_study` would, without the disk in between."""
+    return pa.Table.from_pylist(list(rows), schema=TRIALS).to_pandas()
+
+
 @pytest.fixture
 def frame() -> pd.DataFrame:
-    """The study's trials without the disk in between."""
-    return pa.Table.from_pylist(study_rows(), schema=TRIALS).to_pandas()
+    """The study's trials."""
+    return as_frame(*study_rows())
 
 
 @pytest.fixture
 def synthetic() -> SimpleNamespace:
     """The builders above, for tests that need rows of their own."""
     return SimpleNamespace(
+        frame=as_frame,
         trial=trial,
         measured=measured,
         write_rows=write_rows,

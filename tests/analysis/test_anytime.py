@@ -3,11 +3,9 @@
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from analysis import anytime, hypervolume
-from sgu.results.schema import TRIALS
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -26,7 +24,7 @@ def search(synthetic):
                     status="failed" if (at, seed) == (3, 1) else "complete",
                 ))  # fmt: skip
     rows.append(synthetic.trial("original", method="original", started=START, wall_seconds=99.0))
-    return pa.Table.from_pylist(rows, schema=TRIALS).to_pandas()
+    return synthetic.frame(*rows)
 
 
 @pytest.mark.parametrize("against", ["trials", "seconds"])

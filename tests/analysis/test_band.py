@@ -2,17 +2,11 @@
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 
 from analysis import null_bands, verdicts
 from analysis.band import JUDGED
 from sgu.results import null_band
-from sgu.results.schema import TRIALS
-
-
-def as_frame(*rows):
-    return pa.Table.from_pylist(list(rows), schema=TRIALS).to_pandas()
 
 
 def metrics(generator, reach=0.3):
@@ -31,7 +25,7 @@ def test_rows_of_one_seed_are_judged_as_an_audit_judges(synthetic, seed):
     generator = np.random.default_rng(seed)
     retrained = ensemble(synthetic, generator)
     candidates = [synthetic.trial(f"{n}", **metrics(generator)) for n in range(40)]
-    frame = as_frame(*retrained, *candidates)
+    frame = synthetic.frame(*retrained, *candidates)
     expected = null_band.bands(retrained)
     table = null_bands(frame).set_index("metric")
     assert list(expected) == list(table.index) == list(JUDGED)
@@ -50,14 +44,17 @@ def test_what_comes_after_the_search_moves_no_verdict(synthetic, phase):
     retrained = ensemble(synthetic, generator)
     found = [synthetic.trial(f"{n}", **metrics(generator)) for n in range(10)]
     later = [row | {"phase": phase, "seed": 7} for row in ensemble(synthetic, generator)]
-    before, after = as_frame(*retrained, *found), as_frame(*retrained, *found, *later)
+    before, after = (
+        synthetic.frame(*retrained, *found),
+        synthetic.frame(*retrained, *found, *later),
+    )
     pd.testing.assert_frame_equal(null_bands(before), null_bands(after))
     pd.testing.assert_frame_equal(verdicts(before), verdicts(after))
 
 
 def test_more_seeds_are_judged_by_a_narrower_band(synthetic):
     rows = ensemble(synthetic, np.random.default_rng(0))
-    frame = as_frame(*rows)
+    frame = synthetic.frame(*rows)
     one, four = (null_bands(frame, seeds).set_index("metric") for seeds in (1, 4))
     widths = [(band["high"] - band["low"])["wasserstein"] for band in (one, four)]
     assert widths[1] < widths[0]
@@ -69,14 +66,16 @@ def test_each_data_set_has_its_own_band(synthetic):
         for d, a in (("x", 0.3), ("y", 0.7)) for n in range(3)
     ]  # fmt: skip
     rows += [synthetic.trial("c", dataset=d, cell=f"{d}/sg", val_acc=0.7) for d in "xy"]
-    frame = as_frame(*rows)
+    frame = synthetic.frame(*rows)
     assert list(null_bands(frame)["mean"]) == pytest.approx([0.31, 0.71])
     said = verdicts(frame, ["val_acc"]).query("trial_id == 'c'")
     assert list(said["val_acc"]) == ["better", "inside"]
 
 
 def test_too_few_retrained_models_say_so(synthetic):
-    frame = as_frame(synthetic.trial("r", method="retrain", val_acc=0.5), synthetic.trial("a"))
+    frame = synthetic.frame(
+        synthetic.trial("r", method="retrain", val_acc=0.5), synthetic.trial("a")
+    )
     with pytest.raises(ValueError, match="2 or more retrained models of one data set"):
         null_bands(frame)
     assert verdicts(frame, ["val_acc"])["val_acc"].isna().all()
@@ -90,4 +89,4 @@ def test_a_metric_without_a_band_is_named(frame):
 def test_sweeps_of_sizes_are_no_null(synthetic):
     rows = [synthetic.trial(f"retrain-{n}", method="retrain", val_acc=0.5 + n / 100, phase=phase)
             for n, phase in enumerate(("search", "search", "scaling"))]  # fmt: skip
-    assert set(null_bands(as_frame(*rows))["models"]) == {2}
+    assert set(null_bands(synthetic.frame(*rows))["models"]) == {2}

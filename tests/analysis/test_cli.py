@@ -173,11 +173,11 @@ def test_help_names_all_commands():
     assert "choose" in text
 
 
-def test_analysis_needs_neither_torch_nor_ray_nor_optuna():
-    heavy = ("torch", "ray", "optuna", "sgu", "tune")
-    code = (
-        "import sys, analysis, analysis.cli\n"
-        f"print([name for name in {heavy} if name in sys.modules])"
-    )
+@pytest.mark.parametrize("module", ["analysis.cli", "sgu.results.rows", "sgu.results.null_band"])
+def test_reading_results_loads_neither_torch_nor_ray_nor_optuna(module):
+    code = f"import sys, {module}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    loaded = set(done.stdout.split())
+    assert not loaded & {"torch", "ray", "optuna", "tune"}
+    parts = {name.split(".")[1] for name in loaded if name.startswith("sgu.")}
+    assert parts <= {"results", "files"}

@@ -4,17 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 
 from analysis.report.comparisons import comparisons
-from sgu.results.schema import TRIALS
 
 OBJECTIVES = ("val_error", "val_mia_advantage")
-
-
-def as_frame(rows):
-    return pa.Table.from_pylist(rows, schema=TRIALS).to_pandas()
 
 
 @pytest.fixture
@@ -38,7 +32,7 @@ def sweep(synthetic):
                 started=start + timedelta(seconds=10 * (at // workers)),
                 audit_examples=8, classes=10, forget_fraction=0.1, **values,
             ))  # fmt: skip
-    return as_frame(rows)
+    return synthetic.frame(*rows)
 
 
 def test_a_sweep_has_its_powers_prices_and_speed_up(sweep):

@@ -4,12 +4,11 @@ import itertools
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 
 from analysis import hypervolume, knee, pareto_front
 from analysis.pareto import check_selectable
-from sgu.results.schema import METRICS, SELECTABLE, TRIALS
+from sgu.results.schema import METRICS, SELECTABLE
 
 SETS = [
     ("val_error", "val_mia_advantage"),
@@ -141,7 +140,7 @@ def test_a_front_is_of_means_over_seeds_of_the_search(synthetic):
         synthetic.trial(name, seed=seed, val_error=error, val_mia_advantage=0.2, phase=phase)
         for name, seed, error, phase in table
     ]
-    front = pareto_front(pa.Table.from_pylist(rows, schema=TRIALS).to_pandas())
+    front = pareto_front(synthetic.frame(*rows))
     assert list(front["trial_id"]) == ["b"]
     assert list(front["val_error"]) == [0.2]
     assert list(front["seeds"]) == [2]

@@ -5,7 +5,6 @@ import re
 from io import StringIO
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from rich.console import Console
 
@@ -170,7 +169,7 @@ def test_what_was_measured_keeps_its_curve(synthetic, folder):
 
 def test_a_cell_without_a_front_leaves_the_others_in_the_terminal(synthetic):
     rows = [*synthetic.study_rows(), *failed(synthetic, **SCRUB)]
-    frame = pa.Table.from_pylist(rows, schema=TRIALS).to_pandas()
+    frame = synthetic.frame(*rows)
     said = StringIO()
     Console(width=200, file=said).print(front_table(frame))
     before, after = said.getvalue().split("digits/sg\n")
