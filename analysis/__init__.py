@@ -1,5 +1,7 @@
 """Fronts, hypervolumes, tables, charts and a page from a study's Parquet files."""
 
+# ruff: noqa: F401 - all imports are the package's public names
+
 from analysis.anytime import anytime
 from analysis.attainment import attainment
 from analysis.band import null_bands, verdicts
@@ -32,53 +34,3 @@ from analysis.scaling import against_retraining, power_laws, speed_up
 from analysis.sensitivity import alpha_ablation, effects
 from analysis.volumes import front_intervals, hypervolumes, method_differences
 from sgu.results.schema import METRICS, SELECTABLE
-
-__all__ = [
-    "METRICS",
-    "SELECTABLE",
-    "Choice",
-    "Interval",
-    "Study",
-    "ablation_chart",
-    "against_retraining",
-    "alpha_ablation",
-    "alpha_chart",
-    "anytime",
-    "attainment",
-    "attainment_chart",
-    "choose",
-    "configurations",
-    "confirm_chart",
-    "confirmed",
-    "difference",
-    "effect_chart",
-    "effects",
-    "epochs_chart",
-    "front_chart",
-    "front_intervals",
-    "hypervolume",
-    "hypervolume_chart",
-    "hypervolumes",
-    "importance_chart",
-    "importances",
-    "knee",
-    "linked_chart",
-    "load_epochs",
-    "load_histograms",
-    "load_study",
-    "losses_chart",
-    "mean_intervals",
-    "mean_optimism",
-    "method_differences",
-    "null_bands",
-    "parallel_chart",
-    "pareto_front",
-    "power_laws",
-    "read_study",
-    "save",
-    "scaling_chart",
-    "speed_up",
-    "split_chart",
-    "verdicts",
-    "write_report",
-]

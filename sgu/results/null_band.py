@@ -42,7 +42,7 @@ ASPECTS: dict[str, Aspect] = {
     **dict.fromkeys(("retain_acc", "test_acc", "val_acc", "utility_paper", "tow"), "utility"),
     **dict.fromkeys(("val_error", "avg_gap", "retain_mia_auc"), "cost"),
 }
-"""What each metric that has a band tells of; `ks_p`, `klom`, `seconds` and the like have none."""
+"""The aspect that each metric with a band measures; `ks_p`, `klom` and `seconds` have no band."""
 
 RANGES = {"wasserstein": (0.0, math.inf), "utility_paper": (-1.0, 1.0)}
 """Metrics whose range is not 0..1."""

@@ -1,4 +1,4 @@
-"""Each point of a curve is the hypervolume of what was there by then."""
+"""Each point of a curve is the hypervolume of the rows that were there by then."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +12,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 @pytest.fixture
 def search(synthetic):
-    """Two cells of ten trials of two seeds, one of them failed; started in another order."""
+    """Return two cells of ten trials of two seeds, one of them failed, started in mixed order."""
     generator, rows = np.random.default_rng(0), []
     for cell in ("x/a", "x/b"):
         for at, number in enumerate(generator.permutation(10)):

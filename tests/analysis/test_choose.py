@@ -130,7 +130,7 @@ def test_data_sets_do_not_compare(rows, synthetic):
 @pytest.mark.parametrize(
     ("name", "values"), [("forget_fraction", (0.01, 0.5)), ("requests", (1, 3))]
 )
-def test_worlds_of_other_forget_sets_do_not_compare(rows, synthetic, name, values):
+def test_tasks_of_other_forget_sets_do_not_compare(rows, synthetic, name, values):
     own = [row | {name: values[0]} for row in rows]
     other = synthetic.trial("z", val_acc=0.9, **{name: values[1]})
     said = rf"rows of {name} {values[0]}, {values[1]} do not compare.*== {values[0]}\]"

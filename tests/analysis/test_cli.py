@@ -1,4 +1,4 @@
-"""The command as a newcomer meets it: right results, one line for each mistake."""
+"""The command gives the right results, and one line for each mistake."""
 
 import io
 import json
@@ -69,7 +69,7 @@ def test_csv_has_the_front_s_rows(study):
 
 
 def test_each_cell_has_a_front_of_its_own(study, synthetic):
-    """Of a harder data set, on which every trial is beaten by one of the other."""
+    """On a harder data set every trial is beaten by one of the other data set."""
     rows = [
         row | {"dataset": "hard", "cell": row["cell"].replace("digits", "hard")}
         | ({"val_error": row["val_error"] + 0.3} if row["val_error"] else {})

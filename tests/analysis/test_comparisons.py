@@ -1,4 +1,4 @@
-"""What the page's small tables say is what was put in."""
+"""The page's small tables say what was put in."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +13,7 @@ OBJECTIVES = ("val_error", "val_mia_advantage")
 
 @pytest.fixture
 def sweep(synthetic):
-    """Seconds grow as the size squared, by a tenth of retraining; two workers are twice as fast."""
+    """Seconds grow as the size squared, a tenth of retraining's; two workers are twice as fast."""
     rows, values = [], synthetic.measured(np.random.default_rng(0), 0.1, 0.1)
     start = datetime(2026, 1, 1, tzinfo=UTC)
     for size in (500, 1000, 2000):

@@ -1,4 +1,4 @@
-"""What fresh seeds say, by hand; of the best of equals the optimism is found."""
+"""Optimism by hand; the best of equal configurations are found to be lucky."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def test_moves_are_signed_by_the_metrics_own_direction(synthetic):
 
 
 def test_the_winners_curse_is_measured(synthetic):
-    """Of 200 equal configurations with noise .05, the five that looked best were lucky."""
+    """The five that look best of 200 equal configurations with noise .05 were lucky."""
     generator = np.random.default_rng(2)
     looked = 0.3 + 0.05 * generator.normal(size=200)
     best = np.argsort(looked)[:5]

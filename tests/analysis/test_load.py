@@ -1,4 +1,4 @@
-"""What is written comes back; what cannot be used is named; of a resumed trial one row is left."""
+"""Rows come back as written, unusable files are named, and a resumed trial keeps one row."""
 
 import warnings
 
@@ -54,7 +54,7 @@ def test_each_epoch_comes_from_its_last_attempt(tmp_path, synthetic):
 
 
 def strange_files(folder, synthetic):
-    """Name and problem of files that are not ours, as they may come to lie in a study."""
+    """Write unusable files into a folder and return their names."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "noise.parquet").write_bytes(b"not parquet")
     whole = synthetic.write_rows(folder, "cut.parquet", [synthetic.trial("b")], TRIALS).read_bytes()
@@ -158,8 +158,8 @@ def test_rows_come_in_the_order_of_their_key(tmp_path, synthetic):
 
 @pytest.mark.parametrize("seed", range(40))
 def test_a_damaged_file_is_never_fatal(tmp_path, synthetic, seed):
-    """Bytes overwritten anywhere, of a file with checksums: the rows are as they were, value
-    by value, or the file is named."""
+    """With bytes overwritten anywhere in a file with checksums, the rows are as they were, value by
+    value, or the file is named."""
     generator = np.random.default_rng(seed)
     table = pa.Table.from_pylist(synthetic.study_rows(), schema=TRIALS)
     damaged = tmp_path / "trials" / "z.parquet"
@@ -181,7 +181,7 @@ def test_a_damaged_file_is_never_fatal(tmp_path, synthetic, seed):
 
 
 def test_a_column_name_that_is_no_text_is_named(tmp_path, synthetic):
-    """The damage that Arrow tells in Python's words."""
+    """Arrow reports this damage as a UnicodeDecodeError."""
     rows = [synthetic.trial("a")]
     damaged = synthetic.write_rows(tmp_path / "trials", "z.parquet", rows, TRIALS)
     content = damaged.read_bytes()

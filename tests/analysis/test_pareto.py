@@ -28,7 +28,7 @@ def random_frame(objectives, seed, rows=24):
 
 
 def dominates(p, q, objectives):
-    """By the definition, each metric in its own direction."""
+    """Return True if p dominates q by the definition, each metric in its own direction."""
     better = [p[name] < q[name] if METRICS[name].goal == "min" else p[name] > q[name]
               for name in objectives]  # fmt: skip
     equal = [p[name] == q[name] for name in objectives]
@@ -133,7 +133,7 @@ def test_groups_have_fronts_of_their_own(objectives, seed):
 
 
 def test_a_front_is_of_means_over_seeds_of_the_search(synthetic):
-    """Of a lucky seed its configuration's mean counts; fresh seeds do not."""
+    """The mean counts, not its lucky seed; fresh seeds do not count."""
     table = [("a", 0, 0.1, "search"), ("a", 1, 0.5, "search"), ("b", 0, 0.2, "search"),
              ("b", 1, 0.2, "search"), ("b", 2, 0.0, "confirm")]  # fmt: skip
     rows = [

@@ -1,4 +1,4 @@
-"""Whatever a study holds so far, its page and its table in the terminal are made."""
+"""A page and a table in the terminal are made from whatever a study holds so far."""
 
 import json
 import re
@@ -96,7 +96,7 @@ PARTIAL = {
 
 @pytest.fixture
 def folder(synthetic, tmp_path):
-    """Writes rows as a study with all that its complete trials leave behind."""
+    """Return a function that writes rows as a study, with all that complete trials leave."""
 
     def written(rows):
         complete = [row for row in rows if row["status"] == "complete"]

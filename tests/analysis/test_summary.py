@@ -1,4 +1,4 @@
-"""The controls' means by hand; what is said about seeds is true of the rows."""
+"""The controls' means by hand; sentences about seeds are true of the rows."""
 
 import io
 

@@ -1,8 +1,7 @@
-"""A real browser, headless: Chromium over its DevTools pipe, with nothing to install beside it."""
+"""A real headless browser: Chromium over its DevTools pipe, with nothing else to install."""
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import os
@@ -40,16 +39,15 @@ class Browser:
         self.read, self.write, self.rest, self.number = ours_in, ours_out, b"", 0
         self.complaints: list[str] = []
         self.session = ""
-        (page,) = [
-            each for each in self.call("Target.getTargets")["targetInfos"] if each["type"] == "page"
-        ]
+        targets = self.call("Target.getTargets")["targetInfos"]
+        (page,) = [target for target in targets if target["type"] == "page"]
         attached = self.call("Target.attachToTarget", targetId=page["targetId"], flatten=True)
         self.session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Log"):
             self.call(f"{domain}.enable")
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
-        """A command's result. Raises RuntimeError with the browser's words."""
+        """Return a command's result. Raises RuntimeError with the browser's words."""
         self.number += 1
         message = {"id": self.number, "method": method, "params": params}
         if self.session:
@@ -62,7 +60,7 @@ class Browser:
         return answer["result"]
 
     def open(self, path: Path, width: int, height: int = 900) -> None:
-        """Shows a file in a window of that width, and waits until it is drawn."""
+        """Show a file in a window of that width, and wait until it is drawn."""
         self.complaints.clear()
         self.call(
             "Emulation.setDeviceMetricsOverride",
@@ -72,23 +70,23 @@ class Browser:
         self.until("document.readyState === 'complete' && document.body.dataset.drawn === 'yes'")
 
     def value(self, expression: str) -> Any:
-        """What a JavaScript expression comes to, as JSON has it."""
-        found = self.call(
+        """Return the value of a JavaScript expression."""
+        answer = self.call(
             "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
         )
-        if "exceptionDetails" in found:
-            raise RuntimeError(f"{expression}: {found['exceptionDetails']}")
-        return found["result"].get("value")
+        if "exceptionDetails" in answer:
+            raise RuntimeError(f"{expression}: {answer['exceptionDetails']}")
+        return answer["result"].get("value")
 
     def until(self, expression: str) -> None:
-        """Waits until an expression holds."""
+        """Wait until an expression holds."""
         end = time.monotonic() + LIMIT
         while not self.value(expression):
             assert time.monotonic() < end, f"{expression} does not hold; {self.complaints}"
             time.sleep(0.05)
 
     def drag(self, start: tuple[float, float], end: tuple[float, float], steps: int = 8) -> None:
-        """The left button, held from one point of the window to another."""
+        """Drag with the left button from one point of the window to another."""
         (x0, y0), (x1, y1) = start, end
         self._mouse("mouseMoved", x0, y0, 0)
         self._mouse("mousePressed", x0, y0, 1)
@@ -100,19 +98,6 @@ class Browser:
     def click(self, x: float, y: float) -> None:
         self.drag((x, y), (x, y), steps=1)
 
-    def picture(self, path: Path, selector: str | None = None) -> Path:
-        """A PNG of the whole page, or of the first element that a selector finds."""
-        box = self.value(
-            f"(() => {{ const b = document.querySelector({json.dumps(selector or 'html')})"
-            ".getBoundingClientRect();"
-            "return {x: b.x + scrollX, y: b.y + scrollY, width: b.width, height: b.height}; })()"
-        )
-        shot = self.call(
-            "Page.captureScreenshot", captureBeyondViewport=True, clip=box | {"scale": 1}
-        )
-        path.write_bytes(base64.b64decode(shot["data"]))
-        return path
-
     def close(self) -> None:
         with contextlib.suppress(OSError, RuntimeError, AssertionError):
             self.session = ""
@@ -121,27 +106,27 @@ class Browser:
         os.close(self.read)
         os.close(self.write)
 
-    def _mouse(self, kind: str, x: float, y: float, buttons: int) -> None:
+    def _mouse(self, event: str, x: float, y: float, buttons: int) -> None:
         self.call(
-            "Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=buttons,
-            clickCount=0 if kind == "mouseMoved" else 1,
+            "Input.dispatchMouseEvent", type=event, x=x, y=y, button="left", buttons=buttons,
+            clickCount=0 if event == "mouseMoved" else 1,
         )  # fmt: skip
 
     def _next(self) -> dict[str, Any]:
-        """The next message; errors and warnings of the page are kept in `complaints`."""
+        """Return the next message; keep the page's errors and warnings in `complaints`."""
         while b"\0" not in self.rest:
             ready, _, _ = select.select([self.read], [], [], LIMIT)
             assert ready, f"the browser says nothing for {LIMIT:.0f} s"
             self.rest += os.read(self.read, 1 << 20) or b'{"id": -1}\0'
         text, _, self.rest = self.rest.partition(b"\0")
         message = json.loads(text)
-        kind, said = message.get("method"), message.get("params", {})
-        if kind == "Runtime.exceptionThrown":
-            self.complaints.append(json.dumps(said["exceptionDetails"])[:500])
-        if kind == "Runtime.consoleAPICalled" and said["type"] in ("error", "warning", "assert"):
-            self.complaints.append(json.dumps(said["args"])[:500])
-        if kind == "Log.entryAdded" and said["entry"]["level"] in ("error", "warning"):
-            self.complaints.append(said["entry"]["text"])
+        event, params = message.get("method"), message.get("params", {})
+        if event == "Runtime.exceptionThrown":
+            self.complaints.append(json.dumps(params["exceptionDetails"])[:500])
+        if event == "Runtime.consoleAPICalled" and params["type"] in ("error", "warning", "assert"):
+            self.complaints.append(json.dumps(params["args"])[:500])
+        if event == "Log.entryAdded" and params["entry"]["level"] in ("error", "warning"):
+            self.complaints.append(params["entry"]["text"])
         return message
 
 
@@ -149,6 +134,6 @@ class Browser:
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("needs Chromium: apt-get install chromium")
-    found = Browser(tmp_path_factory.mktemp("profile"))
-    yield found
-    found.close()
+    chromium = Browser(tmp_path_factory.mktemp("profile"))
+    yield chromium
+    chromium.close()

@@ -15,7 +15,7 @@ def tab(browser, page):
 
 
 def box(browser, expression):
-    """Left, top, right and bottom of an element in the window, scrolled to."""
+    """Scroll to an element and return its left, top, right and bottom in the window."""
     return browser.value(
         f"(() => {{ const e = {expression}; e.scrollIntoView({{block: 'center', behavior: "
         "'instant'}); const b = e.getBoundingClientRect();"
@@ -24,12 +24,12 @@ def box(browser, expression):
 
 
 def plane(browser):
-    """Where the front is drawn."""
+    """Return the box in which the front is drawn."""
     return box(browser, f"{LINKED}.querySelector('.mark-group.role-scope .background')")
 
 
 def grey(browser, kind):
-    """How many marks of a kind, line or symbol, are grey."""
+    """Return how many marks of a kind, line or symbol, are grey."""
     side = "stroke" if kind == "line" else "fill"
     return browser.value(
         f"[...{LINKED}.querySelectorAll('.mark-{kind} path')]"
