@@ -1,4 +1,6 @@
-"""Reads a study's Parquet files: fronts, hypervolumes, tables, charts and a page about it."""
+"""Fronts, hypervolumes, tables, charts and a page from a study's Parquet files."""
+
+# ruff: noqa: F401 - all imports are the package's public names
 
 from analysis.anytime import anytime
 from analysis.attainment import attainment
@@ -25,60 +27,10 @@ from analysis.configurations import configurations
 from analysis.confirm import confirmed, mean_optimism
 from analysis.importances import importances
 from analysis.intervals import Interval, difference, mean_intervals
-from analysis.load import load_epochs, load_losses, load_study
+from analysis.load import load_epochs, load_histograms, load_study
 from analysis.pareto import hypervolume, knee, pareto_front
 from analysis.report import Study, read_study, write_report
 from analysis.scaling import against_retraining, power_laws, speed_up
 from analysis.sensitivity import alpha_ablation, effects
 from analysis.volumes import front_intervals, hypervolumes, method_differences
 from sgu.results.schema import METRICS, SELECTABLE
-
-__all__ = [
-    "METRICS",
-    "SELECTABLE",
-    "Choice",
-    "Interval",
-    "Study",
-    "ablation_chart",
-    "against_retraining",
-    "alpha_ablation",
-    "alpha_chart",
-    "anytime",
-    "attainment",
-    "attainment_chart",
-    "choose",
-    "configurations",
-    "confirm_chart",
-    "confirmed",
-    "difference",
-    "effect_chart",
-    "effects",
-    "epochs_chart",
-    "front_chart",
-    "front_intervals",
-    "hypervolume",
-    "hypervolume_chart",
-    "hypervolumes",
-    "importance_chart",
-    "importances",
-    "knee",
-    "linked_chart",
-    "load_epochs",
-    "load_losses",
-    "load_study",
-    "losses_chart",
-    "mean_intervals",
-    "mean_optimism",
-    "method_differences",
-    "null_bands",
-    "parallel_chart",
-    "pareto_front",
-    "power_laws",
-    "read_study",
-    "save",
-    "scaling_chart",
-    "speed_up",
-    "split_chart",
-    "verdicts",
-    "write_report",
-]

@@ -1,4 +1,4 @@
-"""Any-time curves: the hypervolume that a search had reached after so many trials or seconds."""
+"""Any-time curves: the hypervolume that a search has reached after so many trials or seconds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.configurations import configurations
-from analysis.pareto import OBJECTIVES, candidates, losses, some, volume
+from analysis.pareto import OBJECTIVES, candidates, minimised, some, volume
 from sgu.results.schema import REFERENCES
 
 Against = Literal["trials", "seconds"]
@@ -22,15 +22,14 @@ def anytime(
     against: Against = "trials",
     by: Sequence[str] = ("study", "cell"),
 ) -> pd.DataFrame:
-    """Hypervolume after each configuration of a search, in the order they were started.
+    """Return the hypervolume after each configuration of a search, in the order of their starts.
 
-    Columns: those of `by`, `against` and hypervolume. trials: configurations so far; seconds:
-    what all of their seeds have taken so far (`wall_seconds` summed: what the search cost, however
-    many ran at a time). Failed and pruned ones count as spent and add nothing; references are no
-    part of a search.
+    Columns: those of `by`, `against` and hypervolume. trials: configurations so far; seconds: the
+    `wall_seconds` of all their seeds so far, the cost of the search however many ran at a time.
+    Failed and pruned configurations cost and add nothing; references are no part of a search.
 
     Raises:
-        ValueError: as `pareto_front`; or `against` is none of the two.
+        ValueError: as `pareto_front`; or `against` is neither trials nor seconds.
     """
     if against not in ("trials", "seconds"):
         raise ValueError(f"against = {against!r}; expected trials or seconds")
@@ -44,16 +43,16 @@ def anytime(
 def _curve(rows: pd.DataFrame, objectives: Sequence[str], against: Against) -> pd.DataFrame:
     rows = rows.sort_values(["started", "trial_id"], kind="stable")
     entering = rows.index.isin(candidates(rows, objectives).index)
-    one = rows["wall_seconds"].fillna(0.0) if against == "seconds" else pd.Series(1, rows.index)
-    rows["hypervolume"] = _reached(losses(rows, objectives), entering, objectives)
-    rows[str(against)] = one.cumsum()
+    cost = rows["wall_seconds"].fillna(0.0) if against == "seconds" else pd.Series(1, rows.index)
+    rows["hypervolume"] = _reached(minimised(rows, objectives), entering, objectives)
+    rows[str(against)] = cost.cumsum()
     return rows
 
 
 def _reached(
     values: NDArray[np.float64], entering: NDArray[np.bool_], objectives: Sequence[str]
 ) -> NDArray[np.float64]:
-    """The volume after each row; it is computed anew where a row is dominated by none before."""
+    """Return the volume after each row; only a row that no earlier one dominates changes it."""
     reached, front = np.zeros(len(values)), values[:0]
     for at, (value, enters) in enumerate(zip(values, entering, strict=True)):
         reached[at] = reached[at - 1] if at else 0.0

@@ -1,7 +1,8 @@
-"""Attainment surfaces: which trade-offs a share of the seeds reach (empirical attainment function).
+"""Attainment surfaces: the trade-offs that a share of the seeds reach.
 
-Each seed's front is one set F_i. The surface of level p is the boundary of what at least p per
-cent of the sets attain: the minimal z such that #{i : a point of F_i is <= z} >= p n / 100.
+By the empirical attainment function: each seed's front is one set F_i, and the surface of level p
+bounds what at least p per cent of the n sets attain, the minimal z such that
+#{i : a point of F_i is <= z} >= p n / 100.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.intervals import numbered
-from analysis.pareto import OBJECTIVES, check_objectives, losses, only_candidates, some
+from analysis.pareto import OBJECTIVES, check_objectives, minimised, only_candidates, some
 from sgu.results.schema import METRICS
 
 LEVELS = (25, 50, 75)
@@ -25,12 +26,11 @@ def attainment(
     levels: Sequence[float] = LEVELS,
     by: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """The corners of the surfaces that `levels` per cent of the seeds attain, best first.
+    """Return the corners of the surfaces that `levels` per cent of the seeds attain, best first.
 
-    frame: rows of single seeds, two or three objectives. Columns of the result: those of `by`,
-    the objectives, level (50: the median seed) and seeds (how many sets there are: with one, all
-    levels are its front). In two objectives the corners of a level, in the order given, are
-    joined by steps.
+    frame: rows of single seeds. Columns of the result: those of `by`, the two or three objectives,
+    level (50: the median seed) and seeds (the number of sets; a single one is its own front at all
+    levels). In two objectives, steps join the corners of a level in this order.
 
     Raises:
         ValueError: as `pareto_front`; or more than three objectives.
@@ -43,9 +43,9 @@ def attainment(
         return _surface(rows, objectives, levels)
     groups, group = numbered(rows, by)
     parts = [_surface(rows[group == at], objectives, levels) for at in range(len(groups))]
-    found = pd.concat(parts, keys=range(len(groups)))
-    keys = groups.loc[found.index.get_level_values(0)].reset_index(drop=True)
-    return pd.concat([keys, found.reset_index(drop=True)], axis=1)
+    surfaces = pd.concat(parts, keys=range(len(groups)))
+    keys = groups.loc[surfaces.index.get_level_values(0)].reset_index(drop=True)
+    return pd.concat([keys, surfaces.reset_index(drop=True)], axis=1)
 
 
 def _surface(
@@ -54,9 +54,9 @@ def _surface(
     runs = rows.groupby(["study", "seed"], dropna=False).ngroup().to_numpy()
     order = np.argsort(runs, kind="stable")
     corners = moocore.eaf(
-        losses(rows, objectives)[order], runs[order], percentiles=sorted(set(levels))
+        minimised(rows, objectives)[order], runs[order], percentiles=sorted(set(levels))
     )
     signs = [METRICS[name].sign for name in objectives]
-    found = pd.DataFrame(corners[:, :-1] * signs, columns=list(objectives))
-    found["level"], found["seeds"] = corners[:, -1], int(runs.max()) + 1
-    return found
+    surface = pd.DataFrame(corners[:, :-1] * signs, columns=list(objectives))
+    surface["level"], surface["seeds"] = corners[:, -1], int(runs.max()) + 1
+    return surface

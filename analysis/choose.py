@@ -1,4 +1,4 @@
-"""The choice of one configuration: the best of those that keep to their bounds, selected on val."""
+"""The choice of one configuration: the best on val of those that keep to all bounds."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from analysis.band import KINDS, SLACK, limits, uninformative
+from analysis.band import limits, uninformative
 from analysis.formats import metric_text, unit
 from analysis.pareto import check_blind, check_directed, eligible
+from sgu.results.null_band import ASPECTS, SLACK
 from sgu.results.schema import METRICS
 
 BOUND = re.compile(r"(<=|>=)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)")
-ONE = ("dataset", "model", "scenario", "forget_fraction", "requests")
-"""What configurations must share for one to be better than another."""
+SHARED = ("dataset", "model", "scenario", "forget_fraction", "requests")
+"""Columns that configurations must share to compare."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """A configuration to run, and what spoke for it.
+    """A configuration to run, and the reasons for it.
 
     row, runner_up: of `configurations` (None: no other keeps to the bounds); settings: everything
     needed to run it again; why: sentences for people; reported: its metrics on test, which had no
@@ -39,11 +40,11 @@ class Choice:
     reported: dict[str, float]
 
     def yaml(self) -> str:
-        """The settings as a study's `experiment:` holds them."""
+        """Return the settings as a study's `experiment:` holds them."""
         return yaml.safe_dump(self.settings)
 
     def command(self) -> str:
-        """The call of `sgu` that runs it again."""
+        """Return the call of `sgu` that runs it again."""
         words = [f"{name}={_word(value)}" for name, value in sorted(self.settings.items())]
         return " ".join(["sgu", *(f"--set {shlex.quote(word)}" for word in words)])
 
@@ -55,18 +56,18 @@ def choose(
     minimise: str | None = None,
     where: Mapping[str, str] | None = None,
 ) -> Choice:
-    """The best configuration of one data set, by one metric, among those within all bounds.
+    """Return the best configuration of one data set by one metric, among those within all bounds.
 
     maximise, minimise: the metric, one of the two. where: bounds by metric, each "inside" (the
     null band of the retrained models), "<= 0.6" or ">= 0.6". All are means over seeds, and none
-    may read the test split. Of equals, the quicker one. Such as
+    may read the test split. Of equals, the quicker one is chosen. Example:
 
         choose(load_study("results/default"), maximise="val_acc", where={"val_mia_acc": "inside"})
 
     Raises:
         ValueError: a metric or bound that cannot select, a metric that is best at its other end,
-            rows that do not compare, no null band; or nothing keeps to the bounds: it then says
-            what comes closest.
+            rows that do not compare, or no null band; if no configuration keeps to the bounds, the
+            message names the closest.
     """
     if (maximise is None) == (minimise is None):
         raise ValueError("give one metric to choose by: maximise=... or minimise=...")
@@ -87,8 +88,8 @@ def choose(
     kept = [
         _kept(best, name, bounds[name], ends[name].loc[better.index].iloc[0]) for name in bounds
     ]
-    untold = uninformative(frame[frame["dataset"] == best["dataset"]])
-    kept += [_untold(name) for name in untold if bounds.get(name, "").strip() == "inside"]
+    empty = uninformative(frame[frame["dataset"] == best["dataset"]])
+    kept += [_empty(name) for name in empty if bounds.get(name, "").strip() == "inside"]
     return Choice(
         row=best,
         runner_up=second,
@@ -105,13 +106,13 @@ def _check_goal(metric: str, asked: str) -> None:
 
 
 def _comparable(rows: pd.DataFrame) -> pd.DataFrame:
-    for name in ONE:
-        found = sorted(rows[name].dropna().unique().tolist())
-        if len(found) > 1:
-            several = ", ".join(map(str, found))
+    for name in SHARED:
+        values = sorted(rows[name].dropna().unique().tolist())
+        if len(values) > 1:
+            several = ", ".join(map(str, values))
             raise ValueError(
                 f"rows of {name} {several} do not compare; keep one of them, such as "
-                f"frame[frame[{name!r}] == {found[0]!r}]"
+                f"frame[frame[{name!r}] == {values[0]!r}]"
             )
     if rows.empty:
         raise ValueError(
@@ -122,7 +123,7 @@ def _comparable(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _ends(frame: pd.DataFrame, rows: pd.DataFrame, name: str, text: str) -> pd.DataFrame:
-    """Between which values a metric may lie, for each row: columns low and high."""
+    """Return the values that a metric may lie between, for each row: columns low and high."""
     bound = BOUND.fullmatch(text.strip())
     if bound:
         low, high = -math.inf, math.inf
@@ -130,27 +131,27 @@ def _ends(frame: pd.DataFrame, rows: pd.DataFrame, name: str, text: str) -> pd.D
         return pd.DataFrame({"low": low, "high": high}, rows.index)
     if text.strip() != "inside":
         raise ValueError(f'{name}: bound {text!r}; expected "inside", "<= 0.6" or ">= 0.6"')
-    found = limits(frame, rows, name)
-    if found["low"].isna().all():
-        reason = "2 or more retrained models take one" if name in KINDS else "it can have none"
+    ends = limits(frame, rows, name)
+    if ends["low"].isna().all():
+        reason = "2 or more retrained models take one" if name in ASPECTS else "it can have none"
         raise ValueError(f"{name} has no null band here: {reason}; give a bound such as '<= 0.6'")
-    return found
+    return ends
 
 
 def _excess(values: pd.Series, ends: pd.DataFrame) -> pd.Series:
-    """How far outside each value is; <= 0 within, infinite where it is not known."""
+    """Return how far outside each value is: <= 0 within, infinite without a band."""
     outside = pd.concat([ends["low"] - values, values - ends["high"]], axis=1).max(axis=1)
     return outside.where(ends["low"].notna(), math.inf)
 
 
 def _nothing(rows: pd.DataFrame, bounds: Mapping[str, str], excess: pd.DataFrame) -> str:
-    each = [f"{(excess[name] <= SLACK).sum()} keep {name} {bounds[name]}" for name in bounds]
+    counts = [f"{(excess[name] <= SLACK).sum()} keep {name} {bounds[name]}" for name in bounds]
     missed = (excess > SLACK).sum(axis=1)
     scaled = (excess / excess.where(excess > 0).median()).clip(lower=0).sum(axis=1)
     nearest = rows.loc[scaled[missed == missed.min()].idxmin()]
     values = ", ".join(f"{name} {_value(name, nearest[name])}" for name in bounds)
     return (
-        f"no configuration of {len(rows)} keeps to all bounds ({'; '.join(each)}). Closest is "
+        f"no configuration of {len(rows)} keeps to all bounds ({'; '.join(counts)}). Closest is "
         f"trial {nearest['trial_id']} with {values}: loosen a bound, or search on"
     )
 
@@ -173,7 +174,7 @@ def _kept(best: pd.Series, name: str, bound: str, ends: pd.Series) -> str:
     return f"{value}, inside the retrained models' {low} to {high}."
 
 
-def _untold(name: str) -> str:
+def _empty(name: str) -> str:
     return (
         f"But by {name} the original, which has forgotten nothing, is inside, too: this shows no "
         "forgetting. More retrained models (oracles) make the band narrower."
@@ -191,5 +192,5 @@ def _value(name: str, value: float) -> str:
 
 
 def _word(value: Any) -> str:
-    """A setting as `sgu --set` reads it: JSON, or a text that is none."""
+    """Return a setting as `sgu --set` reads it: JSON, or plain text."""
     return value if isinstance(value, str) else json.dumps(value)

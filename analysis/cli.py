@@ -1,4 +1,4 @@
-"""The command `sgu-report`: a finished or running study as a table, a picture or a page."""
+"""The command `sgu-report`: shows a finished or running study as a table, a picture or a page."""
 
 from __future__ import annotations
 
@@ -108,10 +108,10 @@ def choose(
             maximise, where = "val_acc", where or ["val_mia_acc inside"]
         frame = _read(load_study, _folder(name, results))
         rows = _narrowed(frame, cell)
-        found = chosen(rows, maximise=maximise, minimise=minimise, where=_bounds(where or []))
-        for sentence in found.why:
+        choice = chosen(rows, maximise=maximise, minimise=minimise, where=_bounds(where or []))
+        for sentence in choice.why:
             typer.echo(sentence, err=True)
-        typer.echo(found.yaml().rstrip() if as_yaml else found.command())
+        typer.echo(choice.yaml().rstrip() if as_yaml else choice.command())
 
 
 def main() -> None:
@@ -120,22 +120,22 @@ def main() -> None:
 
 
 def _folder(name: str, results: str) -> str:
-    """A study inside `results`, else what is at `name` itself."""
+    """Return the folder of a study inside `results`, else `name` itself."""
     inside = joined(results, name)
     return name if "://" in name or (Path(name).is_dir() and not Path(inside).is_dir()) else inside
 
 
 def _beside(study: str) -> Path:
-    """Where pictures and pages of a study go: its folder; of one elsewhere, results/<name> here."""
+    """Return the folder for pictures and pages: the study's; for one in a bucket results/<name>."""
     if "://" not in study:
         return Path(study)
-    here = Path("results") / study.partition("?")[0].rstrip("/").rsplit("/", 1)[-1]
-    here.mkdir(parents=True, exist_ok=True)
-    return here
+    folder = Path("results") / study.partition("?")[0].rstrip("/").rsplit("/", 1)[-1]
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _bounds(texts: list[str]) -> dict[str, str]:
-    """Such as {"seconds": "<= 20"} of ["seconds <= 20"]."""
+    """Return bounds by metric: {"seconds": "<= 20"} for ["seconds <= 20"]."""
     pairs = [text.partition(" ") for text in texts]
     for name, _, bound in pairs:
         if not bound:
@@ -144,7 +144,7 @@ def _bounds(texts: list[str]) -> dict[str, str]:
 
 
 def _narrowed(frame: pd.DataFrame, cell: str | None) -> pd.DataFrame:
-    """The rows to choose from: all, where they are of one data set, or those of a cell."""
+    """Return the rows to choose from: all if they are of one data set, else those of a cell."""
     known = cells(frame)
     if cell is None and frame["dataset"].nunique() == 1:
         return frame
@@ -160,12 +160,12 @@ def _objectives(text: str) -> tuple[str, ...]:
 
 
 def _summary(frame: pd.DataFrame, names: tuple[str, ...]) -> dict[str, Any]:
-    """The study; of several cells, each by its name with a front and controls of its own."""
+    """Return the study as JSON; if it has several cells, each with its own front and controls."""
     known = cells(frame)
     return {
         "study": ", ".join(frame["study"].unique()),
         "objectives": {name: METRICS[name].goal for name in names},
-        "reference": {name: METRICS[name].reference for name in names},
+        "reference": {name: METRICS[name].reference_point for name in names},
         "trials": counts(frame),
     } | (
         {"cells": {cell: _reached(of_cell(frame, cell), names) for cell in known}}
@@ -175,7 +175,7 @@ def _summary(frame: pd.DataFrame, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _reached(frame: pd.DataFrame, names: tuple[str, ...]) -> dict[str, Any]:
-    """What one cell came to; of a cell without a complete trial, null and no front."""
+    """Return what one cell has reached; without a complete trial, null and no front."""
     some = len(candidates(frame, names)) > 0
     return {
         "hypervolume": hypervolume(frame, names) if some else None,
@@ -190,7 +190,7 @@ def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _read(load: Callable[[str], T], study: str) -> T:
-    """What `load` finds; each of its warnings is one line on stderr."""
+    """Return what `load` returns, and print each of its warnings as a line on stderr."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         try:
@@ -202,7 +202,7 @@ def _read(load: Callable[[str], T], study: str) -> T:
 
 @contextmanager
 def _one_line_errors() -> Iterator[None]:
-    """Says a foreseen error in one line on stderr and ends with code 2."""
+    """Print a foreseen error as one line on stderr and end with code 2."""
     try:
         yield
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Rows of single seeds as configurations: what was searched, with what its seeds say together."""
+"""Configurations: rows of single seeds put together, with the means of their metrics."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import pandas as pd
 from sgu.results.schema import METRICS, STATUSES
 
 CONFIGURED = ("study", "cell", "trial_id")
-"""What tells configurations apart."""
+"""Columns that identify a configuration."""
 
 
 def configurations(frame: pd.DataFrame, phase: str | None = "search") -> pd.DataFrame:
-    """One row a configuration (study, cell, trial_id) of the rows of `phase` (None: of all).
+    """Return one row for each configuration (study, cell, trial_id) of a phase (None: of all).
 
-    Columns are those of its first seed's row, but for
+    Its columns are those of its first seed's row, except
     - each metric: the mean over the complete seeds that have it;
-    - `<metric>_spread`: their standard deviation (n - 1), NaN where there is one;
-    - `seeds`: how many are complete, and `status`: complete only if every seed is;
+    - `<metric>_spread`: their standard deviation (n - 1), NaN for a single one;
+    - `seeds`: how many are complete; `status`: complete only if every seed is;
     - `wall_seconds`, `device_seconds`: the sums over all seeds, and `started`: the first.
-    A frame that has been through here comes back as it is.
+    A frame of configurations is returned as it is.
     """
     if "seeds" in frame:
         return frame

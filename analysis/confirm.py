@@ -1,8 +1,8 @@
-"""How far the front's configurations move on fresh seeds.
+"""Optimism: how much worse the front's configurations are on fresh seeds.
 
-What a search picks, it picks by values that were lucky too: the best of many noisy results is on
-average worse than it looked (the winner's curse). Rows of phase "confirm" are the same
-configurations on seeds that had no part in the search.
+A search picks by values that were lucky, too: the best of many noisy results is on average worse
+than it looked (the winner's curse). Rows of phase "confirm" are the same configurations on seeds
+that had no part in the search.
 """
 
 from __future__ import annotations
@@ -22,12 +22,11 @@ from sgu.results.schema import METRICS, REFERENCES
 def confirmed(
     frame: pd.DataFrame, metrics: Sequence[str] = OBJECTIVES, level: float = LEVEL
 ) -> pd.DataFrame:
-    """Each confirmed configuration: what the search had seen of each metric and what fresh seeds
-    see.
+    """Return the metrics of each confirmed configuration in the search and on fresh seeds.
 
     Columns: study, cell, trial_id, metric, searched and confirmed (means over the seeds of either
-    phase), optimism (by how much the confirmed one is worse, in the metric's own direction), low,
-    high (of the optimism, from the fresh seeds; NaN for a single one), searched_seeds, seeds.
+    phase), optimism (by how much confirmed is worse, in the metric's own direction), low, high (of
+    the optimism, from the fresh seeds; NaN for a single one), searched_seeds, seeds.
 
     Raises:
         ValueError: no configuration of the search has complete rows of phase "confirm".
@@ -35,14 +34,14 @@ def confirmed(
     both = [_optimism(frame, name) for name in metrics]
     parts = [with_ends(rows, "optimism", drawn, level) for rows, drawn in both]
     order = [*CONFIGURED, "metric", "searched", "confirmed", "optimism", "low", "high"]
-    found = pd.concat(parts, ignore_index=True)[[*order, "searched_seeds", "seeds"]]
-    return found.sort_values([*CONFIGURED], kind="stable", ignore_index=True)
+    table = pd.concat(parts, ignore_index=True)[[*order, "searched_seeds", "seeds"]]
+    return table.sort_values([*CONFIGURED], kind="stable", ignore_index=True)
 
 
 def mean_optimism(
     frame: pd.DataFrame, metrics: Sequence[str] = OBJECTIVES, level: float = LEVEL
 ) -> pd.DataFrame:
-    """By how much confirmed configurations are worse than they looked, on average.
+    """Return by how much confirmed configurations are worse than they looked, on average.
 
     Columns: cell, metric, configurations, optimism, low, high, seeds. Fresh seeds that the
     configurations of a cell share are drawn together. Raises as `confirmed` does.
@@ -63,25 +62,25 @@ def mean_optimism(
 
 
 def on_fresh_seeds(frame: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Fresh runs that have a metric, of configurations of which the search had seen it: searched,
-    their mean there, over searched_seeds seeds."""
+    """Return the fresh runs that have a metric, with its mean in the search: column searched, over
+    searched_seeds seeds."""
     searched = configurations(frame)[[*CONFIGURED, name, "seeds"]].dropna(subset=[name])
     searched = searched.rename(columns={name: "searched", "seeds": "searched_seeds"})
     fresh = frame[(frame["phase"] == "confirm") & (frame["status"] == "complete")]
-    fresh = fresh[~fresh["method"].isin(REFERENCES)]  # they were not picked
+    fresh = fresh[~fresh["method"].isin(REFERENCES)]  # nobody picked them
     return fresh.dropna(subset=[name]).merge(searched, on=list(CONFIGURED))
 
 
 def _optimism(frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, Drawn]:
-    """Searched and confirmed means of each configuration, and how much worse the latter is."""
+    """Return both means of each configuration, and the draws of how much worse the second is."""
     rows = on_fresh_seeds(frame, name)
     if rows.empty:
         raise ValueError(
             "no configuration has been run on fresh seeds: `sgu-study confirm NAME --seeds 5` "
             "runs those of the front"
         )
-    found, config = numbered(rows, [*CONFIGURED, "searched", "searched_seeds"])
+    means, config = numbered(rows, [*CONFIGURED, "searched", "searched_seeds"])
     worse = METRICS[name].sign * (rows[name] - rows["searched"])
     drawn = Resampling(rows).means(worse, config)
     signed = METRICS[name].sign * drawn.value
-    return found.assign(metric=name, confirmed=found["searched"] + signed), drawn
+    return means.assign(metric=name, confirmed=means["searched"] + signed), drawn

@@ -1,4 +1,4 @@
-"""How one value is written for people; tables in the terminal and on the page share it."""
+"""Values as text, for the tables in the terminal and on the page."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ import math
 from sgu.results.schema import METRICS
 
 NONE = "–"
-"""Stands where there is no value."""
+"""Stands for a missing value."""
 
 
 def unit(name: str) -> str:
-    """Unit a metric is shown in: fractions are shown in per cent."""
+    """Return the unit a metric is shown in; fractions are shown in per cent."""
     return METRICS[name].unit or "%"
 
 
 def arrow(name: str) -> str:
-    """Points where better values of a metric lie."""
+    """Return an arrow that points to better values of a metric."""
     return "↓" if METRICS[name].goal == "min" else "↑"
 
 
 def better(name: str) -> str:
-    """The direction of a metric in words."""
+    """Return the direction of a metric in words."""
     return "lower is better" if METRICS[name].goal == "min" else "higher is better"
 
 
 def metric_text(name: str, value: float) -> str:
-    """A metric's value in `unit(name)`, without the unit."""
+    """Return a metric's value in `unit(name)`, without the unit."""
     if value is None or math.isnan(value):
         return NONE
     if METRICS[name].unit == "s":
@@ -35,13 +35,13 @@ def metric_text(name: str, value: float) -> str:
 
 
 def spread_text(name: str, mean: float, spread: float) -> tuple[str, str]:
-    """Mean and standard deviation, the second empty where it is not known."""
+    """Return the mean and its ± spread, which is empty if not known."""
     second = "" if math.isnan(spread) else f"±{metric_text(name, spread)}"
     return metric_text(name, mean), second
 
 
 def plain_text(value: object) -> str:
-    """A configuration value: short numbers, a dash for none."""
+    """Return a setting's value, with few digits; a dash for none."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return NONE
     if isinstance(value, float):

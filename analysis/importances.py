@@ -1,4 +1,4 @@
-"""Which parameters an objective depends on, by Optuna's evaluators (loaded here alone)."""
+"""The importance of each parameter for an objective, by Optuna's evaluators (loaded on call)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sgu.results.schema import METRICS
 
 Evaluator = Literal["ped-anova", "fanova"]
 FEW = 8
-"""A parameter with no more different values is taken as one of choices."""
+"""A parameter with no more different values counts as a choice among them."""
 
 
 def importances(
@@ -22,12 +22,12 @@ def importances(
     evaluator: Evaluator = "ped-anova",
     seed: int = 0,
 ) -> pd.DataFrame:
-    """The share of each searched parameter in what each objective varies by, in each cell.
+    """Return the share of each searched parameter in the variation of each objective, by cell.
 
-    ped-anova: in reaching the best tenth (Watanabe et al. 2023, Optuna's default); fanova: in the
-    variance, by a random forest (Hutter et al. 2014). Searched is what differs between the
-    configurations that are no controls. Columns: cell, metric, parameter, importance (they sum
-    to 1), configurations.
+    ped-anova: share in reaching the best tenth (Watanabe et al. 2023, Optuna's default); fanova:
+    in the variance, by a random forest (Hutter et al. 2014). Searched parameters are those that
+    differ between configurations that are no controls. Columns: cell, metric, parameter,
+    importance (they sum to 1), configurations.
 
     Raises:
         ValueError: as `pareto_front`; or no cell has four configurations with a parameter that
@@ -38,27 +38,26 @@ def importances(
     enough = comparable(frame, objectives)
     if not enough:
         raise ValueError("no cell has 4 or more configurations that differ: let the study go on")
-    found = []
-    for cell, (own, settings) in enough.items():
+    records = []
+    for cell, (rows, settings) in enough.items():
         for name in objectives:
-            shares = _shares(settings, METRICS[name].sign * own[name], evaluator, seed)
-            found += [(cell, name, key, share, len(own)) for key, share in shares.items()]
+            shares = _shares(settings, METRICS[name].sign * rows[name], evaluator, seed)
+            records += [(cell, name, key, share, len(rows)) for key, share in shares.items()]
     columns = ["cell", "metric", "parameter", "importance", "configurations"]
-    return pd.DataFrame(found, columns=columns)
+    return pd.DataFrame(records, columns=columns)
 
 
 def comparable(
     frame: pd.DataFrame, objectives: Sequence[str]
 ) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
-    """By cell: its configurations that are no controls, where there are four or more, and what
-    differs between them."""
+    """Return, by cell, the four or more configurations that are no controls, and the settings in
+    which they differ."""
     rows = eligible(frame, objectives)
     rows = rows[~rows["control"].fillna(False).astype(bool)]
-    found = {str(cell): (own, searched(own).dropna(axis=1)) for cell, own in rows.groupby("cell")}
     return {
-        cell: (own, settings)
-        for cell, (own, settings) in found.items()
-        if len(own) >= 4 and not settings.empty
+        str(cell): (group, settings)
+        for cell, group in rows.groupby("cell")
+        if len(group) >= 4 and not (settings := searched(group).dropna(axis=1)).empty
     }
 
 
@@ -85,7 +84,7 @@ def _shares(
 
 
 def _domain(values: pd.Series) -> Any:
-    """Choices where there are few values or words; else a range, logarithmic over a decade."""
+    """Return choices for words or few values, else a range, logarithmic from one decade on."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
     numbers = values.map(lambda value: isinstance(value, int | float)).all()

@@ -1,9 +1,8 @@
 """Intervals over seeds, of means and of their differences.
 
 The bootstrap of Agarwal et al. (rliable, arXiv 2108.13264): seeds are drawn within each data set,
-its stratum, and where the two sides of a difference share seeds they share the draws. See
-`resample` for what makes it hold at three seeds, where percentiles alone cover 62 % of the times
-that they promise 90 %.
+its stratum, and two sides of a difference that share seeds share the draws. `resample` tells what
+makes it hold at three seeds, where percentiles alone cover 62 % instead of the promised 90 %.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from analysis.resample import LEVEL, UNIT, Codes, Drawn, Resampling
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A value, what it lies between with probability `level`, and the seeds it rests on: with one,
-    low and high are NaN."""
+    """A value, the ends it lies between with probability `level`, and the number of its seeds; with
+    one seed, low and high are NaN."""
 
     value: float
     low: float
@@ -40,12 +39,12 @@ def mean_intervals(
     level: float = LEVEL,
     phase: str | None = "search",
 ) -> pd.DataFrame:
-    """The mean of each of `metrics` in each group, over its complete rows of single seeds, of
-    `phase` (None: of all).
+    """Return the mean of each metric in each group, over its complete rows of single seeds of a
+    phase (None: of all).
 
-    by: columns; a configuration each by default. A group of several data sets has the mean of
-    their means. Columns: those of `by`, metric, mean, low, high, seeds (the fewest of a data set;
-    with one, low and high are NaN).
+    by: columns; by default each configuration is a group. A group of several data sets has the mean
+    of their means. Columns: those of `by`, metric, mean, low, high, seeds (the fewest of a data
+    set; with one, low and high are NaN).
     """
     rows = frame if phase is None else frame[frame["phase"] == phase]
     rows = rows[rows["status"] == "complete"]
@@ -63,14 +62,14 @@ def _means(rows: pd.DataFrame, name: str, by: list[str], level: float) -> pd.Dat
 
 
 def numbered(rows: pd.DataFrame, by: Sequence[str]) -> tuple[pd.DataFrame, Codes]:
-    """The different values of `by`, in order, and which of them each row has."""
+    """Return the different values of `by`, in order, and the number of its value for each row."""
     number = rows.groupby(list(by), dropna=False).ngroup().to_numpy()
     first = np.unique(number, return_index=True)[1]
     return rows[list(by)].iloc[first].reset_index(drop=True), number
 
 
 def with_ends(rows: pd.DataFrame, name: str, drawn: Drawn, level: float) -> pd.DataFrame:
-    """The rows, each with its quantity as column `name`, and columns low, high and seeds."""
+    """Return the rows with their quantities as column `name`, and columns low, high and seeds."""
     low, high = drawn.ends(level)
     return rows.assign(**{name: drawn.value, "low": low, "high": high, "seeds": drawn.units})
 
@@ -78,38 +77,33 @@ def with_ends(rows: pd.DataFrame, name: str, drawn: Drawn, level: float) -> pd.D
 def difference(
     left: pd.DataFrame, right: pd.DataFrame, metric: str, level: float = LEVEL
 ) -> Interval:
-    """By how much the mean of `metric` over the rows `left` is above that over `right`.
+    """Return by how much the mean of `metric` over the rows `left` is above that over `right`.
 
-    Complete rows of single seeds, of the same data sets (of several: the mean of their
-    differences); paired where a data set has two seeds or more in both.
+    left, right: rows of single seeds, of the same data sets; over several data sets, the mean of
+    their differences. A data set with two or more seeds in both is paired.
 
     Raises:
         ValueError: the two sides have no rows, or not the same data sets.
     """
     both = pd.concat([left.assign(side=0), right.assign(side=1)], ignore_index=True)
     both = both[(both["status"] == "complete") & both[metric].notna()]
-    found = [sorted(both.loc[both["side"] == side, "dataset"].unique()) for side in (0, 1)]
-    if not found[0] or found[0] != found[1]:
+    names, others = (sorted(both.loc[both["side"] == side, "dataset"].unique()) for side in (0, 1))
+    if not names or names != others:
         raise ValueError(
-            f"{metric} of data sets {found[0]} and of {found[1]} do not compare: give complete "
-            "rows of the same data sets on both sides"
+            f"{metric} of data sets {names} and of {others} do not compare: give complete rows of "
+            "the same data sets on both sides"
         )
     _, group = numbered(both, ["side", "dataset"])
-    drawn, here = Resampling(both).means(both[metric], group), np.arange(len(found[0]))
-    shared = shared_seeds(both, group, here, here + len(here))
-    apart = drawn.at(here).less(drawn.at(here + len(here)), shared).mean(0 * here)
-    low, high = apart.ends(level)
-    return Interval(
-        value=float(apart.value[0]),
-        low=float(low[0]),
-        high=float(high[0]),
-        seeds=int(apart.units[0]),
-        level=level,
-    )
+    drawn, first = Resampling(both).means(both[metric], group), np.arange(len(names))
+    second = first + len(names)
+    shared = shared_seeds(both, group, first, second)
+    apart = drawn.at(first).less(drawn.at(second), shared).mean(0 * first)
+    value, low, high = (float(end[0]) for end in (apart.value, *apart.ends(level)))
+    return Interval(value=value, low=low, high=high, seeds=int(apart.units[0]), level=level)
 
 
 def shared_seeds(rows: pd.DataFrame, group: Codes, left: Codes, right: Codes) -> Codes:
-    """How many seeds of a data set the groups `left` and `right` have in common, pair by pair."""
+    """Return how many seeds of a data set each group of `left` shares with its pair in `right`."""
     units = rows.groupby(list(UNIT), dropna=False).ngroup().to_numpy()
-    seeds = [set(units[group == each]) for each in range(int(group.max()) + 1)]
+    seeds = [set(units[group == number]) for number in range(int(group.max()) + 1)]
     return np.array([len(seeds[a] & seeds[b]) for a, b in zip(left, right, strict=True)])

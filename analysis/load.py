@@ -1,9 +1,9 @@
-"""Reads studies' Parquet files back as one checked data frame.
+"""Read the Parquet files of studies as one checked data frame.
 
 A study is written while it runs and may be interrupted: a file that cannot be used is named in a
-warning and set aside, and of a trial that was resumed one row is kept.
+warning and set aside, and a trial that was resumed keeps one row.
 
-1,000,000 rows with all columns: see benchmarks/load.py.
+benchmarks/load.py measures 1,000,000 rows with all columns.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,9 +25,8 @@ from pyarrow.fs import FileSystem
 from sgu.files.location import Location
 from sgu.results.schema import (
     EPOCHS,
+    HISTOGRAMS,
     KEY,
-    LOSSES,
-    REFERENCES,
     REQUIRED,
     SCHEMA_VERSION,
     STATUSES,
@@ -37,24 +35,23 @@ from sgu.results.schema import (
 
 FEW = [
     field.name
-    for field in (*TRIALS, *LOSSES)
+    for field in (*TRIALS, *HISTOGRAMS)
     if field.type == pa.string() and field.name not in ("trial_id", "config", "reason")
 ]
-"""Columns of words of which there are few: numbers until the rows are in order, four times as fast
-(benchmarks/load.py)."""
+"""Columns of few different words. They are numbers until the rows are in order, which is four times
+as fast (benchmarks/load.py)."""
 
 Where = str | Path | Sequence[str | Path]
-"""A study's folder, or several: paths of this machine, or addresses that Arrow reaches, such as
+"""A study's folder, or several: paths on this machine, or addresses that Arrow reaches, such as
 s3://bucket/results/default."""
 
 
 def load_study(where: Where, filesystem: FileSystem | None = None) -> pd.DataFrame:
-    """Trials of the study in folder `where`, or of the studies in several: one row a trial and
-    seed, columns of `schema.TRIALS`, sorted by `schema.KEY`.
+    """Return the trials of the study in folder `where`, or of the studies in several.
 
-    Of several attempts at a row the last complete one is kept, else the last one. A file that
-    cannot be used is named in a warning. filesystem: where the folders are; by default what their
-    addresses say.
+    One row for each trial and seed, columns of `schema.TRIALS`, sorted by `schema.KEY`. Of several
+    attempts at a row the last complete one is kept, else the last one. A file that cannot be used
+    is named in a warning. filesystem: holds the folders; by default their addresses tell.
 
     Raises:
         FileNotFoundError: a folder holds no trial that can be read.
@@ -64,22 +61,22 @@ def load_study(where: Where, filesystem: FileSystem | None = None) -> pd.DataFra
 
 
 def load_epochs(where: Where, filesystem: FileSystem | None = None) -> pd.DataFrame:
-    """Training curves, one row a trial, seed and epoch, columns of `schema.EPOCHS`; arguments and
-    errors as those of `load_study`.
+    """Return the training curves, one row for each trial, seed and epoch, columns of
+    `schema.EPOCHS`; arguments and errors as in `load_study`.
 
     A resumed trial starts from its checkpoint, so each epoch is taken from its last attempt.
     """
     return _load(where, filesystem, "epochs", EPOCHS, (*KEY, "epoch"))
 
 
-def load_losses(where: Where, filesystem: FileSystem | None = None) -> pd.DataFrame:
-    """Histograms of losses, one row a trial, seed, split and bin, columns of `schema.LOSSES`;
-    arguments and errors as those of `load_study`."""
-    return _load(where, filesystem, "losses", LOSSES, (*KEY, "split", "low"))
+def load_histograms(where: Where, filesystem: FileSystem | None = None) -> pd.DataFrame:
+    """Return the histograms of losses, one row for each trial, seed, split and bin, columns of
+    `schema.HISTOGRAMS`; arguments and errors as in `load_study`."""
+    return _load(where, filesystem, "losses", HISTOGRAMS, (*KEY, "split", "low"))
 
 
 def _load(
-    where: Where, filesystem: FileSystem | None, kind: str, schema: pa.Schema, key: Sequence[str]
+    where: Where, filesystem: FileSystem | None, part: str, schema: pa.Schema, key: Sequence[str]
 ) -> pd.DataFrame:
     paths = [where] if isinstance(where, str | Path) else list(where)
     if not paths:
@@ -88,7 +85,7 @@ def _load(
         Location(filesystem, str(path), str(path)) if filesystem else Location.at(path)
         for path in paths
     ]
-    tables = [_folder(folder, kind, schema) for folder in folders]
+    tables = [_folder(folder, part, schema) for folder in folders]
     _check_names(folders, tables)
     table = pa.concat_tables(tables).unify_dictionaries()
     kept = _kept(table, key)
@@ -104,7 +101,7 @@ def _load(
 
 
 def _check_names(folders: Sequence[Location], tables: Sequence[pa.Table]) -> None:
-    """Rows of different studies must not pass for attempts at one."""
+    """Raise ValueError for two studies of one name: their rows would pass for attempts at one."""
     of: dict[str, str] = {}
     for folder, table in zip(folders, tables, strict=True):
         for name in pc.unique(table["study"]).to_pylist():
@@ -117,7 +114,7 @@ def _check_names(folders: Sequence[Location], tables: Sequence[pa.Table]) -> Non
 
 
 def _kept(table: pa.Table, key: Sequence[str]) -> NDArray[np.int64]:
-    """Where the rows to keep are, in the order of the key."""
+    """Return the indices of the rows to keep, in the order of the key."""
     number = np.zeros(len(table), dtype=np.int64)
     for name in key:
         code, values = _coded(table[name])
@@ -135,7 +132,7 @@ def _kept(table: pa.Table, key: Sequence[str]) -> NDArray[np.int64]:
 
 
 def _coded(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], int]:
-    """Each value's place among the different values in order (nulls last); how many there are."""
+    """Return the rank of each value among the different values (nulls last), and their number."""
     coded = column.combine_chunks()
     if not pa.types.is_dictionary(coded.type):
         coded = coded.dictionary_encode()
@@ -145,29 +142,29 @@ def _coded(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], int]:
     return place[coded.indices.fill_null(count).to_numpy()], count + 1
 
 
-def _folder(folder: Location, kind: str, schema: pa.Schema) -> pa.Table:
-    """All usable rows of one kind in a study's folder."""
-    entries = folder.inside(kind).entries()
+def _folder(folder: Location, part: str, schema: pa.Schema) -> pa.Table:
+    """Return all usable rows of one part (trials, epochs or losses) of a study's folder."""
+    entries = folder.inside(part).entries()
     files = [file for file in entries if file.name.endswith(".parquet") and file.name[0] != "_"]
     if not files:
-        raise FileNotFoundError(f"no {kind} in {folder.shown}: run `sgu-study run SPEC` first")
+        raise FileNotFoundError(f"no {part} in {folder.shown}: run `sgu-study run SPEC` first")
     alone = len(files) < (os.cpu_count() or 1)
     with ThreadPoolExecutor(os.cpu_count() if folder.local else 16) as pool:
-        read = list(pool.map(lambda file: _read(file, schema, alone), files))
-    for file, answer in zip(files, read, strict=True):
-        if isinstance(answer, str):
-            warnings.warn(f"{file.shown} is set aside: {answer}", stacklevel=4)
-    tables = [answer for answer in read if isinstance(answer, pa.Table)]
+        contents = list(pool.map(lambda file: _read(file, schema, alone), files))
+    for file, problem in zip(files, contents, strict=True):
+        if isinstance(problem, str):
+            warnings.warn(f"{file.shown} is set aside: {problem}", stacklevel=4)
+    tables = [table for table in contents if isinstance(table, pa.Table)]
     if not any(table.num_rows for table in tables):
         raise FileNotFoundError(
-            f"no readable {kind} in {folder.shown}: none of its {len(files)} file(s) holds a "
+            f"no readable {part} in {folder.shown}: none of its {len(files)} file(s) holds a "
             "usable row; run the study again with this version of the code"
         )
     return pa.concat_tables(tables)
 
 
 def _read(file: Location, schema: pa.Schema, threads: bool) -> pa.Table | str:
-    """The table in a file, or why it cannot be used."""
+    """Return the table in a file, or a line that says why it cannot be used."""
     try:
         with file.filesystem.open_input_file(file.path) as stream:
             metadata = pq.read_metadata(stream)
@@ -176,59 +173,28 @@ def _read(file: Location, schema: pa.Schema, threads: bool) -> pa.Table | str:
                 stream, metadata=metadata, read_dictionary=few, pre_buffer=True,
                 page_checksum_verification=True,
             )  # fmt: skip
-            table = reader.read(use_threads=threads)
-        table = _upgraded(table.unify_dictionaries())
+            table = reader.read(use_threads=threads).unify_dictionaries()
         return _problem(table, schema) or _completed(table, schema)
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-def _upgraded(table: pa.Table) -> pa.Table:
-    """A table of an older schema version as one of this version.
-
-    Version 1 knew random forgetting alone; 2 had neither cells nor phases, and epochs no seed.
-    """
-    names = table.column_names
-    versions = pc.unique(table["schema_version"]).to_pylist() if "schema_version" in names else []
-    if versions not in ([1], [2]):
-        return table
-    added: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "phase": "search"}
-    if "config" in names:
-        text = (table[name].cast(pa.string()) for name in ("dataset", "method"))
-        added["cell"] = _cells(*text)
-        if versions == [1]:
-            added |= {"scenario": "random", "requests": 1}
-    rest = table.rename_columns({"retain_loss": "train_loss"} if "retain_loss" in names else {})
-    rest = rest.drop_columns(["schema_version"])
-    for name in added.keys() - set(rest.column_names):
-        value = added[name]
-        column = value if isinstance(value, pa.ChunkedArray) else pa.repeat(value, len(table))
-        rest = rest.append_column(name, column)
-    return rest
-
-
-def _cells(data: pa.ChunkedArray, method: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The data and the method; of a reference, the data alone."""
-    reference = pc.is_in(method, pa.array(REFERENCES))
-    return pc.if_else(reference, data, pc.binary_join_element_wise(data, method, "/"))
-
-
 def _completed(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """The table with the columns of the schema, in its order; one that it lacks is null."""
-    wanted = pa.schema([(field.name, _kind(field)) for field in schema])
+    """Return the table with the schema's columns, in its order; one that it lacks is null."""
+    wanted = pa.schema([(field.name, _type(field)) for field in schema])
     if table.schema.equals(wanted):
         return table
     columns = [_typed(table, field) for field in schema]
     return pa.table(columns, names=schema.names)
 
 
-def _kind(field: pa.Field) -> pa.DataType:
+def _type(field: pa.Field) -> pa.DataType:
     return pa.dictionary(pa.int32(), pa.string()) if field.name in FEW else field.type
 
 
 def _typed(table: pa.Table, field: pa.Field) -> pa.ChunkedArray | pa.Array:
-    """A column in its type, but for those of few words, which are in numbers."""
-    wanted = _kind(field)
+    """Return a column in its type; a column of few words as numbers."""
+    wanted = _type(field)
     if field.name not in table.column_names:
         return pa.nulls(len(table), wanted)
     column = table[field.name]
@@ -239,16 +205,17 @@ def _typed(table: pa.Table, field: pa.Field) -> pa.ChunkedArray | pa.Array:
 
 
 def _problem(table: pa.Table, schema: pa.Schema) -> str:
-    """Why `table` is not one of ours; empty if it is."""
+    """Return why a table is not a study's; empty if it is."""
     missing = sorted(set(REQUIRED) - set(table.column_names))
     if missing:
         return f"expected the columns of schema version {SCHEMA_VERSION}, missing {missing}"
+    versions = pc.unique(table["schema_version"]).to_pylist()
+    if versions not in ([], [SCHEMA_VERSION]):
+        names = ", ".join(map(str, versions))
+        return f"written by schema version {names}, this code reads {SCHEMA_VERSION}"
     strange = sorted(set(table.column_names) - set(schema.names))
     if strange:
         return f"columns unknown to schema version {SCHEMA_VERSION}: {strange}"
-    versions = set(pc.unique(table["schema_version"]).to_pylist())
-    if versions - {SCHEMA_VERSION}:
-        return f"written by schema version {versions}, this code reads {SCHEMA_VERSION}"
     statuses = set(pc.unique(table["status"]).to_pylist()) if "status" in schema.names else set()
     if statuses - set(STATUSES):
         return f"status {statuses - set(STATUSES)} is none of {STATUSES}"

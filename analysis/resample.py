@@ -1,4 +1,4 @@
-"""Resampling of seeds: what means over seeds could have been, with other seeds of the same kind.
+"""Resampling of seeds: the means that other seeds of the same kind could have given.
 
 Units are the seeds of a data set; all rows of one unit (a seed fixes the splits, which all methods
 share) are drawn together, so that what is common to them cancels in differences. In each draw a
@@ -34,12 +34,11 @@ Codes = NDArray[np.integer[Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class Drawn:
-    """Quantities with what resampling makes of them.
+    """Quantities with their resampled values.
 
-    value: (quantities,); draws: (draws, quantities), about the value or, where it is known to be
-    too large or too small, about the value without that; units: (quantities,) int, the fewest
-    units one rests on; freedom: (quantities,), degrees of freedom of its variance, 0 for a single
-    unit.
+    value: (quantities,); draws: (draws, quantities), about the value or, if it is known to be
+    biased, about the value without the bias; units: (quantities,) int, the fewest units a quantity
+    rests on; freedom: (quantities,), degrees of freedom of its variance, 0 for a single unit.
     """
 
     value: Array
@@ -48,7 +47,7 @@ class Drawn:
     freedom: Array
 
     def ends(self, level: float = LEVEL) -> tuple[Array, Array]:
-        """Low and high of each one's interval; NaN where it rests on a single unit.
+        """Return low and high of each quantity's interval; NaN if it rests on a single unit.
 
         Quantiles of the draws, stretched about their mean from the normal's to Student's. Measured
         by benchmarks/coverage.py.
@@ -59,35 +58,35 @@ class Drawn:
         stretch = t.ppf(1 - tail, known) / norm.ppf(1 - tail)
         return middle + stretch * low, middle + stretch * high
 
-    def at(self, places: Codes) -> Drawn:
-        """Those at `places`, in that order."""
+    def at(self, numbers: Codes) -> Drawn:
+        """Return the quantities of these numbers, in that order."""
         return Drawn(
-            value=self.value[places],
-            draws=self.draws[:, places],
-            units=self.units[places],
-            freedom=self.freedom[places],
+            value=self.value[numbers],
+            draws=self.draws[:, numbers],
+            units=self.units[numbers],
+            freedom=self.freedom[numbers],
         )
 
     def mean(self, of: Codes) -> Drawn:
-        """Means of quantities of different strata: those with the same number, 0, 1, ..., in `of`.
+        """Return the means over strata: of the quantities with the same number, 0, 1, ..., in `of`.
 
         Their freedom is Satterthwaite's: (sum v)^2 / sum v^2 / f, v the strata's variances.
         """
         sizes = np.bincount(of)
         share = csc_array((1 / sizes[of], (np.arange(len(of)), of)))
         v = self.draws.var(axis=0)
-        v = np.where(np.bincount(of, v)[of] > 0, v, 1.0)  # none varies: all alike
+        v = np.where(np.bincount(of, v)[of] > 0, v, 1.0)  # if none varies, all weigh alike
         inverse = np.divide(1.0, self.freedom, where=self.freedom > 0, out=np.full(len(v), np.inf))
         return Drawn(
             value=self.value @ share,
             draws=self.draws @ share,
-            units=np.array([self.units[of == each].min() for each in range(len(sizes))]),
+            units=np.array([self.units[of == number].min() for number in range(len(sizes))]),
             freedom=np.bincount(of, v) ** 2 / np.bincount(of, v**2 * inverse),
         )
 
     def less(self, other: Drawn, shared: Codes) -> Drawn:
-        """Differences, each from the quantity at the same place in `other`; shared: (quantities,)
-        int, how many units the two have in common. Fewer than two, and they are independent."""
+        """Return the differences from `other`, quantity by quantity. shared: (quantities,) int, how
+        many units the two have in common; with fewer than two they count as independent."""
         v, w = self.draws.var(axis=0), other.draws.var(axis=0)
         known = (self.freedom > 0) & (other.freedom > 0)
         f, g = np.where(known, self.freedom, 1.0), np.where(known, other.freedom, 1.0)
@@ -102,7 +101,7 @@ class Drawn:
 
 
 class Resampling:
-    """One set of weights for all rows of `frame`: what is drawn from it is paired."""
+    """One set of weights for all rows of `frame`, so that all draws from it are paired."""
 
     def __init__(
         self, frame: pd.DataFrame, unit: Sequence[str] = UNIT, draws: int = DRAWS, seed: int = 0
@@ -113,7 +112,7 @@ class Resampling:
         self.weights = generator.exponential(size=(draws, int(codes.max()) + 1))
 
     def means(self, values: pd.Series, group: Codes) -> Drawn:
-        """Of `values` (rows of the frame, no NaN) in each `group`, numbered 0, 1, ..."""
+        """Return the means of `values` (rows of the frame, no NaN) in each group, 0, 1, ..."""
         at = (self.unit[values.index].to_numpy(), group)
         shape = (self.weights.shape[1], int(group.max()) + 1)
         total = csc_array((values.to_numpy(np.float64), at), shape)

@@ -1,8 +1,8 @@
-"""What a parameter does to each objective: effect curves, and the paper's ablation of alpha.
+"""Effects of parameters on each objective, and the paper's ablation of alpha.
 
 An effect is a local mean: configurations are cut into bins of one parameter, and the mean of each
-bin has the interval of its configurations' differences. It is what the search has seen, over
-whatever the other parameters were there: a sampler that settles somewhere moves them together.
+bin has the interval of its configurations' differences. It averages over the values that the other
+parameters took in the search: a sampler that settles somewhere moves all of them together.
 """
 
 from __future__ import annotations
@@ -17,15 +17,13 @@ from analysis.configurations import CONFIGURED
 from analysis.intervals import mean_intervals, numbered, with_ends
 from analysis.pareto import OBJECTIVES, check_known, eligible, some
 from analysis.resample import LEVEL, Resampling
+from sgu.results.schema import GAME_SETTINGS
 
 PARAMETERS = ("alpha", "reg", "solve_every")
 PUBLISHED = (0.0, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 """Alphas of the paper (arXiv 2406.07687)."""
-NO_GAME = (
-    "alpha", "seed", "method", "solve_every", "reg", "loss", "penalty", "view", "auditor", "folds",
-    "audit_batch", "statistics", "update", "game_lr", "warm_start",
-)  # fmt: skip
-"""Settings that a run without a game does not read."""
+NO_GAME = (*GAME_SETTINGS, "seed", "method")
+"""Settings in which a run without a game may differ from the game over it."""
 
 
 def effects(
@@ -35,10 +33,10 @@ def effects(
     bins: int = 5,
     level: float = LEVEL,
 ) -> pd.DataFrame:
-    """Means of each objective over bins of each parameter, in each cell; configurations that play
-    (alpha > 0).
+    """Return the means of each objective over bins of each parameter, in each cell, of the
+    configurations that play (alpha > 0).
 
-    A parameter of at most `bins` different values has a bin a value, any other bins of equal
+    A parameter of at most `bins` different values has a bin for each, any other bins of equal
     numbers. Columns: cell, parameter, least, middle (the median) and most of the bin's values,
     metric, mean, low, high (NaN for one configuration), configurations.
 
@@ -46,26 +44,26 @@ def effects(
         ValueError: as `pareto_front`; or no parameter varies.
     """
     check_known(objectives)
-    found = varied(frame, objectives, parameters)
-    if not found:
+    groups = varied(frame, objectives, parameters)
+    if not groups:
         some(eligible(frame, ()), objectives)
         raise ValueError(f"none of {', '.join(parameters)} varies: search one of them")
-    parts = [_effect(own, name, metric, bins, level) for own, name, metric in found]
+    parts = [_effect(rows, name, metric, bins, level) for rows, name, metric in groups]
     return pd.concat(parts, ignore_index=True)
 
 
 def varied(
     frame: pd.DataFrame, metrics: Sequence[str], parameters: Sequence[str] = PARAMETERS
 ) -> list[tuple[pd.DataFrame, str, str]]:
-    """In each cell, the configurations that play and have the metric; the parameter, which varies
-    among them; and the metric."""
+    """Return, for each cell, parameter that varies in it and metric, the configurations that play
+    and have both, with the two names."""
     rows = eligible(frame, ())
     return [
-        (own, name, metric)
+        (known, name, metric)
         for _, cell in rows[rows["alpha"] > 0].groupby("cell")
         for name in parameters
         for metric in metrics
-        if (own := cell.dropna(subset=[name, metric]))[name].nunique() > 1
+        if (known := cell.dropna(subset=[name, metric]))[name].nunique() > 1
     ]
 
 
@@ -82,28 +80,28 @@ def _effect(
     drawn = Resampling(rows, unit=CONFIGURED).means(rows[metric], group)
     edges.insert(0, "cell", rows["cell"].iloc[0])
     edges.insert(1, "parameter", parameter)
-    found = with_ends(edges.assign(metric=metric), "mean", drawn, level)
-    return found.rename(columns={"seeds": "configurations"})
+    table = with_ends(edges.assign(metric=metric), "mean", drawn, level)
+    return table.rename(columns={"seeds": "configurations"})
 
 
 def alpha_ablation(
     frame: pd.DataFrame, metrics: Sequence[str] = OBJECTIVES, level: float = LEVEL
 ) -> pd.DataFrame:
-    """Metrics against alpha with all other settings the same, over seeds: the paper's ablation.
+    """Return the metrics by alpha with all other settings the same: the paper's ablation.
 
     Columns: dataset, alpha, published (in the paper's grid), metric, mean, low, high, seeds.
 
     Raises:
         ValueError: as `ablated`.
     """
-    found = mean_intervals(ablated(frame), metrics, ["dataset", "alpha"], level)
-    found.insert(2, "published", found["alpha"].isin(PUBLISHED))
-    return found
+    table = mean_intervals(ablated(frame), metrics, ["dataset", "alpha"], level)
+    table.insert(2, "published", table["alpha"].isin(PUBLISHED))
+    return table
 
 
 def ablated(frame: pd.DataFrame) -> pd.DataFrame:
-    """Complete rows of the game on each data set that differ in alpha and seed alone, of the family
-    that has the most alphas; with alpha 0, fine-tuning by the same settings.
+    """Return the complete rows of the game on each data set that differ in alpha and seed alone, of
+    the family with the most alphas; as alpha 0, fine-tuning by the same settings.
 
     Raises:
         ValueError: no two alphas share their other settings.
@@ -118,11 +116,11 @@ def ablated(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def differing_in_alpha(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `ablated`; none where no two alphas share their other settings."""
+    """Return the rows of `ablated`; none if no two alphas share their other settings."""
     rows = frame[(frame["status"] == "complete") & (frame["phase"] == "search")]
     rows = rows[rows["method"].isin(["sg", "finetune"])].reset_index(drop=True)
     rows["alpha"] = rows["alpha"].where(rows["method"] == "sg", 0.0)
-    parts = [_family(own) for _, own in rows.groupby("dataset")]
+    parts = [_family(group) for _, group in rows.groupby("dataset")]
     return pd.concat(parts) if parts else rows
 
 
@@ -142,5 +140,6 @@ def _family(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _others(config: str, but: Sequence[str] = ("alpha", "seed")) -> str:
+    """Return all other settings of a configuration, as JSON."""
     settings: dict[str, Any] = json.loads(config)
     return json.dumps({key: value for key, value in sorted(settings.items()) if key not in but})

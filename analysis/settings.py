@@ -1,4 +1,4 @@
-"""What a search varied, read from each row's exact configuration; a study cell by cell."""
+"""The settings that a search varied, read from each row's exact configuration."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import pandas as pd
 
 
 def searched(rows: pd.DataFrame) -> pd.DataFrame:
-    """The settings in which `rows` differ, a column each, in the order of the configuration; the
-    seed is none of them."""
+    """Return the settings in which `rows` differ, but for the seed; a column each, in the order of
+    the configuration."""
     configs = [json.loads(text) if isinstance(text, str) else {} for text in rows["config"]]
     table = pd.DataFrame(configs, index=rows.index)
-    plain = [n for n in table if n != "seed" and not table[n].map(_nested).any()]
+    plain = [name for name in table if name != "seed" and not table[name].map(_nested).any()]
     return table[[name for name in plain if table[name].nunique() > 1]]
 
 
 def names_of(settings: pd.DataFrame) -> list[str]:
-    """The names of the columns that `searched` has found."""
+    """Return the names of the columns of `searched`."""
     return [str(name) for name in settings.columns]
 
 

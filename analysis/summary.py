@@ -1,4 +1,4 @@
-"""What a study amounts to in numbers: its controls, its counts and what may be read from it."""
+"""A study in short: its controls, its counts and the notes under its fronts."""
 
 from __future__ import annotations
 
@@ -9,20 +9,13 @@ import pandas as pd
 from analysis.band import uninformative
 from analysis.configurations import configurations
 from analysis.pareto import candidates, hypervolume
-from sgu.results.schema import METRICS, REFERENCES
+from sgu.results.schema import GAME, METRICS, REFERENCES
 
-CONFIGURATION = ("alpha", "reg", "solve_every", "update")
-"""The game's own parameters, in the order tables show them."""
+CONFIGURATION = GAME
 
 REPORTED = (
-    "val_mia_acc",
-    "test_acc",
-    "forget_acc",
-    "retain_acc",
-    "mia_acc",
-    "seconds",
-    "game_seconds",
-)
+    "val_mia_acc", "test_acc", "forget_acc", "retain_acc", "mia_acc", "seconds", "game_seconds"
+)  # fmt: skip
 """Metrics shown beside the objectives of every front."""
 
 EXPLAINED = {
@@ -32,39 +25,34 @@ EXPLAINED = {
     "update": "how the game's gradient enters the unlearner's step",
     "seed": "seed of the trial's random choices",
 }
-"""What a newcomer needs to know of each configuration column."""
+"""The meaning of each configuration column."""
 
 NO_FRONT = "No complete trial has every objective yet, so there is no front."
 
 
 def shown_metrics(objectives: Sequence[str]) -> list[str]:
-    """The objectives, then the reported metrics that are not among them."""
+    """Return the objectives, then the reported metrics that are not among them."""
     return [*objectives, *(name for name in REPORTED if name not in objectives)]
 
 
 def is_no_game(frame: pd.DataFrame) -> pd.Series:
-    """True where a trial ran without the game: alpha is 0 and the method is no reference."""
+    """Return True for trials without the game: alpha is 0 and the method is no reference."""
     return (frame["alpha"] == 0) & ~frame["method"].isin(REFERENCES)
 
 
 def controls(frame: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
-    """What candidates are compared with: one row for each reference and each method at alpha 0,
-    of the search: fresh seeds and sizes are others.
+    """Return the search's controls: one row for each reference and each method at alpha 0.
 
     Columns: name, runs, and for each metric its mean and `<metric>_spread`, the standard deviation
     over the runs (NaN for a single one).
     """
     complete = frame[(frame["status"] == "complete") & (frame["phase"] == "search")]
     named = [(name, complete[complete["method"] == name]) for name in REFERENCES]
-    named += [(f"{name}, alpha 0", rows) for name, rows in _no_game_methods(complete)]
+    no_game = complete[is_no_game(complete)]
+    named += [(f"{name}, alpha 0", rows) for name, rows in no_game.groupby("method")]
     records = [_control(name, rows, metrics) for name, rows in named if len(rows)]
     spreads = [f"{metric}_spread" for metric in metrics]
     return pd.DataFrame(records, columns=["name", "runs", *metrics, *spreads])
-
-
-def _no_game_methods(complete: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    rows = complete[is_no_game(complete)]
-    return [(str(method), group) for method, group in rows.groupby("method")]
 
 
 def _control(name: str, rows: pd.DataFrame, metrics: Sequence[str]) -> dict[str, object]:
@@ -74,14 +62,14 @@ def _control(name: str, rows: pd.DataFrame, metrics: Sequence[str]) -> dict[str,
 
 
 def counts(frame: pd.DataFrame) -> dict[str, int]:
-    """Number of trials of the search, controls included, by status; each counts once, however
-    many seeds it ran with."""
+    """Return the number of the search's trials by status, controls included; each counts once,
+    however many seeds it ran with."""
     status = configurations(frame)["status"]
     return {name: int((status == name).sum()) for name in ("complete", "failed", "pruned")}
 
 
 def counts_line(frame: pd.DataFrame) -> str:
-    """Such as "41 complete trials, 1 failed, 4 pruned"."""
+    """Return the counts in words: "41 complete trials, 1 failed, 4 pruned"."""
     number = counts(frame)
     noun = "trial" if number["complete"] == 1 else "trials"
     return (
@@ -91,7 +79,7 @@ def counts_line(frame: pd.DataFrame) -> str:
 
 
 def seeds_line(rows: pd.DataFrame) -> str:
-    """What the number of seeds lets a reader conclude; rows: of `configurations`."""
+    """Return a sentence on the seeds behind each trial; rows: of `configurations`."""
     seeds = rows.loc[~is_no_game(rows), "seeds"]
     if seeds.empty or seeds.max() == 1:
         return "Each trial is one run of one seed: its spread is not known."
@@ -101,13 +89,13 @@ def seeds_line(rows: pd.DataFrame) -> str:
 
 
 def hypervolume_line(frame: pd.DataFrame, objectives: Sequence[str]) -> str:
-    """The front's hypervolume and the fixed reference it is measured from."""
-    reference = ", ".join(f"{name} = {METRICS[name].reference:g}" for name in objectives)
-    return f"Hypervolume {hypervolume(frame, objectives):.5g} (reference {reference})."
+    """Return a sentence with the front's hypervolume and its fixed reference point."""
+    point = ", ".join(f"{name} = {METRICS[name].reference_point:g}" for name in objectives)
+    return f"Hypervolume {hypervolume(frame, objectives):.5g} (reference point {point})."
 
 
 def notes(frame: pd.DataFrame, objectives: Sequence[str]) -> list[str]:
-    """Sentences that belong under every front, most important first."""
+    """Return the sentences that belong under every front, the most important first."""
     rows = candidates(frame, objectives)
     if rows.empty:
         return [NO_FRONT, f"{counts_line(frame)}."]
@@ -115,11 +103,11 @@ def notes(frame: pd.DataFrame, objectives: Sequence[str]) -> list[str]:
     unsolved = rows[rows["unsolved"] > 0]
     if len(unsolved):
         lines.append(f"{len(unsolved)} of these trials had auditor problems left unsolved.")
-    untold = [name for name in uninformative(frame) if name in shown_metrics(objectives)]
-    if untold:
+    empty = [name for name in uninformative(frame) if name in shown_metrics(objectives)]
+    if empty:
         lines.append(
             f"The original, which has forgotten nothing, is inside the null band of "
-            f"{', '.join(untold)}, too: to be inside shows no forgetting there. More retrained "
+            f"{', '.join(empty)}, too: to be inside shows no forgetting there. More retrained "
             "models (oracles) make a band narrower."
         )
     return lines

@@ -1,6 +1,6 @@
 """The front as a table for the terminal: controls, null band, trials with their verdicts, legend.
 
-The page takes its lines from here, too.
+The page shows the same lines.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MARKS = {
     "better": "+",
     "worse": "−",
 }
-"""A verdict of the null band behind a value."""
+"""Marks behind a value for the verdict of the null band."""
 
 STYLES = {"control": "cyan", "band": "blue", "trial": ""}
 _BREAKS = {"advantage": "advan-\ntage", "wasserstein": "wasser-\nstein", "seconds": "secs"}
@@ -40,7 +40,7 @@ _BREAKS = {"advantage": "advan-\ntage", "wasserstein": "wasser-\nstein", "second
 
 @dataclass(frozen=True)
 class Line:
-    """A row of a front's table: who, a cell for each setting, a cell for each metric."""
+    """A row of a front's table: a name, a text for each setting, a text for each metric."""
 
     kind: Literal["control", "band", "trial"]
     who: str
@@ -51,56 +51,55 @@ class Line:
 def front_table(
     frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES, width: int = 100
 ) -> Group:
-    """Controls, front and notes of each cell, and a legend, to print on `width` columns; of a
-    cell without a front yet, its notes alone.
+    """Return controls, front and notes of each cell, and a legend, to print on `width` columns; a
+    cell without a front yet has its notes alone.
 
     Raises:
         ValueError: as `pareto_front`.
     """
     parts: list[RenderableType] = []
     some(candidates(frame, objectives), objectives)
-    names, marked = shown_metrics(objectives), False
-    found = cells(frame)
-    for cell in found:
-        own, unseen = of_cell(frame, cell), []
-        parts += [Text(cell, style="bold"), ""] if len(found) > 1 else []
-        if not candidates(own, objectives).empty:
-            table, hidden = _table(own, objectives, width)
+    names, marked, shown = shown_metrics(objectives), False, cells(frame)
+    for cell in shown:
+        rows, unseen = of_cell(frame, cell), []
+        parts += [Text(cell, style="bold"), ""] if len(shown) > 1 else []
+        if not candidates(rows, objectives).empty:
+            table, hidden = _table(rows, objectives, width)
             unseen = [f"Too narrow here for {', '.join(hidden)}."] if hidden else []
             parts += [table, ""]
-            marked |= bool(null_band(own))
-        parts += [*map(Text, [*notes(own, objectives), *unseen]), ""]
+            marked |= bool(null_band(rows))
+        parts += [*map(Text, [*notes(rows, objectives), *unseen]), ""]
     return Group(*parts, _legend_table(legend(frame, names, objectives, marked)))
 
 
 def lines(frame: pd.DataFrame, objectives: Sequence[str]) -> list[Line]:
-    """Controls, null band and front of one cell, of `setting_names` and `shown_metrics`."""
+    """Return controls, null band and front of one cell, by `setting_names` and `shown_metrics`."""
     settings, names = setting_names(frame), shown_metrics(objectives)
-    found = [_control(row, settings, names) for _, row in controls(frame, names).iterrows()]
+    table = [_control(row, settings, names) for _, row in controls(frame, names).iterrows()]
     bands = null_band(frame)
     if bands:
-        found.append(_band(bands, settings, names))
+        table.append(_band(bands, settings, names))
     front = pareto_front(frame, objectives)
-    said = verdicts(frame, [name for name in names if name in bands])
-    own, halves = searched(configurations(frame)), _half_intervals(frame, front, names)
+    judged = verdicts(frame, [name for name in names if name in bands])
+    exact, halves = searched(configurations(frame)), _half_intervals(frame, front, names)
     for index, row in front.iterrows():
-        known = {**own.loc[[index]].iloc[0], **row}  # a column is null where it is of no use
-        marks = said.loc[[index]].iloc[0]
+        known = {**exact.loc[[index]].iloc[0], **row}  # a setting not in use is null in its column
+        marks = judged.loc[[index]].iloc[0]
         texts = [_setting(known[name]) for name in settings]
         half = halves.get(row["trial_id"], {})
         values = [_metric(row, name, half.get(name), marks.get(name)) for name in names]
-        found.append(Line("trial", _who(row), texts, values))
-    return found
+        table.append(Line("trial", _who(row), texts, values))
+    return table
 
 
 def setting_names(frame: pd.DataFrame) -> list[str]:
-    """The settings that one cell's search varied."""
+    """Return the settings that one cell's search varied."""
     rows = configurations(frame)
     return names_of(searched(rows[~rows["control"].astype(bool)]))
 
 
 def _table(frame: pd.DataFrame, objectives: Sequence[str], width: int) -> tuple[Table, list[str]]:
-    """As many metrics as fit on `width` columns, and those that do not."""
+    """Return a table with as many metrics as fit on `width` columns, and the others' names."""
     settings, names = setting_names(frame), shown_metrics(objectives)
     rows, console = lines(frame, objectives), Console(width=1000)
     for shown in range(len(names), len(objectives) - 1, -1):
@@ -134,16 +133,16 @@ def _header(name: str) -> str:
 
 
 def _control(row: pd.Series, settings: Sequence[str], names: Sequence[str]) -> Line:
-    """A row of `summary.controls`; each mean has its spread on a second line."""
+    """Return a row of `summary.controls`; each mean has its spread on a second line."""
     method, _, alpha = row["name"].partition(", alpha ")
     runs = "1 run" if row["runs"] == 1 else f"{row['runs']} runs"
     pairs = [spread_text(name, row[name], row[f"{name}_spread"]) for name in names]
-    set_ = [alpha if name == "alpha" else "" for name in settings]
-    return Line("control", f"{method}\n{runs}", set_, ["\n".join(pair) for pair in pairs])
+    texts = [alpha if name == "alpha" else "" for name in settings]
+    return Line("control", f"{method}\n{runs}", texts, ["\n".join(pair) for pair in pairs])
 
 
 def _band(bands: dict[str, Band], settings: Sequence[str], names: Sequence[str]) -> Line:
-    """From where to where one more retrained model would lie."""
+    """Return the ends that one more retrained model would lie between."""
     ends = [
         f"{metric_text(name, bands[name].low)}\nto {metric_text(name, bands[name].high)}"
         if name in bands
@@ -157,14 +156,14 @@ def _band(bands: dict[str, Band], settings: Sequence[str], names: Sequence[str])
 def _half_intervals(
     frame: pd.DataFrame, front: pd.DataFrame, names: Sequence[str]
 ) -> dict[str, dict[str, float]]:
-    """Half of the interval of each metric's mean, of the front's trials of several seeds."""
+    """Return half the interval of each metric's mean, by trial of the front with several seeds."""
     several = front.loc[front["seeds"] > 1, ["cell", "trial_id"]]
     rows = frame.merge(several, on=["cell", "trial_id"])
     if rows.empty:
         return {}
-    found = mean_intervals(rows, names, by=["trial_id"])
-    half = found.assign(half=(found["high"] - found["low"]) / 2)
-    table = half.pivot(index="trial_id", columns="metric", values="half")
+    means = mean_intervals(rows, names, by=["trial_id"])
+    means["half"] = (means["high"] - means["low"]) / 2
+    table = means.pivot(index="trial_id", columns="metric", values="half")
     return {str(trial): {str(k): v for k, v in row.items()} for trial, row in table.iterrows()}
 
 
@@ -185,7 +184,7 @@ def _setting(value: Any) -> str:
 def legend(
     frame: pd.DataFrame, names: Sequence[str], objectives: Sequence[str], marked: bool
 ) -> dict[str, str]:
-    """What the rows and each column mean and which way is better."""
+    """Return the meaning of the rows and of each column, and which way is better."""
     settings = [name for name in EXPLAINED if (frame[name].nunique() > 1)] if len(frame) else []
     several = configurations(frame)["seeds"].max() > 1
     band = {

@@ -1,11 +1,11 @@
 """Intervals over seeds of what fronts reach: hypervolumes, differences of methods, front points.
 
 The front of noisy means flatters: of many configurations the lucky ones are on it, and its
-hypervolume V is larger than the true one, by more the more configurations lie near the front.
-Draws of the means do to V what seeds did to the truth, so what is drawn is reflected about V, as
+hypervolume V is larger than the true one, the more so the more configurations lie near the front.
+Draws of the means do to V what seeds did to the truth, so the draws are reflected about V, as
 2 V - V* (the basic bootstrap; Davison and Hinkley 1997, 5.2): the interval is of the true front's
-hypervolume, and may lie below V. Where 100 configurations lie near the front, 90 % intervals cover
-91 to 97 % of the time, at three seeds the most: they are wide there; about V it was 31 to 74 %
+hypervolume, and may lie below V. With 100 configurations near the front, 90 % intervals cover 91 to
+97 % of the time, most at three seeds, where they are wide; unreflected ones covered 31 to 74 %
 (150 simulations of 3, 5 and 10 seeds; see benchmarks/coverage.py).
 """
 
@@ -21,7 +21,7 @@ from analysis.intervals import numbered, shared_seeds, with_ends
 from analysis.pareto import (
     OBJECTIVES,
     candidates,
-    losses,
+    minimised,
     nondominated,
     only_candidates,
     pareto_front,
@@ -40,7 +40,7 @@ def hypervolumes(
     by: Sequence[str] = METHODS,
     level: float = LEVEL,
 ) -> pd.DataFrame:
-    """The hypervolume of each group's front of means over seeds, from rows of single seeds.
+    """Return the hypervolume of each group's front of means over seeds, from rows of single seeds.
 
     Columns: those of `by`, hypervolume, low, high, seeds (the fewest that a point of the front
     rests on; with one, low and high are NaN). hypervolume is the plain one of the means, which
@@ -58,23 +58,23 @@ def method_differences(
     objectives: Sequence[str] = OBJECTIVES,
     level: float = LEVEL,
 ) -> pd.DataFrame:
-    """By how much the hypervolume of each method is above that of the method `against`.
+    """Return by how much the hypervolume of each method is above that of the method `against`.
 
-    Columns: dataset, method, difference, low, high, seeds. On each data set that has both, paired
-    where they share two seeds or more; last, with dataset "all", each method's mean over its data
-    sets where there are several. As of hypervolumes, the difference is the plain one, low and high
-    are corrected.
+    Columns: dataset, method, difference, low, high, seeds. One row for each data set that has both
+    methods, paired if they share two seeds or more; last, with dataset "all", each method's mean
+    over its data sets if it has several. The difference is the plain one; low and high are
+    corrected as in `hypervolumes`.
 
     Raises:
         ValueError: as `pareto_front`; or no data set has `against` beside another method.
     """
     rows = _of_candidates(frame, objectives)
     groups, group = numbered(rows, METHODS)
-    place = {(data, method): at for at, (data, method) in enumerate(groups.to_numpy())}
+    numbers = {(data, method): at for at, (data, method) in enumerate(groups.to_numpy())}
     pairs = [
-        (at, place[data, against])
-        for (data, method), at in place.items()
-        if method != against and (data, against) in place
+        (at, numbers[data, against])
+        for (data, method), at in numbers.items()
+        if method != against and (data, against) in numbers
     ]
     if not pairs:
         raise ValueError(
@@ -83,17 +83,14 @@ def method_differences(
         )
     left, right = np.array(pairs).T
     drawn = _volumes(rows, objectives, group)
-    found = drawn.at(left).less(drawn.at(right), shared_seeds(rows, group, left, right))
-    each = groups.iloc[left].reset_index(drop=True)
-    methods, method = numbered(each, ["method"])
+    apart = drawn.at(left).less(drawn.at(right), shared_seeds(rows, group, left, right))
+    compared = groups.iloc[left].reset_index(drop=True)
+    methods, method = numbered(compared, ["method"])
     several = np.flatnonzero(np.bincount(method) > 1)
-    over = with_ends(
-        methods.iloc[several].assign(dataset="all"),
-        "difference",
-        found.mean(method).at(several),
-        level,
-    )
-    return pd.concat([with_ends(each, "difference", found, level), over], ignore_index=True)
+    overall = methods.iloc[several].assign(dataset="all")
+    parts = [(compared, apart), (overall, apart.mean(method).at(several))]
+    tables = [with_ends(rows, "difference", drawn, level) for rows, drawn in parts]
+    return pd.concat(tables, ignore_index=True)
 
 
 def front_intervals(
@@ -102,48 +99,48 @@ def front_intervals(
     by: Sequence[str] = (),
     level: float = LEVEL,
 ) -> pd.DataFrame:
-    """`pareto_front` with what its points rest on, from rows of single seeds.
+    """Return `pareto_front` with the intervals of its points, from rows of single seeds.
 
     Added columns: for each objective `<name>_low` and `<name>_high` (NaN for a configuration of
-    one seed), and stays: the share of resamples of the seeds in which it is on the front (NaN
-    where no candidate has two seeds).
+    one seed), and stays: the share of resamples of the seeds that leave it on the front (NaN if no
+    candidate has two seeds).
     """
     front = pareto_front(frame, objectives, by)
     rows = _of_candidates(frame, objectives)
     configured, config = numbered(rows, [*dict.fromkeys([*CONFIGURED, *by])])
     drawn = _means(rows, objectives, config)
     group = numbered(configured, by)[1] if by else None
-    points = np.stack([each.draws for each in drawn], axis=2)
+    points = np.stack([objective.draws for objective in drawn], axis=2)
     kept = np.mean([nondominated(draw, group) for draw in points], axis=0)
-    added = {"stays": np.where(max(each.units.max() for each in drawn) > 1, kept, np.nan)}
-    for name, each in zip(objectives, drawn, strict=True):
-        ends = np.sort(np.stack(each.ends(level)) * METRICS[name].sign, axis=0)
+    added = {"stays": np.where(drawn[0].units.max() > 1, kept, np.nan)}
+    for name, objective in zip(objectives, drawn, strict=True):
+        ends = np.sort(np.stack(objective.ends(level)) * METRICS[name].sign, axis=0)
         added |= {f"{name}_low": ends[0], f"{name}_high": ends[1]}
-    found = configured[list(CONFIGURED)].assign(**added)
-    return front.merge(found, on=list(CONFIGURED), how="left").set_index(front.index)
+    columns = configured[list(CONFIGURED)].assign(**added)
+    return front.merge(columns, on=list(CONFIGURED), how="left").set_index(front.index)
 
 
 def _of_candidates(frame: pd.DataFrame, objectives: Sequence[str]) -> pd.DataFrame:
-    """The single seeds' rows of the configurations that may enter a front."""
+    """Return the rows of single seeds of the configurations that may enter a front."""
     entering = some(candidates(frame, objectives), objectives)[list(CONFIGURED)]
     return only_candidates(frame, objectives).merge(entering, on=list(CONFIGURED))
 
 
 def _means(rows: pd.DataFrame, objectives: Sequence[str], config: Codes) -> list[Drawn]:
-    """Of each objective as a loss, for each configuration."""
-    values = pd.DataFrame(losses(rows, objectives), rows.index, list(objectives))
+    """Return, for each minimised objective, its means over seeds of each configuration."""
+    values = pd.DataFrame(minimised(rows, objectives), rows.index, list(objectives))
     resampling = Resampling(rows)
     return [resampling.means(values[name], config) for name in objectives]
 
 
 def _volumes(rows: pd.DataFrame, objectives: Sequence[str], group: Codes) -> Drawn:
-    """Of each group of rows: the hypervolume of its configurations' means."""
+    """Return the hypervolume of each group of rows, from its configurations' means."""
     configured, config = numbered(rows.assign(_group=group), [*CONFIGURED, "_group"])
-    drawn, own = _means(rows, objectives, config), configured["_group"].to_numpy()
-    value = np.stack([each.value for each in drawn], axis=1)
-    draws = np.stack([each.draws for each in drawn], axis=2)
-    parts = [np.flatnonzero(own == each) for each in range(int(group.max()) + 1)]
+    drawn, number = _means(rows, objectives, config), configured["_group"].to_numpy()
+    value = np.stack([objective.value for objective in drawn], axis=1)
+    draws = np.stack([objective.draws for objective in drawn], axis=2)
+    parts = [np.flatnonzero(number == at) for at in range(int(group.max()) + 1)]
     units = np.array([drawn[0].units[at][nondominated(value[at])].min() for at in parts])
-    volumes = np.array([[volume(each[at], objectives) for at in parts] for each in [value, *draws]])
+    volumes = np.array([[volume(x[at], objectives) for at in parts] for x in [value, *draws]])
     reflected = 2 * volumes[0] - volumes[1:]
     return Drawn(value=volumes[0], draws=reflected, units=units, freedom=units - 1.0)

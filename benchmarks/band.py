@@ -25,7 +25,7 @@ from sgu.ensembles import ensemble, oracles, shadows
 from sgu.experiment import Experiment
 from sgu.metrics import against_retrained
 from sgu.metrics.evaluate import Metrics, against_others, mean_of
-from sgu.results.null_band import KINDS, SLACK, bands, half_width
+from sgu.results.null_band import ASPECTS, SLACK, bands, half_width
 from sgu.training.inference import default_device
 
 SIMULATED = 2000
@@ -38,7 +38,7 @@ def coverage(values: np.ndarray, size: int) -> np.ndarray:
     models = values.shape[-1]
     chosen = np.array(list(combinations(range(models), size)))
     mean, sd = values[..., chosen].mean(-1), values[..., chosen].std(-1, ddof=1)
-    reach = half_width(size) * sd + SLACK
+    reach = half_width(size - 1, 1 + 1 / size) * sd + SLACK
     inside = abs(values[..., None, :] - mean[..., None]) <= reach[..., None]
     left = np.ones((len(chosen), models), bool)
     left[np.arange(len(chosen))[:, None], chosen] = False
@@ -55,7 +55,7 @@ def expected(models: int, size: int) -> tuple[float, float, float]:
 
 def shares(audits: Sequence[Metrics], size: int) -> Iterator[tuple[str, float, np.ndarray]]:
     """Yield each metric's name, how often it is inside, and its values."""
-    for name in (name for name in KINDS if all(name in metrics for metrics in audits)):
+    for name in (name for name in ASPECTS if all(name in metrics for metrics in audits)):
         values = np.array([metrics[name] for metrics in audits])
         yield name, float(coverage(values, size)), values
     if size > 2:

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from analysis import load_study, pareto_front
 from analysis.report import read_study, write_report
-from sgu.results.schema import EPOCHS, LOSSES, METRICS, SCHEMA_VERSION, TRIALS
+from sgu.results.schema import EPOCHS, HISTOGRAMS, METRICS, SCHEMA_VERSION, TRIALS
 
 Row = dict[str, Any]
 EDGES = 10 ** np.arange(-5, 1.75, 0.25)
@@ -42,7 +42,8 @@ def generate(folder: Path, trials: int = 200, seeds: int = 2) -> Path:
     confirmed = _again(generator, folder, range(100, 103))
     _write(folder / "trials", TRIALS, [*rows, *confirmed, *_scaling(generator)])
     _write(folder / "epochs", EPOCHS, [point for row in rows for point in _curve(row)])
-    _write(folder / "losses", LOSSES, [bin_ for row in rows for bin_ in _losses(generator, row)])
+    bins = [bin_ for row in rows for bin_ in _losses(generator, row)]
+    _write(folder / "losses", HISTOGRAMS, bins)
     (folder / "spec.yaml").write_text("name: generated\n", encoding="utf-8")
     return folder
 
@@ -162,7 +163,7 @@ def _curve(row: Row) -> list[Row]:
 def _losses(generator: np.random.Generator, row: Row) -> list[Row]:
     if row["status"] != "complete":
         return []
-    shared = {name: row[name] for name in LOSSES.names if name in row}
+    shared = {name: row[name] for name in HISTOGRAMS.names if name in row}
     rows = []
     for split, count in (("forget", 400), ("val", 400), ("test", 800)):
         centre = -0.3 - (2.5 * row["val_mia_advantage"] if split == "forget" else 0)

@@ -30,8 +30,8 @@ from ray.cluster_utils import Cluster
 from ray.tune import report
 
 from analysis import load_study
+from sgu.evaluation import context
 from sgu.results.schema import METRICS, REFERENCES
-from sgu.rows import context
 from tune.cluster.connection import connected, slots
 from tune.live import Watch
 from tune.prepare import Prepared
@@ -79,7 +79,7 @@ def engine(spec: Spec, seconds: float, imports: str, address: str | None = None)
     (until the first trial begins) and of the whole."""
     key = (spec.cells[0].data, spec.runs()[0])
     base = spec.cells[0].base
-    shared = context(base, base.task()) | {"workers": spec.slots}
+    shared = context(base.settings(), base.task()) | {"workers": spec.slots}
     prepared = Prepared({}, {key: shared}, {key: {"retrain": MEASURED}})
     lines = list[str]()
     with tempfile.TemporaryDirectory() as folder:

@@ -19,15 +19,15 @@ import pyarrow.parquet as pq
 from torch import nn
 
 from sgu.auditor import AuditorError
-from sgu.evaluation import all_metrics
+from sgu.evaluation import all_metrics, context
 from sgu.experiment import REFERENCE_SETTINGS, SETTINGS, Experiment
 from sgu.files.atomic import atomic_write
-from sgu.host.provenance import code_version
+from sgu.host.provenance import Started, code_version
 from sgu.methods import method_class, plays
 from sgu.metrics import against_retrained
 from sgu.networks.recipe import Kind
-from sgu.results.schema import SCHEMA_VERSION
-from sgu.rows import ROW, Row, Started, cell, context, described
+from sgu.results.rows import Row, result_row, stored
+from sgu.results.schema import TRIALS
 from sgu.task import Task
 from sgu.training.inference import default_device
 from sgu.training.loop import Diverged
@@ -71,10 +71,13 @@ def comparison(experiments: Sequence[Experiment], out: Path, cache: Path, say: S
         if path.is_file():
             rows += pq.read_table(path).to_pylist()
             continue
-        row = _run(experiment, kind, task, cache, rows[0] if rows else None)
-        rows.append(row | {"study": out.name, "trial_id": path.stem})
+        settings = experiment.settings()
+        measured = _measured(experiment, kind, task, cache, rows[0] if rows else None)
+        shared = context(settings, task)
+        row = result_row(settings, shared, measured, reference=kind, trial_id=path.stem)
+        rows.append(stored(row, out.name))
         with atomic_write(path) as unfinished:
-            pq.write_table(pa.Table.from_pylist(rows[-1:]), unfinished)
+            pq.write_table(pa.Table.from_pylist(rows[-1:], TRIALS), unfinished)
         say(_line(rows[-1]))
     retrained, original, *unlearned = rows
     return [original, retrained, *unlearned]
@@ -87,10 +90,10 @@ def _name(experiment: Experiment, kind: Kind | None) -> str:
     return f"{kind or experiment.method}-seed{experiment.seed}-{digest}"
 
 
-def _run(
+def _measured(
     experiment: Experiment, kind: Kind | None, task: Task, cache: Path, retrained: Row | None
 ) -> Row:
-    """Return the row of a reference, or of a method's run from the original."""
+    """Return what was measured of a reference, or of a method's run from the original."""
     started, trained = Started(), experiment.reference(kind or "original", task, cache)
     if kind:
         measured = all_metrics(trained.model, task) | {"seconds": trained.seconds}
@@ -98,7 +101,7 @@ def _run(
         measured = _unlearned(experiment, task, trained.model)
     if retrained and "status" not in measured:
         measured |= against_retrained(measured, retrained)
-    return _row(experiment, kind, task, measured | started.provenance(default_device()))
+    return measured | started.provenance(default_device())
 
 
 def _unlearned(experiment: Experiment, task: Task, original: nn.Module) -> Row:
@@ -108,15 +111,6 @@ def _unlearned(experiment: Experiment, task: Task, original: nn.Module) -> Row:
     except (Diverged, AuditorError, ValueError) as error:
         return {"status": "failed", "reason": f"{type(error).__name__}: {error}"}
     return outcome.metrics | {"unsolved": outcome.unsolved}
-
-
-def _row(experiment: Experiment, kind: Kind | None, task: Task, measured: Row) -> Row:
-    """Return a whole row but for its study and name."""
-    row = ROW | {"schema_version": SCHEMA_VERSION, "control": kind is not None}
-    row |= described(experiment.settings(), kind) | context(experiment, task) | measured
-    config, versions = json.dumps(row["config"], sort_keys=True), json.dumps(row["versions"])
-    cells = {"cell": cell(row["dataset"], row["method"]), "config": config, "versions": versions}
-    return row | cells
 
 
 def _line(row: Row) -> str:

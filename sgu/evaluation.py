@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from sgu.host.provenance import code_version
 from sgu.metrics import metrics_of, selection_of
 from sgu.metrics.evaluate import SELECTING, Metrics
 from sgu.metrics.rates import suppressed
 from sgu.metrics.scored import REPORTED, Scored
+from sgu.results.rows import Row
 from sgu.task import FROM_TRAIN, Task
 from sgu.training.inference import predict
 
@@ -72,3 +75,22 @@ def unmeasured(task: Task) -> dict[str, str]:
     (train, forget), (heldout, test) = task.part("forget"), task.part("test")
     forgotten = train.targets.cpu()[forget]
     return suppressed(int(torch.isin(heldout.targets.cpu()[test], forgotten).sum()))
+
+
+def context(settings: Row, task: Task) -> Row:
+    """Return the columns that all rows on a task share. settings: those of one of the runs."""
+    version, dirty = code_version()
+    reasons = unmeasured(task)
+    return {
+        "dataset": task.source.name,
+        **{name: settings[name] for name in ("model", "scenario", "requests")},
+        "forget_fraction": len(task.splits.forget) / len(task.source.train),
+        "train_examples": len(task.source.train),
+        "classes": task.source.num_classes,
+        "audit_examples": len(task.splits.audit),
+        "suppressed": json.dumps(reasons) if reasons else None,
+        "code_version": version,
+        "code_dirty": dirty,
+        "data_fingerprint": task.source.fingerprint,
+        "split_digest": task.splits.digest,
+    }

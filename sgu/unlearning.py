@@ -33,7 +33,7 @@ class Outcome:
     model: nn.Module
     logits: Logits
     metrics: dict[str, float]
-    losses: list[Bin]
+    histograms: list[Bin]
     unsolved: int
     epoch_steps: int | None
 
@@ -86,7 +86,7 @@ def unlearn(
         model=model,
         logits=logits,
         metrics=metrics_of(scored) | cost,
-        losses=loss_histograms(scored),
+        histograms=loss_histograms(scored),
         unsolved=tally.unsolved,
         epoch_steps=steps[0] if steps else None,
     )

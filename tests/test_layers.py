@@ -1,10 +1,11 @@
-"""Who may import whom, read from the source files; and that no file is unpickled."""
+"""The direction of imports, read from the source files; and no file is unpickled."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -25,15 +26,25 @@ ALLOWED = {"analysis/importances.py": {"optuna"}}
 UNPICKLING = {"pickle", "cloudpickle", "dill", "shelve", "joblib"}
 
 
+ROOMS = {
+    "analysis": {"sgu.results", "sgu.files"},
+    "sgu/results": {"sgu.results", "sgu.files"},
+    "sgu/files": {"sgu.files"},
+}
+"""Rooms of sgu that a part may import."""
+
+
 def sources(part: str) -> list[Path]:
     path = ROOT / part
     return [path] if path.suffix else sorted(path.rglob("*.py"))
 
 
-def imported(path: Path) -> set[str]:
-    """Full names of the modules that a file imports anywhere, also inside functions."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def imported(path: Path, inside: bool = True) -> set[str]:
+    """Return the full names of what a file imports; inside: also inside functions."""
+    found, todo = set(), [ast.parse(path.read_text(encoding="utf-8"))]
+    for node in todo:
+        if inside or not isinstance(node, ast.FunctionDef):
+            todo.extend(ast.iter_child_nodes(node))
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -50,6 +61,30 @@ def test_arrows_point_one_way(part):
         roots = {name.split(".")[0] for name in imported(path)}
         allowed = ALLOWED.get(path.relative_to(ROOT).as_posix(), set())
         assert not roots & FORBIDDEN[part] - allowed, path
+
+
+@pytest.mark.parametrize("part", ROOMS)
+def test_the_ground_floor_stands_on_nothing_above_it(part):
+    for path in sources(part):
+        names = [name for name in imported(path) if name.split(".")[0] == "sgu"]
+        assert {".".join(name.split(".")[:2]) for name in names} - {"sgu"} <= ROOMS[part], path
+
+
+def test_no_module_imports_itself_in_a_circle():
+    """Imports for type checking count, too; those inside functions do not."""
+    paths = [path for package in PACKAGES for path in sources(package)]
+    names = {path: ".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths}
+    modules = {name.removesuffix(".__init__"): path for path, name in names.items()}
+    graph = {}
+    for name, path in modules.items():
+        loaded = imported(path, inside=False)
+        used = {item.rpartition(".")[0] for item in loaded - modules.keys()}
+        packages = {item.rpartition(".")[0] for item in loaded & modules.keys()} - used
+        graph[name] = loaded & modules.keys() - packages  # `from package import module`: the latter
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" <- ".join(error.args[1]))
 
 
 @pytest.mark.parametrize("name", ALLOWED)

@@ -25,11 +25,9 @@ from rich.live import Live
 from rich.table import Table
 
 from sgu.files.location import Location
-from sgu.results.schema import SCHEMA_VERSION, TRIALS
-from sgu.rows import Row
+from sgu.results.rows import Row, stored
 from tune.progress import View, views
 from tune.spec.spec import Spec
-from tune.storage.store import clean
 
 NAME = "progress.json"
 PERIOD = 5.0  # seconds after which the file is written again
@@ -45,8 +43,7 @@ class Watch(Callback):
 
     def ended(self, row: Row) -> None:
         """Add a row, as it is stored."""
-        known = {"schema_version": SCHEMA_VERSION, "study": self.spec.name} | row
-        fresh = pd.DataFrame.from_records([clean(known, TRIALS)])
+        fresh = pd.DataFrame.from_records([stored(row, self.spec.name)])
         self.rows = pd.concat([self.rows, fresh], ignore_index=True) if len(self.rows) else fresh
         self.shown = []
 

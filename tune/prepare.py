@@ -19,10 +19,11 @@ from ray.exceptions import RayError
 
 from sgu.ensembles import shadows
 from sgu.ensembles.train import logits_of
+from sgu.evaluation import context
 from sgu.experiment import Experiment
 from sgu.files.errors import DataError
 from sgu.networks.cache import Kept, keep, load
-from sgu.rows import ROW, Row, context, described
+from sgu.results.rows import Row, result_row
 from sgu.task import Task
 from tune import Say
 from tune.cluster.connection import slots
@@ -166,18 +167,19 @@ class Preparation:
     def shared(self) -> Row:
         """Return the columns that all rows on the task have in common."""
         columns = {"dataset": self.task.data, "workers": slots(self.spec)}
-        return context(self.task.base, self.task.task) | columns
+        return context(self.task.base.settings(), self.task.task) | columns
 
     def new_rows(self) -> list[Row]:
         """Return the whole rows of what was measured now."""
         task, retrained, shadowed = self.task, self.rows["retrain"], self._shadows()
         return [
-            ROW
-            | self.shared()
-            | described(task.base.settings(), name.split("-")[0])
-            | network.row
-            | beside(retrained, name, network, task.task, shadowed)
-            | {"trial_id": name, "cell": task.data}
+            result_row(
+                task.base.settings(),
+                self.shared(),
+                network.row | beside(retrained, name, network, task.task, shadowed),
+                reference=name.split("-")[0],
+                trial_id=name,
+            )
             for name, network in self.new.items()
         ]
 

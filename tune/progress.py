@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.pareto import candidates, losses, volume
+from analysis.pareto import candidates, minimised, volume
 from sgu.results.schema import METRICS
 from tune.search.budget import Budget, budgets
 from tune.spec.spec import Spec
@@ -84,7 +84,7 @@ def _reached(spec: Spec, budget: Budget, rows: pd.DataFrame) -> tuple[float | No
     complete = candidates(of_cell, spec.objectives) if len(of_cell) else of_cell
     if complete.empty:
         return None, "–"
-    reached = volume(losses(complete, spec.objectives), spec.objectives)
+    reached = volume(minimised(complete, spec.objectives), spec.objectives)
     kept = complete[_kept(spec, complete, rows[rows["cell"] == budget.cell.data])]
     if kept.empty:
         return reached, "none keeps to the constraints"

@@ -14,8 +14,8 @@ from ray.tune import Callback
 
 from sgu.files.location import Location
 from sgu.metrics import against_retrained
+from sgu.results.rows import Row, epoch_rows, result_row
 from sgu.results.schema import METRICS
-from sgu.rows import ROW, Row, described
 from tune import Say
 from tune.prepare import Prepared
 from tune.search.recovery import lost_in_setup
@@ -107,17 +107,14 @@ class Recorder(Callback):
 
     def _ended(self, trial: Any, measured: Row) -> None:
         settings, key = trial.config["settings"], (trial.config["data"], trial.config["seed"])
-        row = ROW | self.prepared.shared[key] | described(settings) | measured
-        row |= {name: trial.config[name] for name in IDENTITY}
+        identity = {name: trial.config[name] for name in IDENTITY}
+        row = result_row(settings, self.prepared.shared[key], measured, **identity)
         row["workers"] = trial.config["workers"] or row["workers"]
         if "failure" in measured:
             row |= {"status": "failed", "reason": measured["failure"]}
         elif row["status"] == "complete":
             row |= against_retrained(row, self.prepared.references[key]["retrain"])
-        epochs = [
-            ROW | epoch | {name: row[name] for name in IDENTITY}
-            for epoch in self.epochs.pop(trial.trial_id, [])
-        ]
+        epochs = epoch_rows(row, self.epochs.pop(trial.trial_id, []), IDENTITY)
         checkpoint = self.checkpoints.of(settings, row["data_fingerprint"])
         self.unwritten.append((row, epochs, checkpoint))
         self._write()

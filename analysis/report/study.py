@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.load import load_epochs, load_losses, load_study
+from analysis.load import load_epochs, load_histograms, load_study
 from sgu.files.location import Location
 
 
@@ -28,12 +28,11 @@ def read_study(folder: str | Path) -> Study:
     Raises:
         FileNotFoundError: it holds no trial that can be read.
     """
-    frame = load_study(folder)
     spec = Location.at(folder).inside("spec.yaml").read()
     return Study(
-        frame=frame,
-        epochs=_placed(_if_any(load_epochs, folder), frame),
-        losses=_placed(_if_any(load_losses, folder), frame),
+        frame=load_study(folder),
+        epochs=_if_any(load_epochs, folder),
+        losses=_if_any(load_histograms, folder),
         spec=None if spec is None else spec.decode(),
     )
 
@@ -44,13 +43,3 @@ def _if_any(load: Callable[[str | Path], pd.DataFrame], folder: str | Path) -> p
         return load(folder)
     except FileNotFoundError:
         return None
-
-
-def _placed(rows: pd.DataFrame | None, frame: pd.DataFrame) -> pd.DataFrame | None:
-    """The rows with their trial's cell and seed where they have none: before schema version 3 they
-    named neither, and a study's trial_id had one of each."""
-    if rows is None or not rows["cell"].isna().any():
-        return rows
-    trials = frame.drop_duplicates(["study", "trial_id"]).set_index(["study", "trial_id"])
-    own = trials[["cell", "seed"]].reindex(pd.MultiIndex.from_frame(rows[["study", "trial_id"]]))
-    return rows.fillna(own.set_axis(rows.index))

@@ -9,7 +9,7 @@ from sgu.audit.relearn import Relearned
 from sgu.metrics import Estimate, Record, Slice
 from sgu.metrics.shadow import Klom
 from sgu.results.null_band import Band, Verdict
-from sgu.rows import Row
+from sgu.results.rows import Row
 
 BAND = ("mean", "sd", "low", "high", "models")
 QUANTITIES = ("auc", "tpr_at_1", "tpr_at_01", "retain_mia_auc")

@@ -19,8 +19,11 @@ from sgu.audit.files import Files
 from sgu.audit.findings import BAND, Audit
 from sgu.audit.tables import ALONE, GROUPS, every_metric, sheets, summary
 from sgu.ensembles.processes import Trainings
+from sgu.evaluation import context
 from sgu.files.atomic import atomic_write
-from sgu.rows import Row, Started, context
+from sgu.host.provenance import Started
+from sgu.results.rows import Row
+from sgu.results.schema import AUDITED
 from sgu.task import Task
 from sgu.training.inference import default_device
 
@@ -53,7 +56,7 @@ def provenance(
 ) -> Row:
     """Return the provenance of a result row. threads: of a training; config: the settings of the
     audit, of the networks it compares with, and of each method known."""
-    row = context(files.experiment, task) | begin.provenance(default_device())
+    row = context(files.experiment.settings(), task) | begin.provenance(default_device())
     row["architecture"] = row.pop("model")  # a row's model is the one audited
     del row["suppressed"]  # each of an audit's rows has its own
     known = {name: own.settings() for name, own in files.unlearned_by().items()}
@@ -94,7 +97,7 @@ def page(audit: Audit, files: Files, task: Task, provenance: Row, command: str) 
         every=every_metric(audit),
         suppressed=audit.suppressed(),
         notes=audit.notes,
-        terms={name: text for group in GROUPS.values() for name, text in group.items()},
+        terms={name: AUDITED[name].meaning for names in GROUPS.values() for name in names},
         facts=facts(files, task, provenance),
         seeds=audit.seeds,
         settings=json.loads(provenance["config"]),

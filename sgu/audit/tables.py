@@ -10,32 +10,13 @@ from sgu.audit.findings import Audit, Audited
 from sgu.metrics import Estimate
 
 GROUPS = {
-    "forgetting": {
-        "forget_acc": "accuracy on forget",
-        "mia_acc": "attack on the loss, forget against test: accuracy",
-        "mia_auc": "its area under the ROC curve",
-        "mia_advantage": "its advantage, |2 accuracy - 1|",
-        "ks": "Kolmogorov-Smirnov distance of the losses of forget and test",
-        "wasserstein": "Wasserstein distance of the same, in nats",
-        "tpr_at_1": "share of forget found at 1 % false alarms, by the loss",
-        "tpr_at_01": "share of forget found at .1 % false alarms, by the loss",
-        "rmia_auc": "offline RMIA: AUC of the attack with shadow models",
-        "lira_auc": "offline LiRA: AUC of the attack with shadow models",
-        "u_lira_auc": "U-LiRA: AUC of the attack with unlearned shadow models",
-        "klom": "KL divergence of margins from those of retrained models, in nats",
-        "relearn_steps": "steps of training on forget until its accuracy is back",
-    },
-    "accuracy": {
-        "retain_acc": "accuracy on retain",
-        "test_acc": "accuracy on test",
-        "val_acc": "accuracy on val",
-        "avg_gap": "mean distance to the retrained models in four accuracies",
-        "tow": "tug of war: 1 is a retrained model, 0 the farthest from it",
-    },
-    "those who stay": {
-        "retain_mia_auc": "attack on the loss, retain against test: AUC",
-    },
-}
+    "forgetting": (
+        "forget_acc", "mia_acc", "mia_auc", "mia_advantage", "ks", "wasserstein", "tpr_at_1",
+        "tpr_at_01", "rmia_auc", "lira_auc", "u_lira_auc", "klom", "relearn_steps",
+    ),
+    "accuracy": ("retain_acc", "test_acc", "val_acc", "avg_gap", "tow"),
+    "those who stay": ("retain_mia_auc",),
+}  # fmt: skip
 RATES = {"auc": "AUC", "tpr_at_1": "TPR 1 %", "tpr_at_01": "TPR .1 %"}
 ALONE = {"original", "retrained"}
 

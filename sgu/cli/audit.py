@@ -23,7 +23,7 @@ from sgu.cli.options import with_settings
 from sgu.cli.shared import CacheOption, JsonOption, SetOption, ThreadsOption, changes, prepared
 from sgu.ensembles.processes import Trainings
 from sgu.experiment import CACHE, REFERENCE_SETTINGS, Experiment
-from sgu.rows import Started
+from sgu.host.provenance import Started
 from sgu.training.inference import default_device
 
 DEFAULT = Experiment.of(epochs=5, lr=0.05, solve_every=4)

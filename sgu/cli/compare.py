@@ -20,18 +20,13 @@ from sgu.cli.shared import CacheOption, JsonOption, SetOption, ThreadsOption, ch
 from sgu.compare import comparison, experiments_of
 from sgu.experiment import CACHE, REFERENCE_SETTINGS
 from sgu.methods import GAME_SPACE, METHODS, OVER
-from sgu.rows import Row
+from sgu.results.rows import Row
+from sgu.results.schema import METRICS
 
-COLUMNS = {
-    "retain_acc": "retain %",
-    "forget_acc": "forget %",
-    "val_acc": "val %",
-    "test_acc": "test %",
-    "val_mia_acc": "val MIA %",
-    "mia_acc": "MIA %",
-    "avg_gap": "gap %",
-    "seconds": "seconds",
-}
+COLUMNS = (
+    "retain_acc", "forget_acc", "val_acc", "test_acc", "val_mia_acc", "mia_acc", "avg_gap",
+    "seconds",
+)  # fmt: skip
 AUDIT_BATCH = 400  # forgot as well as 800 for a third of the time: benchmarks/audit_batch.py
 DEFAULT_METHODS = (*METHODS, f"{OVER}random_label")
 
@@ -85,7 +80,8 @@ def compare(
 def table(rows: Sequence[Row]) -> Table:
     """Return the mean and deviation of each method over its seeds, as a table."""
     shown = Table(box=None, header_style="bold")
-    for title in ("method", *COLUMNS.values()):
+    heads = [f"{name} {METRICS[name].unit or '%'}" for name in COLUMNS]
+    for title in ("method", *heads):
         shown.add_column(title, justify="left" if title == "method" else "right")
     for method in dict.fromkeys(row["method"] for row in rows):
         complete = [r for r in rows if r["method"] == method and r["status"] == "complete"]

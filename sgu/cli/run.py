@@ -20,29 +20,18 @@ from sgu.evaluation import all_metrics
 from sgu.experiment import CACHE, Experiment
 from sgu.host.provenance import code_version, device_name
 from sgu.models import pretraining, save_model
+from sgu.results.schema import METRICS
 from sgu.task import Task
 from sgu.training.inference import default_device
 from sgu.unlearning import unlearn
 
 Metrics = dict[str, dict[str, float]]
 
-ROWS = {
-    "retain_acc": "accuracy on retain",
-    "forget_acc": "accuracy on forget; target: the retrained model's",
-    "val_acc": "accuracy on val",
-    "test_acc": "accuracy on test",
-    "forget_test_gap": "|forget - test accuracy|",
-    "val_mia_acc": "membership attack, forget vs val; .5 = a guess",
-    "mia_acc": "membership attack, forget vs test",
-    "mia_auc": "its area under the ROC curve",
-    "mia_f1": "its F1",
-    "ks": "Kolmogorov-Smirnov distance of losses, forget vs test",
-    "wasserstein": "Wasserstein distance of losses, in nats",
-    "utility_paper": "val accuracy - mia_acc",
-    "seconds": "seconds of training, or of unlearning",
-    "game_seconds": "of these, in the game: audit forward and backward, and",
-    "solve_seconds": "of these, solving the auditor and its implicit gradient",
-}
+ROWS = (
+    "retain_acc", "forget_acc", "val_acc", "test_acc", "forget_test_gap", "val_mia_acc", "mia_acc",
+    "mia_auc", "mia_f1", "ks", "wasserstein", "utility_paper", "seconds", "game_seconds",
+    "solve_seconds",
+)  # fmt: skip
 
 
 @with_settings(OPTIONS)
@@ -114,7 +103,8 @@ def _described(experiment: Experiment, task: Task) -> str:
 
 def _table(metrics: Metrics) -> Table:
     table = Table("metric", *metrics, "what it is")
-    for name, text in ROWS.items():
+    for name in ROWS:
         values = [measured.get(name) for measured in metrics.values()]
-        table.add_row(name, *("-" if v is None else f"{v:.3f}" for v in values), text)
+        cells = ["-" if value is None else f"{value:.3f}" for value in values]
+        table.add_row(name, *cells, METRICS[name].meaning)
     return table

@@ -1,15 +1,21 @@
-"""The provenance of a result: code, libraries, device and machine."""
+"""The provenance of a number: code, libraries, device, and the clock of the run."""
 
 from __future__ import annotations
 
 import os
 import platform
 import subprocess
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import torch
+
+from sgu.host.peak_memory import peak, reset_peak
 
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "ray", "optuna", "pyarrow")
 VERSION_GIVEN = "SGU_CODE_VERSION"
@@ -51,6 +57,48 @@ def host_class() -> str:
     """Return the kind of machine: processor, cores and memory."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return f"{platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB"
+
+
+@dataclass
+class Started:
+    """The start of a run, from which its provenance is known when it has ended.
+
+    A run that goes on from a snapshot began when its first attempt did; before: the seconds of the
+    attempts that were cut off, up to their snapshots.
+    """
+
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    clock: float = field(default_factory=time.perf_counter)
+    attempt: int = 0
+    before: float = 0.0
+
+    def __post_init__(self) -> None:
+        reset_peak()
+
+    @property
+    def seconds(self) -> float:
+        return self.before + time.perf_counter() - self.clock
+
+    def state(self) -> dict[str, Any]:
+        return {"at": self.at.isoformat(), "attempt": self.attempt, "seconds": self.seconds}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.at = datetime.fromisoformat(state["at"])
+        self.attempt, self.before = state["attempt"] + 1, state["seconds"]
+
+    def provenance(self, device: torch.device) -> dict[str, Any]:
+        """Return the columns of a result row that tell how and where it ran."""
+        return {
+            "attempt": self.attempt,
+            "peak_memory": peak(device),
+            "host_class": host_class(),
+            "device": device_name(device),
+            "threads": torch.get_num_threads(),
+            "host": platform.node(),
+            "versions": versions(),
+            "started": self.at,
+            "wall_seconds": self.seconds,
+        }
 
 
 def _git(root: Path, *arguments: str) -> str:

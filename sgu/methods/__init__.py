@@ -13,6 +13,7 @@ from sgu.methods.salun import SalUn
 from sgu.methods.scrub import Scrub
 from sgu.methods.sg import GAME_SPACE, SG
 from sgu.methods.ssd import SSD
+from sgu.results.rows import plays
 
 METHODS: dict[str, type[Method]] = {
     "finetune": Finetune,
@@ -33,11 +34,6 @@ GAME = "sg"
 OVER = f"{GAME}+"
 
 __all__ = ["METHODS", "Method", "Run", "Space", "known", "method_class", "plays", "search_space"]
-
-
-def plays(name: str) -> bool:
-    """Return True if a method's name asks for the game: `sg`, or `sg+` and the method under it."""
-    return name == GAME or name.startswith(OVER)
 
 
 def known(name: str) -> bool:

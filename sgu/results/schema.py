@@ -1,14 +1,14 @@
-"""What a result row holds: every metric's meaning and direction, and the typed Parquet columns.
+"""Columns of the result rows: the meaning and direction of every metric, and the Parquet schemas.
 
-`tune` writes by this file and the rest of `analysis` reads by it; nothing else defines a column.
-A hypervolume is only comparable when its reference point was fixed before the study, so each
-metric carries its own (the worst value that counts).
+`tune` writes rows by this file and `analysis` reads them by it; no other file defines a column. A
+hypervolume compares only with others from the same reference point, so each metric fixes its own
+before any study: the worst value that counts.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -17,21 +17,36 @@ SCHEMA_VERSION = 3
 REFERENCES = ("original", "retrain")
 """Methods that are controls, not candidates: never part of a front."""
 
+GAME = ("alpha", "reg", "solve_every", "update")
+"""Settings of the game that have columns of their own, in the order tables show them."""
+
+GAME_SETTINGS = frozenset(
+    [
+        *GAME, "auditor", "loss", "penalty", "view", "statistics", "folds", "audit_batch",
+        "warm_start", "game_lr",
+    ]
+)  # fmt: skip
+"""All settings of the game: a run without a game does not read them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """One measured quantity: its direction, the hypervolume's reference and what it means."""
+    """A measured quantity: its direction, its place in a hypervolume and its words.
+
+    title: a label; meaning: a phrase that explains it; unit: empty for fractions.
+    """
 
     name: str
     goal: Literal["min", "max"]
-    reference: float
+    reference_point: float
     title: str
+    meaning: str
     unit: str = ""
     reads_test: bool = False
     """True if the test split enters it; such a metric is reported and never selects."""
     target: Literal["retrained"] | None = None
-    """Where the best value is neither end: that of the retrained model. `goal` then only says how
-    it is shown; as an objective it would reward over-forgetting."""
+    """Set where the retrained model's value is best, not an end. `goal` then only says how it is
+    shown; as an objective it would reward over-forgetting."""
 
     @property
     def sign(self) -> int:
@@ -43,176 +58,145 @@ def _metrics(*metrics: Metric) -> dict[str, Metric]:
     return {metric.name: metric for metric in metrics}
 
 
+def _low(name: str, title: str, meaning: str, worst: float = 1.0, **more: Any) -> Metric:
+    """Return a metric whose small values are good."""
+    return Metric(
+        name=name, goal="min", reference_point=worst, title=title, meaning=meaning, **more
+    )
+
+
+def _high(name: str, title: str, meaning: str, worst: float = 0.0, **more: Any) -> Metric:
+    """Return a metric whose large values are good."""
+    return Metric(
+        name=name, goal="max", reference_point=worst, title=title, meaning=meaning, **more
+    )
+
+
+def _attack(prefix: str, split: str) -> list[Metric]:
+    """Return what the attack on the loss, of forget against a held-out split, is measured by."""
+    quantities = {
+        "acc": ("accuracy", "accuracy; .5 is a guess"),
+        "auc": ("AUC", "area under the ROC curve"),
+        "f1": ("F1", "F1"),
+        "advantage": ("advantage |2 acc - 1|", "advantage, |2 accuracy - 1|"),
+    }
+    against = f"forget vs {split}"
+    return [
+        _low(
+            f"{prefix}_{name}", f"attack {title}, {against}",
+            f"attack on the loss, {against}: {meaning}", reads_test=split == "test",
+        )
+        for name, (title, meaning) in quantities.items()
+    ]  # fmt: skip
+
+
 METRICS = _metrics(
-    Metric(name="val_error", goal="min", reference=1.0, title="validation error"),
-    Metric(name="val_acc", goal="max", reference=0.0, title="validation accuracy"),
-    Metric(name="retain_acc", goal="max", reference=0.0, title="retain accuracy (RA)"),
-    Metric(
-        name="forget_acc",
-        goal="min",
-        reference=1.0,
-        title="forget accuracy (FA)",
-        target="retrained",
+    _low("val_error", "validation error", "share of val that is misclassified"),
+    _high("val_acc", "validation accuracy", "accuracy on val"),
+    _high("retain_acc", "retain accuracy (RA)", "accuracy on retain"),
+    _low(
+        "forget_acc", "forget accuracy (FA)",
+        "accuracy on forget; target: the retrained model's", target="retrained",
     ),
-    Metric(name="test_acc", goal="max", reference=0.0, title="test accuracy (TA)", reads_test=True),
-    Metric(name="forget_test_gap", goal="min", reference=1.0, title="|FA - TA|", reads_test=True),
-    Metric(name="val_mia_acc", goal="min", reference=1.0, title="attack accuracy, forget vs val"),
-    Metric(name="val_mia_auc", goal="min", reference=1.0, title="attack AUC, forget vs val"),
-    Metric(name="val_mia_f1", goal="min", reference=1.0, title="attack F1, forget vs val"),
-    Metric(
-        name="val_mia_advantage",
-        goal="min",
-        reference=1.0,
-        title="attack advantage |2 acc - 1|, forget vs val",
+    _high("test_acc", "test accuracy (TA)", "accuracy on test", reads_test=True),
+    _low("forget_test_gap", "|FA - TA|", "|forget - test accuracy|", reads_test=True),
+    *_attack("val_mia", "val"),
+    *_attack("mia", "test"),
+    _low(
+        "ks", "KS distance of losses, forget vs test",
+        "Kolmogorov-Smirnov distance of losses, forget vs test", reads_test=True,
     ),
-    Metric(
-        name="mia_acc",
-        goal="min",
-        reference=1.0,
-        title="attack accuracy, forget vs test",
+    _high("ks_p", "KS p-value", "p-value of the KS distance of losses", reads_test=True),
+    _low(
+        "wasserstein", "W1 distance of losses, forget vs test",
+        "Wasserstein distance of losses, forget vs test, in nats", 10.0, unit="nats",
         reads_test=True,
     ),
-    Metric(
-        name="mia_auc",
-        goal="min",
-        reference=1.0,
-        title="attack AUC, forget vs test",
+    _high(
+        "utility_paper", "val_acc - mia_acc (the paper's)", "val accuracy - mia_acc", -1.0,
         reads_test=True,
     ),
-    Metric(
-        name="mia_f1", goal="min", reference=1.0, title="attack F1, forget vs test", reads_test=True
+    _low(
+        "tpr_at_1", "TPR of the loss at 1 % FPR, forget vs test",
+        "share of forget found at 1 % false alarms, by the loss", reads_test=True,
     ),
-    Metric(
-        name="mia_advantage",
-        goal="min",
-        reference=1.0,
-        title="attack advantage |2 acc - 1|, forget vs test",
-        reads_test=True,
+    _low(
+        "tpr_at_01", "TPR of the loss at 0.1 % FPR, forget vs test",
+        "share of forget found at .1 % false alarms, by the loss", reads_test=True,
     ),
-    Metric(
-        name="ks",
-        goal="min",
-        reference=1.0,
-        title="KS distance of losses, forget vs test",
-        reads_test=True,
+    _low(
+        "avg_gap", "mean |gap to retrained| of RA, FA, TA, mia_acc",
+        "mean distance to the retrained models in four accuracies", reads_test=True,
     ),
-    Metric(name="ks_p", goal="max", reference=0.0, title="KS p-value", reads_test=True),
-    Metric(
-        name="wasserstein",
-        goal="min",
-        reference=10.0,
-        title="W1 distance of losses, forget vs test",
-        unit="nats",
-        reads_test=True,
+    _high(
+        "tow", "tug of war: (1-|dFA|)(1-|dRA|)(1-|dTA|), d to retrained",
+        "tug of war: 1 is a retrained model, 0 the farthest from it", reads_test=True,
     ),
-    Metric(
-        name="utility_paper",
-        goal="max",
-        reference=-1.0,
-        title="val_acc - mia_acc (the paper's)",
-        reads_test=True,
+    _low(
+        "rmia_auc", "AUC of offline RMIA, forget vs test",
+        "offline RMIA: AUC of the attack with shadow models", reads_test=True,
     ),
-    Metric(
-        name="tpr_at_1",
-        goal="min",
-        reference=1.0,
-        title="TPR of the loss at 1 % FPR, forget vs test",
-        reads_test=True,
+    _low(
+        "lira_auc", "AUC of offline LiRA, forget vs test",
+        "offline LiRA: AUC of the attack with shadow models", reads_test=True,
     ),
-    Metric(
-        name="tpr_at_01",
-        goal="min",
-        reference=1.0,
-        title="TPR of the loss at 0.1 % FPR, forget vs test",
-        reads_test=True,
+    _low(
+        "u_lira_auc", "AUC of U-LiRA, forget vs test",
+        "U-LiRA: AUC of the attack with unlearned shadow models", reads_test=True,
     ),
-    Metric(
-        name="avg_gap",
-        goal="min",
-        reference=1.0,
-        title="mean |gap to retrained| of RA, FA, TA, mia_acc",
-        reads_test=True,
+    _low(
+        "klom", "KLoM on forget, mean over examples",
+        "KL divergence of margins from those of retrained models, in nats", 10.0, unit="nats",
     ),
-    Metric(
-        name="tow",
-        goal="max",
-        reference=0.0,
-        title="tug of war: (1-|dFA|)(1-|dRA|)(1-|dTA|), d to retrained",
-        reads_test=True,
+    _high(
+        "relearn_steps", "steps to relearn forget",
+        "steps of training on forget until its accuracy is back", unit="steps", target="retrained",
     ),
-    Metric(
-        name="rmia_auc",
-        goal="min",
-        reference=1.0,
-        title="AUC of offline RMIA, forget vs test",
-        reads_test=True,
+    _low("seconds", "unlearning time", "seconds of training, or of unlearning", 3600.0, unit="s"),
+    _low(
+        "game_seconds", "time in the game",
+        "seconds in the game: audit forward and backward, and solving", 3600.0, unit="s",
     ),
-    Metric(
-        name="lira_auc",
-        goal="min",
-        reference=1.0,
-        title="AUC of offline LiRA, forget vs test",
-        reads_test=True,
+    _low(
+        "solve_seconds", "time solving the auditor",
+        "seconds of solving the auditor, and of its implicit gradient", 3600.0, unit="s",
     ),
-    Metric(
-        name="u_lira_auc",
-        goal="min",
-        reference=1.0,
-        title="AUC of U-LiRA, forget vs test",
-        reads_test=True,
+    _low(
+        "examples_seen", "examples through the network, forward and backward",
+        "examples through the network, forward and backward", 1e9, unit="examples",
     ),
-    Metric(
-        name="klom",
-        goal="min",
-        reference=10.0,
-        title="KLoM on forget, mean over examples",
-        unit="nats",
+    _low(
+        "peak_memory", "peak memory", "most memory of the GPU, or of the process", 1e6, unit="MiB"
     ),
-    Metric(
-        name="relearn_steps",
-        goal="max",
-        reference=0.0,
-        title="steps to relearn forget",
-        unit="steps",
-        target="retrained",
-    ),
-    Metric(name="seconds", goal="min", reference=3600.0, title="unlearning time", unit="s"),
-    Metric(name="game_seconds", goal="min", reference=3600.0, title="time in the game", unit="s"),
-    Metric(
-        name="solve_seconds",
-        goal="min",
-        reference=3600.0,
-        title="time solving the auditor",
-        unit="s",
-    ),
-    Metric(
-        name="examples_seen",
-        goal="min",
-        reference=1e9,
-        title="examples through the network, forward and backward",
-        unit="examples",
-    ),
-    Metric(name="peak_memory", goal="min", reference=1e6, title="peak memory", unit="MiB"),
-)
+)  # fmt: skip
+"""Metrics that a result row has a column for."""
+
+AUDITED = METRICS | _metrics(
+    _low(
+        "retain_mia_auc", "attack AUC, retain vs test",
+        "attack on the loss, retain vs test: area under the ROC curve", reads_test=True,
+    )
+)  # fmt: skip
+"""Metrics of an audit: those of a row, and those that audits alone have."""
 
 SELECTABLE = tuple(name for name, metric in METRICS.items() if not metric.reads_test)
-"""Metrics a search or a choice may use: none of them reads the test split."""
+"""Metrics that a search or a choice may use: none of them reads the test split."""
 
 STATUSES = ("complete", "pruned", "failed")
 
 PHASES = ("search", "confirm", "scaling")
-"""What a row was run for: proposed by a search (and its controls), the front on fresh seeds, or a
-sweep of sizes. Fronts are made of search rows."""
+"""The purpose of a run: proposed by a search (or one of its controls), the front again on fresh
+seeds, or a sweep of sizes. Fronts are made of search rows."""
 
 KEY = ("study", "cell", "trial_id", "seed")
-"""What tells rows apart, and attempts at one row together. A trial is a configuration; run with
-several seeds, it has a row for each."""
+"""Columns that identify a row; attempts at one row share them. A trial is a configuration, with a
+row for each seed it is run with."""
 
 _IDENTITY = [
     ("schema_version", pa.int32()),
     ("study", pa.string()),
-    ("cell", pa.string()),  # data/method, or the data alone for references
-    ("trial_id", pa.string()),  # a number; original, retrain, and retrain-1, ... of the null band
+    ("cell", pa.string()),  # data/method; for references the data alone
+    ("trial_id", pa.string()),  # a number; original, retrain, or retrain-1, ... of the null band
     ("seed", pa.int64()),
     ("phase", pa.string()),
     ("attempt", pa.int32()),
@@ -230,9 +214,9 @@ _CONFIGURATION = [
     ("update", pa.string()),
 ]
 _PROVENANCE = [
-    ("control", pa.bool_()),  # enqueued by the study itself, not suggested by the sampler
-    ("unsolved", pa.int64()),  # auditor problems that missed their tolerance or were void
-    ("config", pa.string()),  # JSON, everything needed to run this trial again
+    ("control", pa.bool_()),  # enqueued by the study, not suggested by the sampler
+    ("unsolved", pa.int64()),  # auditor problems left void or short of their tolerance
+    ("config", pa.string()),  # JSON: all settings, enough to run the trial again
     ("code_version", pa.string()),
     ("code_dirty", pa.bool_()),
     ("data_fingerprint", pa.string()),
@@ -244,7 +228,7 @@ _PROVENANCE = [
     ("versions", pa.string()),  # JSON
     ("started", pa.timestamp("us", tz="UTC")),
     ("wall_seconds", pa.float64()),
-    ("device_seconds", pa.float64()),  # busy on the device; null on a CPU
+    ("device_seconds", pa.float64()),  # the device was busy; null on a CPU
     ("host_class", pa.string()),  # processor, cores and memory, such as "x86_64, 2 cores, 24 GiB"
 ]
 
@@ -256,39 +240,40 @@ TRIALS = pa.schema(
         *_CONFIGURATION,
         ("train_examples", pa.int64()),  # retain and forget
         ("classes", pa.int64()),
-        ("audit_examples", pa.int64()),  # held-out ones that the game may take
-        ("workers", pa.int64()),  # trials at a time
+        ("audit_examples", pa.int64()),  # held-out examples that the game may use
+        ("workers", pa.int64()),  # trials run at a time
         *((name, pa.float64()) for name in METRICS),
-        ("suppressed", pa.string()),  # JSON: why a metric is null, by its name; of tpr_at_* alone
+        ("suppressed", pa.string()),  # JSON: why a tpr_at_* is null, by its name
         *_PROVENANCE,
     ]
 )
-"""One row a trial; a metric is null where the trial did not reach it, or where `suppressed` says
-why."""
+"""One row for each trial and seed. A metric is null where the trial did not reach it, or for the
+reason that `suppressed` gives."""
 
 REQUIRED = ("schema_version", "study", "trial_id", "attempt")
-"""Columns without which a file is not one of ours; any other that it lacks is null."""
+"""Columns that a file must have to be a study's; any other that it lacks is null."""
 
 EPOCHS = pa.schema(
     [
         *_IDENTITY,
         ("epoch", pa.int32()),
-        ("train_loss", pa.float64()),  # the method's own, mean over the epoch's batches
-        ("utility", pa.float64()),  # auditor's, mean over the epoch's solves; null without a game
+        ("train_loss", pa.float64()),  # of the method, mean over the epoch's batches
+        ("utility", pa.float64()),  # of the auditor, mean over the epoch's solves, if any
         ("solves", pa.int32()),
         ("unsolved", pa.int64()),
         *((name, pa.float64()) for name in METRICS if not METRICS[name].reads_test),
     ]
 )
-"""One row a report of a trial; the test split is left for the last one, in `TRIALS`."""
+"""One row for each epoch that a trial reports; only its row in `TRIALS` reads the test split."""
 
-LOSSES = pa.schema(
+HISTOGRAMS = pa.schema(
     [
         *_IDENTITY,
         ("split", pa.string()),  # forget, val or test
         ("low", pa.float64()),  # nats
         ("high", pa.float64()),
-        ("count", pa.int64()),  # examples of a loss from low to high
+        ("count", pa.int64()),  # examples with a loss from low to high
     ]
 )
-"""One row a bin of the histogram of a finished trial's or control's losses on a split."""
+"""One row for each bin of the histogram of a finished trial's or control's losses on a split; kept
+in the folder `losses`."""

@@ -1,4 +1,4 @@
-"""A small study as `tune` would write it, with known oddities: failures, a prune, a resume."""
+"""A small study as `tune` would write it, with known oddities: a failure and a prune."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis import read_study, write_report
-from sgu.results.schema import EPOCHS, LOSSES, METRICS, SCHEMA_VERSION, TRIALS
+from sgu.results.schema import EPOCHS, HISTOGRAMS, METRICS, SCHEMA_VERSION, TRIALS
 
 ALPHAS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 
 
 def write_rows(folder: Path, name: str, rows: list[dict], schema: pa.Schema) -> Path:
-    """One Parquet file of `rows`; a column a row lacks is null."""
+    """Write rows as one Parquet file; a column that a row lacks is null."""
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), folder / name)
     return folder / name
 
 
 def trial(trial_id: str, **columns: object) -> dict:
-    """A complete trial's row with its identity and provenance filled in."""
+    """Return a complete trial's row with its identity and provenance filled in."""
     row: dict = dict.fromkeys(TRIALS.names)
     row |= {
         "schema_version": SCHEMA_VERSION, "study": "demo", "cell": "digits/sg",
@@ -45,7 +45,7 @@ def trial(trial_id: str, **columns: object) -> dict:
 
 
 def measured(generator: np.random.Generator, error: float, advantage: float) -> dict:
-    """Metrics of a model with that validation error and attack advantage."""
+    """Return the metrics of a model with that validation error and attack advantage."""
     noise = generator.normal(0, 0.004, 4)
     values = dict.fromkeys(METRICS, 0.5)
     values |= {
@@ -60,7 +60,7 @@ def measured(generator: np.random.Generator, error: float, advantage: float) -> 
 
 
 def study_rows() -> list[dict]:
-    """47 trials: nine of the controls, 36 of the game, a pruned and a failed one."""
+    """Return 47 trials: nine controls, 36 of the game, a pruned and a failed one."""
     generator = np.random.default_rng(7)
     rows = []
     for seed in range(3):
@@ -92,7 +92,7 @@ def study_rows() -> list[dict]:
 
 
 def epoch_rows(rows: list[dict], epochs: int = 5) -> list[dict]:
-    """A curve that ends in each trial's own metrics."""
+    """Return a curve for each trial that ends in its own metrics."""
     curves = []
     for row in rows:
         if row["status"] != "complete":
@@ -108,27 +108,27 @@ def epoch_rows(rows: list[dict], epochs: int = 5) -> list[dict]:
 
 
 def loss_rows(rows: list[dict]) -> list[dict]:
-    """Three bins of each split; what is remembered has its losses in the lowest."""
-    found = []
+    """Return three bins of each split; remembered examples have their losses in the lowest."""
+    bins = []
     for row in rows:
-        known = {name: row[name] for name in LOSSES.names if name in row}
+        known = {name: row[name] for name in HISTOGRAMS.names if name in row}
         low = round(400 * (row["val_mia_advantage"] or 0))
         for split, counts in (("forget", (low, 300, 100 - low)), ("test", (10, 600, 190))):
-            for place, count in enumerate(counts):
-                ends = {"low": 10.0 ** (place - 2), "high": 10.0 ** (place - 1)}
-                found.append(known | ends | {"split": split, "count": count})
-    return found
+            for decade, count in enumerate(counts, -2):
+                ends = {"low": 10.0**decade, "high": 10.0 ** (decade + 1)}
+                bins.append(known | ends | {"split": split, "count": count})
+    return bins
 
 
 @pytest.fixture
 def study(tmp_path: Path) -> Path:
-    """Folder of the study `demo` inside a results folder."""
+    """Return the folder of the study `demo` inside a results folder."""
     return write_study(tmp_path / "results" / "demo")
 
 
 @pytest.fixture(scope="session")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The study's page; its specification and reasons would like to be markup."""
+    """Return the study's page; its specification and reasons contain markup."""
     folder = write_study(tmp_path_factory.mktemp("results") / "demo")
     (folder / "spec.yaml").write_text("name: demo # </pre><script>alert(1)</script>\n")
     return write_report(read_study(folder), folder / "report.html")
@@ -140,21 +140,27 @@ def write_study(folder: Path) -> Path:
         write_rows(folder / "trials", f"part-{part}.parquet", rows[part::3], TRIALS)
     write_rows(folder / "epochs", "part-0.parquet", epoch_rows(rows), EPOCHS)
     complete = [row for row in rows if row["status"] == "complete"]
-    write_rows(folder / "losses", "part-0.parquet", loss_rows(complete), LOSSES)
+    write_rows(folder / "losses", "part-0.parquet", loss_rows(complete), HISTOGRAMS)
     (folder / "spec.yaml").write_text("name: demo\nobjectives: [val_error, val_mia_advantage]\n")
     return folder
 
 
+def as_frame(*rows: dict) -> pd.DataFrame:
+    """Return rows of trials as `load_study` would, without the disk in between."""
+    return pa.Table.from_pylist(list(rows), schema=TRIALS).to_pandas()
+
+
 @pytest.fixture
 def frame() -> pd.DataFrame:
-    """The study's trials without the disk in between."""
-    return pa.Table.from_pylist(study_rows(), schema=TRIALS).to_pandas()
+    """Return the study's trials."""
+    return as_frame(*study_rows())
 
 
 @pytest.fixture
 def synthetic() -> SimpleNamespace:
-    """The builders above, for tests that need rows of their own."""
+    """Return the builders above, for tests that need rows of their own."""
     return SimpleNamespace(
+        frame=as_frame,
         trial=trial,
         measured=measured,
         write_rows=write_rows,

@@ -1,20 +1,18 @@
-"""Each point of a curve is the hypervolume of what was there by then."""
+"""Each point of a curve is the hypervolume of the rows that were there by then."""
 
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from analysis import anytime, hypervolume
-from sgu.results.schema import TRIALS
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
 def search(synthetic):
-    """Two cells of ten trials of two seeds, one of them failed; started in another order."""
+    """Return two cells of ten trials of two seeds, one of them failed, started in mixed order."""
     generator, rows = np.random.default_rng(0), []
     for cell in ("x/a", "x/b"):
         for at, number in enumerate(generator.permutation(10)):
@@ -26,7 +24,7 @@ def search(synthetic):
                     status="failed" if (at, seed) == (3, 1) else "complete",
                 ))  # fmt: skip
     rows.append(synthetic.trial("original", method="original", started=START, wall_seconds=99.0))
-    return pa.Table.from_pylist(rows, schema=TRIALS).to_pandas()
+    return synthetic.frame(*rows)
 
 
 @pytest.mark.parametrize("against", ["trials", "seconds"])

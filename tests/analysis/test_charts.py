@@ -21,7 +21,7 @@ from analysis import (
     importance_chart,
     linked_chart,
     load_epochs,
-    load_losses,
+    load_histograms,
     losses_chart,
     null_bands,
     parallel_chart,
@@ -296,7 +296,7 @@ def test_linked_charts_share_one_brush(frame):
 
 
 def test_histograms_show_the_controls_and_the_front(study, frame):
-    spec = losses_chart(load_losses(study), frame).to_dict()
+    spec = losses_chart(load_histograms(study), frame).to_dict()
     titles = [panel["title"]["text"] for panel in spec["concat"]]
     headings = spec["concat"][0]["title"]
     assert (headings["text"], headings["subtitle"]) == (

@@ -3,16 +3,11 @@
 import json
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import yaml
 
 from analysis import choose
-from sgu.results.schema import METRICS, SELECTABLE, TRIALS
-
-
-def as_frame(*rows):
-    return pa.Table.from_pylist(list(rows), schema=TRIALS).to_pandas()
+from sgu.results.schema import METRICS, SELECTABLE
 
 
 @pytest.fixture
@@ -33,8 +28,8 @@ def rows(synthetic):
     ]  # fmt: skip
 
 
-def test_the_best_inside_the_band_is_chosen_the_quicker_of_equals(rows):
-    choice = choose(as_frame(*rows), maximise="val_acc", where={"val_mia_acc": "inside"})
+def test_the_best_inside_the_band_is_chosen_the_quicker_of_equals(rows, synthetic):
+    choice = choose(synthetic.frame(*rows), maximise="val_acc", where={"val_mia_acc": "inside"})
     assert choice.row["trial_id"] == "c"
     assert choice.runner_up["trial_id"] == "b"
     assert choice.reported["test_acc"] == pytest.approx(0.2)
@@ -49,10 +44,12 @@ def test_a_band_that_holds_the_original_shows_no_forgetting(rows, synthetic, att
     """Three retrained models of sd .01: .45 to .55 (t = 4.30, times sqrt(1 + 1/3))."""
     original = synthetic.trial("original", method="original", cell="digits", val_mia_acc=attack)
     asked = {"maximise": "val_acc", "where": {"val_mia_acc": "inside"}}
-    choice = choose(as_frame(*rows, original), **asked)
+    choice = choose(synthetic.frame(*rows, original), **asked)
     assert choice.row["trial_id"] == "c"
     assert any("by val_mia_acc the original" in text for text in choice.why) is said
-    free = choose(as_frame(*rows, original), maximise="val_acc", where={"val_mia_acc": "<= 0.6"})
+    free = choose(
+        synthetic.frame(*rows, original), maximise="val_acc", where={"val_mia_acc": "<= 0.6"}
+    )
     assert "original" not in " ".join(free.why)
 
 
@@ -65,36 +62,39 @@ def test_a_band_that_holds_the_original_shows_no_forgetting(rows, synthetic, att
         ({"minimise": "seconds"}, {"val_acc": ">= 7e-1", "val_mia_acc": "inside"}, "d"),
     ],
 )
-def test_bounds_are_kept(rows, goal, where, chosen):
-    assert choose(as_frame(*rows), **goal, where=where).row["trial_id"] == chosen
+def test_bounds_are_kept(rows, goal, where, chosen, synthetic):
+    assert choose(synthetic.frame(*rows), **goal, where=where).row["trial_id"] == chosen
 
 
-def test_the_settings_are_ready_to_run(rows):
-    choice = choose(as_frame(*rows), maximise="val_acc")
+def test_the_settings_are_ready_to_run(rows, synthetic):
+    choice = choose(synthetic.frame(*rows), maximise="val_acc")
     assert choice.settings == json.loads(choice.row["config"]) == yaml.safe_load(choice.yaml())
     assert "--set alpha=null --set 'note=<b>&</b>' --set seed=0" in choice.command()
 
 
 @pytest.mark.parametrize("name", [name for name in METRICS if name not in SELECTABLE])
-def test_nothing_that_reads_test_selects_or_bounds(rows, name):
-    frame = as_frame(*rows)
+def test_nothing_that_reads_test_selects_or_bounds(rows, name, synthetic):
+    frame = synthetic.frame(*rows)
     for asked in ({"maximise": name}, {"minimise": "val_error", "where": {name: "<= 1"}}):
         with pytest.raises(ValueError, match=f"{name} reads the test split"):
             choose(frame, **asked)
 
 
-def test_test_metrics_may_hold_anything(rows):
+def test_test_metrics_may_hold_anything(rows, synthetic):
     """The choice is the same with every test metric shuffled or gone."""
-    frame, asked = as_frame(*rows), {"maximise": "val_acc", "where": {"val_mia_acc": "inside"}}
+    frame, asked = (
+        synthetic.frame(*rows),
+        {"maximise": "val_acc", "where": {"val_mia_acc": "inside"}},
+    )
     other = frame.copy()
     for name in set(METRICS) - set(SELECTABLE):
         other[name] = np.random.default_rng(0).permutation(len(frame))
     assert choose(frame, **asked).row["trial_id"] == choose(other, **asked).row["trial_id"]
 
 
-def test_nothing_within_says_what_is_closest(rows):
+def test_nothing_within_says_what_is_closest(rows, synthetic):
     with pytest.raises(ValueError, match=r"of 4 .*0 keep val_acc >= 0.95.*trial a with val_acc 90"):
-        choose(as_frame(*rows), minimise="seconds", where={"val_acc": ">= 0.95"})
+        choose(synthetic.frame(*rows), minimise="seconds", where={"val_acc": ">= 0.95"})
 
 
 @pytest.mark.parametrize(
@@ -114,13 +114,15 @@ def test_nothing_within_says_what_is_closest(rows):
         ({"minimise": "val_acc"}, "val_acc is best at its maximum: maximise it instead"),
     ],
 )
-def test_what_cannot_be_asked_says_so(rows, asked, said):
+def test_what_cannot_be_asked_says_so(rows, asked, said, synthetic):
     with pytest.raises(ValueError, match=said):
-        choose(as_frame(*rows), **asked)
+        choose(synthetic.frame(*rows), **asked)
 
 
 def test_data_sets_do_not_compare(rows, synthetic):
-    frame = as_frame(*rows, synthetic.trial("z", dataset="other", cell="other/sg", val_acc=1.0))
+    frame = synthetic.frame(
+        *rows, synthetic.trial("z", dataset="other", cell="other/sg", val_acc=1.0)
+    )
     with pytest.raises(ValueError, match=r"rows of dataset digits, other do not compare"):
         choose(frame, maximise="val_acc")
 
@@ -128,17 +130,17 @@ def test_data_sets_do_not_compare(rows, synthetic):
 @pytest.mark.parametrize(
     ("name", "values"), [("forget_fraction", (0.01, 0.5)), ("requests", (1, 3))]
 )
-def test_worlds_of_other_forget_sets_do_not_compare(rows, synthetic, name, values):
+def test_tasks_of_other_forget_sets_do_not_compare(rows, synthetic, name, values):
     own = [row | {name: values[0]} for row in rows]
     other = synthetic.trial("z", val_acc=0.9, **{name: values[1]})
     said = rf"rows of {name} {values[0]}, {values[1]} do not compare.*== {values[0]}\]"
     with pytest.raises(ValueError, match=said):
-        choose(as_frame(*own, other), maximise="val_acc")
+        choose(synthetic.frame(*own, other), maximise="val_acc")
 
 
 @pytest.mark.parametrize(("name", "other"), [("forget_fraction", 0.5), ("requests", 3)])
-def test_retrained_models_of_another_forget_set_make_no_band(rows, name, other):
+def test_retrained_models_of_another_forget_set_make_no_band(rows, name, other, synthetic):
     for row in rows:
         row[name] = other if row["method"] == "retrain" else 1
     with pytest.raises(ValueError, match="val_mia_acc has no null band here"):
-        choose(as_frame(*rows), maximise="val_acc", where={"val_mia_acc": "inside"})
+        choose(synthetic.frame(*rows), maximise="val_acc", where={"val_mia_acc": "inside"})

@@ -1,25 +1,19 @@
-"""What the page's small tables say is what was put in."""
+"""The page's small tables say what was put in."""
 
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 
 from analysis.report.comparisons import comparisons
-from sgu.results.schema import TRIALS
 
 OBJECTIVES = ("val_error", "val_mia_advantage")
 
 
-def as_frame(rows):
-    return pa.Table.from_pylist(rows, schema=TRIALS).to_pandas()
-
-
 @pytest.fixture
 def sweep(synthetic):
-    """Seconds grow as the size squared, by a tenth of retraining; two workers are twice as fast."""
+    """Seconds grow as the size squared, a tenth of retraining's; two workers are twice as fast."""
     rows, values = [], synthetic.measured(np.random.default_rng(0), 0.1, 0.1)
     start = datetime(2026, 1, 1, tzinfo=UTC)
     for size in (500, 1000, 2000):
@@ -38,7 +32,7 @@ def sweep(synthetic):
                 started=start + timedelta(seconds=10 * (at // workers)),
                 audit_examples=8, classes=10, forget_fraction=0.1, **values,
             ))  # fmt: skip
-    return as_frame(rows)
+    return synthetic.frame(*rows)
 
 
 def test_a_sweep_has_its_powers_prices_and_speed_up(sweep):

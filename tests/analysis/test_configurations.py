@@ -1,22 +1,17 @@
 """Configurations are means over seeds by hand; what failed in one seed is not complete."""
 
 import pandas as pd
-import pyarrow as pa
 import pytest
 
 from analysis import configurations
-from sgu.results.schema import METRICS, TRIALS
-
-
-def as_frame(*rows):
-    return pa.Table.from_pylist(list(rows), schema=TRIALS).to_pandas()
+from sgu.results.schema import METRICS
 
 
 def test_a_configuration_is_the_mean_of_its_seeds(synthetic):
     rows = [synthetic.trial("a", seed=s, val_error=e) for s, e in ((2, 0.3), (0, 0.1), (1, 0.2))]
     rows.append(synthetic.trial("a", seed=9, val_error=0.9, phase="confirm"))
     rows.append(synthetic.trial("b", seed=0, val_error=0.5))
-    found = configurations(as_frame(*rows)).set_index("trial_id")
+    found = configurations(synthetic.frame(*rows)).set_index("trial_id")
     assert list(found["seeds"]) == [3, 1]
     assert list(found["val_error"]) == pytest.approx([0.2, 0.5])
     assert found["val_error_spread"]["a"] == pytest.approx(0.1)
@@ -28,14 +23,14 @@ def test_a_configuration_is_the_mean_of_its_seeds(synthetic):
 def test_one_failed_seed_makes_it_failed_and_leaves_the_others_mean(synthetic):
     rows = [synthetic.trial("a", seed=seed, val_error=0.1 + seed) for seed in range(2)]
     rows.append(synthetic.trial("a", seed=2, status="failed"))
-    (found,) = configurations(as_frame(*rows)).to_dict("records")
+    (found,) = configurations(synthetic.frame(*rows)).to_dict("records")
     assert (found["status"], found["seeds"]) == ("failed", 2)
     assert found["val_error"] == pytest.approx(0.6)
 
 
 def test_cells_and_studies_keep_their_trials_apart(synthetic):
     rows = [synthetic.trial("a", cell=c, study=s) for c in ("x/sg", "y/sg") for s in ("p", "q")]
-    assert len(configurations(as_frame(*rows))) == 4
+    assert len(configurations(synthetic.frame(*rows))) == 4
 
 
 def test_one_seed_each_changes_nothing(frame):

@@ -1,15 +1,9 @@
-"""What fresh seeds say, by hand; of the best of equals the optimism is found."""
+"""Optimism by hand; the best of equal configurations are found to be lucky."""
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from analysis import confirmed, mean_optimism
-from sgu.results.schema import TRIALS
-
-
-def as_frame(rows):
-    return pa.Table.from_pylist(rows, schema=TRIALS).to_pandas()
 
 
 def test_moves_are_signed_by_the_metrics_own_direction(synthetic):
@@ -20,7 +14,7 @@ def test_moves_are_signed_by_the_metrics_own_direction(synthetic):
         for seed, phase, error, accuracy in table
     ]
     rows.append(synthetic.trial("b", val_error=0.1))
-    found = confirmed(as_frame(rows), ["val_error", "val_acc"]).set_index("metric")
+    found = confirmed(synthetic.frame(*rows), ["val_error", "val_acc"]).set_index("metric")
     assert list(found["searched"]) == pytest.approx([0.25, 0.75])
     assert list(found["confirmed"]) == pytest.approx([0.32, 0.74])
     assert list(found["optimism"]) == pytest.approx([0.07, 0.01])
@@ -31,7 +25,7 @@ def test_moves_are_signed_by_the_metrics_own_direction(synthetic):
 
 
 def test_the_winners_curse_is_measured(synthetic):
-    """Of 200 equal configurations with noise .05, the five that looked best were lucky."""
+    """The five that look best of 200 equal configurations with noise .05 were lucky."""
     generator = np.random.default_rng(2)
     looked = 0.3 + 0.05 * generator.normal(size=200)
     best = np.argsort(looked)[:5]
@@ -42,7 +36,7 @@ def test_the_winners_curse_is_measured(synthetic):
         )
         for at in best for seed in range(1, 6)
     ]  # fmt: skip
-    (found,) = mean_optimism(as_frame(rows), ["val_error"]).to_dict("records")
+    (found,) = mean_optimism(synthetic.frame(*rows), ["val_error"]).to_dict("records")
     assert found["configurations"] == 5
     assert found["low"] <= 0.3 - looked[best].mean() <= found["high"]
     assert found["low"] > 0.03
@@ -55,9 +49,9 @@ def test_references_on_fresh_seeds_were_not_picked(synthetic):
         for name, method in (("a", "sg"), ("original", "original"), ("retrain", "retrain"))
         for seed, phase, error in ((0, "search", 0.2), (5, "confirm", 0.24), (6, "confirm", 0.26))
     ]
-    (found,) = mean_optimism(as_frame(rows), ["val_error"]).to_dict("records")
+    (found,) = mean_optimism(synthetic.frame(*rows), ["val_error"]).to_dict("records")
     assert (found["configurations"], found["optimism"]) == (1, pytest.approx(0.05))
-    assert list(confirmed(as_frame(rows), ["val_error"])["trial_id"]) == ["a"]
+    assert list(confirmed(synthetic.frame(*rows), ["val_error"])["trial_id"]) == ["a"]
 
 
 def test_nothing_confirmed_says_what_to_run(frame):
@@ -69,4 +63,4 @@ def test_nothing_confirmed_says_what_to_run(frame):
 def test_one_fresh_seed_has_no_interval(synthetic):
     rows = [synthetic.trial("a", seed=seed, phase=phase, val_error=0.1, val_mia_advantage=0.1)
             for seed, phase in enumerate(("search", "confirm"))]  # fmt: skip
-    assert confirmed(as_frame(rows))[["low", "high"]].isna().all(axis=None)
+    assert confirmed(synthetic.frame(*rows))[["low", "high"]].isna().all(axis=None)

@@ -4,12 +4,11 @@ import itertools
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 
 from analysis import hypervolume, knee, pareto_front
 from analysis.pareto import check_selectable
-from sgu.results.schema import METRICS, SELECTABLE, TRIALS
+from sgu.results.schema import METRICS, SELECTABLE
 
 SETS = [
     ("val_error", "val_mia_advantage"),
@@ -29,7 +28,7 @@ def random_frame(objectives, seed, rows=24):
 
 
 def dominates(p, q, objectives):
-    """By the definition, each metric in its own direction."""
+    """Return True if p dominates q by the definition, each metric in its own direction."""
     better = [p[name] < q[name] if METRICS[name].goal == "min" else p[name] > q[name]
               for name in objectives]  # fmt: skip
     equal = [p[name] == q[name] for name in objectives]
@@ -43,8 +42,9 @@ def brute_front(frame, objectives):
 
 def brute_volume(frame, objectives):
     """Cells of the grid through all values that some row dominates, summed."""
-    distance = [  # how far inside the reference each value lies
-        METRICS[name].sign * (METRICS[name].reference - frame[name].dropna()) for name in objectives
+    distance = [  # how far inside the reference point each value lies
+        metric.sign * (metric.reference_point - frame[metric.name].dropna())
+        for metric in map(METRICS.get, objectives)
     ]
     corners = pd.concat(distance, axis=1, keys=objectives).dropna().clip(lower=0).to_numpy()
     edges = [np.unique(np.append(column, 0.0)) for column in corners.T]
@@ -85,7 +85,7 @@ def test_one_row_has_the_volume_of_its_box():
 
 
 def test_a_row_beyond_the_reference_adds_nothing():
-    slow = {"val_error": 0.0, "seconds": METRICS["seconds"].reference + 1}
+    slow = {"val_error": 0.0, "seconds": METRICS["seconds"].reference_point + 1}
     rows = pd.DataFrame([{"val_error": 0.5, "seconds": 3599.0}, slow])
     assert hypervolume(rows, ("val_error", "seconds")) == pytest.approx(0.5)
 
@@ -133,14 +133,14 @@ def test_groups_have_fronts_of_their_own(objectives, seed):
 
 
 def test_a_front_is_of_means_over_seeds_of_the_search(synthetic):
-    """Of a lucky seed its configuration's mean counts; fresh seeds do not."""
+    """The mean counts, not its lucky seed; fresh seeds do not count."""
     table = [("a", 0, 0.1, "search"), ("a", 1, 0.5, "search"), ("b", 0, 0.2, "search"),
              ("b", 1, 0.2, "search"), ("b", 2, 0.0, "confirm")]  # fmt: skip
     rows = [
         synthetic.trial(name, seed=seed, val_error=error, val_mia_advantage=0.2, phase=phase)
         for name, seed, error, phase in table
     ]
-    front = pareto_front(pa.Table.from_pylist(rows, schema=TRIALS).to_pandas())
+    front = pareto_front(synthetic.frame(*rows))
     assert list(front["trial_id"]) == ["b"]
     assert list(front["val_error"]) == [0.2]
     assert list(front["seeds"]) == [2]

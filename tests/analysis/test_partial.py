@@ -1,19 +1,17 @@
-"""Whatever a study holds so far, its page and its table in the terminal are made."""
+"""A page and a table in the terminal are made from whatever a study holds so far."""
 
 import json
 import re
-import shutil
 from io import StringIO
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from rich.console import Console
 
 from analysis import front_chart, load_study, read_study, write_report
 from analysis.summary import NO_FRONT
 from analysis.table import front_table
-from sgu.results.schema import EPOCHS, LOSSES, METRICS, TRIALS
+from sgu.results.schema import EPOCHS, HISTOGRAMS, METRICS, TRIALS
 
 GAME = {"solve_every": 4, "update": "joint"}
 
@@ -98,7 +96,7 @@ PARTIAL = {
 
 @pytest.fixture
 def folder(synthetic, tmp_path):
-    """Writes rows as a study with all that its complete trials leave behind."""
+    """Return a function that writes rows as a study, with all that complete trials leave."""
 
     def written(rows):
         complete = [row for row in rows if row["status"] == "complete"]
@@ -106,7 +104,7 @@ def folder(synthetic, tmp_path):
         if complete:
             curves, bins = synthetic.epoch_rows(complete), synthetic.loss_rows(complete)
             synthetic.write_rows(tmp_path / "epochs", "part-0.parquet", curves, EPOCHS)
-            synthetic.write_rows(tmp_path / "losses", "part-0.parquet", bins, LOSSES)
+            synthetic.write_rows(tmp_path / "losses", "part-0.parquet", bins, HISTOGRAMS)
         return tmp_path
 
     return written
@@ -171,28 +169,13 @@ def test_what_was_measured_keeps_its_curve(synthetic, folder):
 
 def test_a_cell_without_a_front_leaves_the_others_in_the_terminal(synthetic):
     rows = [*synthetic.study_rows(), *failed(synthetic, **SCRUB)]
-    frame = pa.Table.from_pylist(rows, schema=TRIALS).to_pandas()
+    frame = synthetic.frame(*rows)
     said = StringIO()
     Console(width=200, file=said).print(front_table(frame))
     before, after = said.getvalue().split("digits/sg\n")
     assert NO_FRONT in before
     assert "0 complete trials, 3 failed" not in after
     assert "a1b2c_00" in after
-
-
-def test_curves_of_schema_version_2_find_their_cell_and_seed(synthetic, folder):
-    """Its trials had neither cells nor phases, and its curves no seed."""
-    rows = [row | {"schema_version": 2} for row in games(synthetic, SIX, REGS, seed=4)]
-    study = folder(rows)
-    shutil.rmtree(study / "losses")  # which came later
-    older = [(TRIALS, "trials", ("cell", "phase")), (EPOCHS, "epochs", ("cell", "phase", "seed"))]
-    for schema, kind, later in older:
-        known = pa.schema([field for field in schema if field.name not in later])
-        written = rows if kind == "trials" else synthetic.epoch_rows(rows)
-        synthetic.write_rows(study / kind, "part-0.parquet", written, known)
-    curves = read_study(study).epochs
-    assert curves[["cell", "seed"]].drop_duplicates().to_numpy().tolist() == [["digits/sg", 4]]
-    assert "epochs" in figures(page_of(study))
 
 
 def test_what_was_pruned_without_a_reason_has_a_dash(synthetic, folder):

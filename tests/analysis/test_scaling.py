@@ -3,20 +3,14 @@
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from analysis import against_retraining, power_laws, speed_up
 from analysis.scaling import SIZES, sweeps
-from sgu.results.schema import TRIALS
 from tune.spec.sweeps import SWEEPS
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 EXAMPLES = (500, 1000, 2000, 4000)
-
-
-def as_frame(rows):
-    return pa.Table.from_pylist(rows, schema=TRIALS).to_pandas()
 
 
 def swept(synthetic, generator, noise=0.0, seeds=2):
@@ -34,7 +28,7 @@ def swept(synthetic, generator, noise=0.0, seeds=2):
 
 
 def test_a_power_law_is_found(synthetic):
-    found = power_laws(as_frame(swept(synthetic, np.random.default_rng(0))))
+    found = power_laws(synthetic.frame(*swept(synthetic, np.random.default_rng(0))))
     laws = found.set_index(["method", "metric"])
     assert laws.loc[("sg", "seconds"), "factor"] == pytest.approx(0.002)
     assert laws.loc[("sg", "seconds"), "exponent"] == pytest.approx(1.1)
@@ -49,13 +43,15 @@ def test_the_exponents_interval_covers(synthetic):
     generator, inside, rounds = np.random.default_rng(1), 0, 150
     for _ in range(rounds):
         rows = swept(synthetic, generator, noise=0.2)[:8]
-        (law,) = power_laws(as_frame(rows), ["seconds"]).to_dict("records")
+        (law,) = power_laws(synthetic.frame(*rows), ["seconds"]).to_dict("records")
         inside += law["low"] <= 1.1 <= law["high"]
     assert 0.83 <= inside / rounds <= 0.97
 
 
 def test_retraining_is_ten_times_dearer_at_every_size(synthetic):
-    found = against_retraining(as_frame(swept(synthetic, np.random.default_rng(2), 0.05, seeds=4)))
+    found = against_retraining(
+        synthetic.frame(*swept(synthetic, np.random.default_rng(2), 0.05, seeds=4))
+    )
     assert list(found["value"]) == list(EXAMPLES)
     assert set(found["method"]) == {"sg"}
     assert list(found["ratio"]) == pytest.approx([0.1] * 4, rel=0.2)
@@ -74,7 +70,7 @@ def test_speed_up_and_efficiency(synthetic):
                 started=START + timedelta(seconds=start), wall_seconds=10.0, train_examples=4000,
                 classes=10, audit_examples=800, forget_fraction=0.1,
             ))  # fmt: skip
-    found = speed_up(as_frame(rows))
+    found = speed_up(synthetic.frame(*rows))
     assert list(found["seconds"]) == [80, 42]
     assert list(found["runs"]) == [8, 8]
     assert list(found["speed_up"]) == pytest.approx([1, 80 / 42])
@@ -96,7 +92,7 @@ def every_size(synthetic):
             forget_fraction=value if kind == "forget_fraction" else 0.1,
             seconds=0.01 * train * audit**0.5,
         ))  # fmt: skip
-    return as_frame(rows)
+    return synthetic.frame(*rows)
 
 
 def test_a_sweep_holds_the_sizes_of_its_kind_alone(synthetic):

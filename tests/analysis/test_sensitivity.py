@@ -4,15 +4,9 @@ import json
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 
 from analysis import alpha_ablation, effects, importances
-from sgu.results.schema import TRIALS
-
-
-def as_frame(rows):
-    return pa.Table.from_pylist(rows, schema=TRIALS).to_pandas()
 
 
 def configured(synthetic, trial_id, settings, **columns):
@@ -36,7 +30,7 @@ def search(synthetic):
             val_error=0.2 + 0.1 * np.log10(settings["alpha"]) + 0.005 * generator.normal(),
             val_mia_advantage=0.1 - 0.1 * np.log10(settings["reg"]) + 0.005 * generator.normal(),
         ))  # fmt: skip
-    return as_frame(rows)
+    return synthetic.frame(*rows)
 
 
 def test_effects_are_means_over_bins(search):
@@ -93,7 +87,7 @@ def test_the_ablation_keeps_all_else_the_same(synthetic):
             )
             for seed in range(3)
         ]  # fmt: skip
-    found = alpha_ablation(as_frame(rows), ["val_error"])
+    found = alpha_ablation(synthetic.frame(*rows), ["val_error"])
     assert list(found["alpha"]) == [0, 0.25, 0.3, 1]
     assert list(found["published"]) == [True, True, False, True]
     assert list(found["mean"]) == pytest.approx([0.05, 0.035, 0.04, 0.11])

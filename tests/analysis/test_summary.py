@@ -1,9 +1,8 @@
-"""The controls' means by hand; what is said about seeds is true of the rows."""
+"""The controls' means by hand; sentences about seeds are true of the rows."""
 
 import io
 
 import pandas as pd
-import pyarrow as pa
 import pytest
 from rich.console import Console
 
@@ -11,13 +10,8 @@ from analysis.configurations import configurations
 from analysis.formats import metric_text, plain_text
 from analysis.summary import controls, counts, notes, seeds_line
 from analysis.table import MARKS, front_table
-from sgu.results.schema import TRIALS
 
 PAIR = ("val_error", "val_mia_advantage")
-
-
-def as_frame(*rows):
-    return pa.Table.from_pylist(list(rows), schema=TRIALS).to_pandas()
 
 
 def printed(frame, width=100):
@@ -34,7 +28,7 @@ def test_controls_are_means_with_spreads(synthetic):
         synthetic.trial("z", alpha=0.0, val_error=0.4),
         synthetic.trial("f", method="retrain", status="failed"),
     ]
-    table = controls(as_frame(*rows), ["val_error"])
+    table = controls(synthetic.frame(*rows), ["val_error"])
     assert list(table["name"]) == ["retrain", "sg, alpha 0"]
     assert list(table["runs"]) == [3, 1]
     assert list(table["val_error"]) == pytest.approx([0.2, 0.4])
@@ -43,7 +37,7 @@ def test_controls_are_means_with_spreads(synthetic):
 
 
 def test_no_controls_give_an_empty_table(synthetic):
-    assert controls(as_frame(synthetic.trial("a", alpha=1.0)), ["val_error"]).empty
+    assert controls(synthetic.frame(synthetic.trial("a", alpha=1.0)), ["val_error"]).empty
 
 
 @pytest.mark.parametrize(
@@ -60,19 +54,19 @@ def test_what_is_said_of_seeds(synthetic, seeds, said):
         for number, count in enumerate(seeds)
         for seed in range(count)
     ]
-    assert said in seeds_line(configurations(as_frame(*rows)))
+    assert said in seeds_line(configurations(synthetic.frame(*rows)))
 
 
 def test_a_trial_of_several_seeds_counts_once(synthetic):
     rows = [synthetic.trial("a", alpha=1.0, seed=seed) for seed in range(3)]
     rows.append(synthetic.trial("b", alpha=1.0, seed=0, phase="confirm"))
-    assert counts(as_frame(*rows)) == {"complete": 1, "failed": 0, "pruned": 0}
+    assert counts(synthetic.frame(*rows)) == {"complete": 1, "failed": 0, "pruned": 0}
 
 
-def test_notes_count_everything_and_name_the_reference(frame):
+def test_notes_count_everything_and_name_the_reference_point(frame):
     text = " ".join(notes(frame, PAIR))
     assert "45 complete trials, 1 failed, 1 pruned" in text
-    assert "reference val_error = 1, val_mia_advantage = 1" in text
+    assert "reference point val_error = 1, val_mia_advantage = 1" in text
 
 
 def test_a_band_that_holds_the_original_is_said(frame):

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from sgu.experiment import Experiment
+from sgu.results.rows import result_row
 from sgu.results.schema import METRICS
-from sgu.rows import ROW, described
 
 SHARED = {
     "dataset": "embedded",
@@ -48,9 +48,9 @@ def trial_row() -> Callable[..., dict[str, Any]]:
     """Return a maker of complete trials' rows. settings: those that differ from Experiment's."""
 
     def make(trial_id: str, columns: dict[str, Any] | None = None, **settings: Any):
-        row = ROW | SHARED | described(Experiment.of(**{"epochs": 5} | settings).settings())
-        row |= dict.fromkeys(METRICS, 0.25) | {"trial_id": trial_id, "control": False}
-        return row | (columns or {})
+        measured = dict.fromkeys(METRICS, 0.25) | {"cell": SHARED["cell"]}
+        known = Experiment.of(**{"epochs": 5} | settings).settings()
+        return result_row(known, SHARED, measured, trial_id=trial_id) | (columns or {})
 
     return make
 

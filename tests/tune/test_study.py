@@ -26,7 +26,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from typer.testing import CliRunner
 
-from analysis import load_epochs, load_losses, load_study
+from analysis import load_epochs, load_histograms, load_study
 from sgu.data.splits.splits import Splits
 from sgu.experiment import Experiment
 from sgu.results.schema import METRICS
@@ -244,7 +244,7 @@ def test_every_epoch_of_every_complete_trial_is_there(small):
 
 
 def test_every_complete_row_has_the_histograms_of_its_losses(small):
-    frame, losses = load_study(small), load_losses(small)
+    frame, losses = load_study(small), load_histograms(small)
     assert set(losses["trial_id"]) == set(frame.loc[frame["status"] == "complete", "trial_id"])
     table = pq.read_table(next((small / "splits").iterdir()))
     splits = Splits.from_table(table)

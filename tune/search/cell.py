@@ -16,8 +16,8 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from sgu.results.rows import Row
 from sgu.results.schema import METRICS
-from sgu.rows import Row
 from tune.search.proposals import Proposal, sampled_seconds
 from tune.search.samplers import sampler
 from tune.spec.cells import Cell

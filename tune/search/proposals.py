@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from sgu.rows import Row
+from sgu.results.rows import Row
 
 
 @dataclass(eq=False)

@@ -10,8 +10,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from sgu.experiment import GAME_SETTINGS, SETTINGS, Experiment
+from sgu.experiment import SETTINGS, Experiment
 from sgu.methods import method_class, plays
+from sgu.results.schema import GAME_SETTINGS
 from tune.spec.errors import check_known, one_line
 from tune.spec.sections import DataSet, MethodUsed, WrittenSpec
 from tune.spec.space import Space

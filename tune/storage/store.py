@@ -5,22 +5,19 @@ Each row gets its own file as soon as it exists; `compact` packs them at the end
 
 from __future__ import annotations
 
-import json
-import math
 import uuid
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sgu.files.location import Location
 from sgu.host.provenance import code_version
-from sgu.results.schema import EPOCHS, KEY, LOSSES, SCHEMA_VERSION, TRIALS
-from sgu.rows import Row
+from sgu.results.rows import Row, stored
+from sgu.results.schema import EPOCHS, HISTOGRAMS, KEY, TRIALS
 from tune.storage.checkpoints import WHERE, Checkpoints
 
-PARTS = {"trials": TRIALS, "epochs": EPOCHS, "losses": LOSSES}
+PARTS = {"trials": TRIALS, "epochs": EPOCHS, "losses": HISTOGRAMS}
 WITHIN = ("attempt", "epoch", "split", "low")  # with KEY, they tell a part's rows apart
 
 
@@ -37,8 +34,8 @@ class Store:
 
     def trial(self, row: Row) -> None:
         """Write the histograms of a trial that has ended, and then its row."""
-        if "losses" in row:
-            self._write("losses", [row | histogram_bin for histogram_bin in row["losses"]])
+        if "histograms" in row:
+            self._write("losses", [row | histogram_bin for histogram_bin in row["histograms"]])
         self._write("trials", [row])
 
     def epochs(self, rows: list[Row]) -> None:
@@ -74,8 +71,7 @@ class Store:
 
     def _write(self, part: str, rows: list[Row]) -> None:
         schema = PARTS[part]
-        stamped = [{"schema_version": SCHEMA_VERSION, "study": self.study} | row for row in rows]
-        table = pa.Table.from_pylist([clean(row, schema) for row in stamped], schema=schema)
+        table = pa.Table.from_pylist([stored(row, self.study, schema) for row in rows], schema)
         self.files.inside(part).inside(f"{_name(rows[-1])}.parquet").write(_parquet(table))
 
 
@@ -108,16 +104,3 @@ def _distinct(table: pa.Table) -> pa.Table:
     rows = zip(*(table[name].to_pylist() for name in names), strict=True)
     last = {row: position for position, row in enumerate(rows)}
     return table.take(sorted(last.values()))
-
-
-def clean(row: Row, schema: pa.Schema) -> Row:
-    """Return the schema's columns of a row; NaN becomes null, and mappings become JSON."""
-    return {name: _plain(row.get(name)) for name in schema.names}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return json.dumps(value, sort_keys=True)
-    if isinstance(value, float) and math.isnan(value):
-        return None
-    return value

@@ -19,7 +19,7 @@ from sgu.networks.cache import Kept
 from sgu.networks.recipe import REFERENCES, Recipe
 from sgu.networks.references import recipe
 from sgu.networks.training import loaded, trained
-from sgu.rows import Row
+from sgu.results.rows import Row
 from sgu.task import Task
 from tune.worker.setup import begin
 
@@ -91,7 +91,7 @@ def measured(
         logits = Logits.of(network.model, task, network.seconds)
         kept = network.weights if recipe.kind in REFERENCES else kept_of(logits)
     scored = logits.scored(task)
-    row = metrics_of(scored) | {"seconds": logits.seconds, "losses": loss_histograms(scored)}
+    row = metrics_of(scored) | {"seconds": logits.seconds, "histograms": loss_histograms(scored)}
     row |= {"original_digest": recipe.digest} | started.provenance(device)
     progress.over.remote(name)
     return Measured(kept, logits, row)

@@ -8,7 +8,7 @@ import platform
 import ray
 import torch
 
-from sgu.rows import Started
+from sgu.host.provenance import Started
 from sgu.training.inference import default_device
 
 

@@ -73,7 +73,7 @@ def run_trial(
             lambda epoch: report({"epoch": epoch}),
             snapshots,
         )
-        row |= outcome.metrics | {"unsolved": outcome.unsolved, "losses": outcome.losses}
+        row |= outcome.metrics | {"unsolved": outcome.unsolved, "histograms": outcome.histograms}
         if start.shadows:
             design, logits = ray.get(start.shadows)
             row |= shadow_metrics(outcome.logits, logits, design, task)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import os
@@ -40,11 +39,8 @@ class Browser:
         self.read, self.write, self.rest, self.number = ours_in, ours_out, b"", 0
         self.complaints: list[str] = []
         self.session = ""
-        (page,) = [
-            target
-            for target in self.call("Target.getTargets")["targetInfos"]
-            if target["type"] == "page"
-        ]
+        targets = self.call("Target.getTargets")["targetInfos"]
+        (page,) = [target for target in targets if target["type"] == "page"]
         attached = self.call("Target.attachToTarget", targetId=page["targetId"], flatten=True)
         self.session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Log"):
@@ -101,19 +97,6 @@ class Browser:
 
     def click(self, x: float, y: float) -> None:
         self.drag((x, y), (x, y), steps=1)
-
-    def picture(self, path: Path, selector: str | None = None) -> Path:
-        """Write a PNG of the whole page, or of the first element that a selector finds."""
-        box = self.value(
-            f"(() => {{ const b = document.querySelector({json.dumps(selector or 'html')})"
-            ".getBoundingClientRect();"
-            "return {x: b.x + scrollX, y: b.y + scrollY, width: b.width, height: b.height}; })()"
-        )
-        shot = self.call(
-            "Page.captureScreenshot", captureBeyondViewport=True, clip=box | {"scale": 1}
-        )
-        path.write_bytes(base64.b64decode(shot["data"]))
-        return path
 
     def close(self) -> None:
         with contextlib.suppress(OSError, RuntimeError, AssertionError):

@@ -19,9 +19,9 @@ from sgu.audit.report import provenance, written
 from sgu.cli import app
 from sgu.ensembles.processes import Trainings
 from sgu.experiment import Experiment
+from sgu.host.provenance import Started
 from sgu.models import build, save_model
 from sgu.results.null_band import bands, verdicts
-from sgu.rows import Started
 from sgu.task import Task
 
 EXPERIMENT = Experiment.of(subset=400, method="finetune")

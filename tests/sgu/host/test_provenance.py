@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from sgu.host.provenance import code_version, host_class, versions
-from sgu.rows import Started
+from sgu.host.provenance import Started, code_version, host_class, versions
 
 ROOT = Path(__file__).parents[3]
 ASK = "from sgu.host.provenance import code_version; print(*code_version())"

@@ -16,14 +16,13 @@ from torch.nn import functional as F
 
 from sgu.data.sources import Examples, Source
 from sgu.data.splits.splits import class_splits, random_splits
-from sgu.evaluation import all_metrics, selection_metrics
+from sgu.evaluation import all_metrics, context, selection_metrics
 from sgu.experiment import Experiment
 from sgu.metrics import Scored, against_retrained, loss_attack, metrics_of
 from sgu.metrics.equal_sizes import equal_sizes
 from sgu.metrics.evaluate import against_others, mean_of
 from sgu.results.null_band import bands
 from sgu.results.schema import METRICS, SELECTABLE
-from sgu.rows import context
 from sgu.task import Task
 
 ACCURACIES = {"retain_acc", "forget_acc", "val_acc", "val_error", "test_acc", "forget_test_gap"}
@@ -169,7 +168,7 @@ def test_a_row_says_why_a_rate_is_not_there(toy, toy_source, classes):
     splits = class_splits(toy_source, classes) if classes else random_splits(toy_source, 0.2)
     task, peers = toy(splits), 20 if classes else 60
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
-    reasons = json.loads(context(Experiment(), task)["suppressed"])
+    reasons = json.loads(context(Experiment().settings(), task)["suppressed"])
     assert set(reasons) == {"tpr_at_1", "tpr_at_01"}
     assert not set(reasons) & set(all_metrics(model, task))
     assert reasons["tpr_at_1"].startswith(f"{peers} non-members; a rate at 0.01 ")

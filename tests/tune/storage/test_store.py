@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from analysis import load_epochs, load_losses, load_study
+from analysis import load_epochs, load_histograms, load_study
 from sgu.data.splits.splits import Splits
 from sgu.experiment import Experiment
 from sgu.results.schema import EPOCHS, SCHEMA_VERSION, TRIALS
@@ -56,11 +56,11 @@ def test_rows_come_back_as_they_were(store, trial_row):
 def test_histograms_of_losses_come_back(store, trial_row):
     bins = [{"split": split, "low": 0.1, "high": 0.5, "count": 7} for split in ("forget", "val")]
     for number in ("0", "1"):
-        store.trial(trial_row(number, {"losses": bins}))
+        store.trial(trial_row(number, {"histograms": bins}))
     store.compact()
-    losses = load_losses(store.folder)
-    assert list(losses["trial_id"]) == ["0", "0", "1", "1"]
-    assert losses[["split", "low", "high", "count"]].to_dict("records") == bins * 2
+    histograms = load_histograms(store.folder)
+    assert list(histograms["trial_id"]) == ["0", "0", "1", "1"]
+    assert histograms[["split", "low", "high", "count"]].to_dict("records") == bins * 2
     assert "losses" not in load_study(store.folder)
 
 
