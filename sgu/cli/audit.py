@@ -29,6 +29,14 @@ from sgu.training.inference import default_device
 DEFAULT = Experiment.of(epochs=5, lr=0.05, solve_every=4)
 """The experiment audited if no file is given: the game as in the default study."""
 
+SplitsOption = Annotated[
+    Path | None,
+    Option(
+        help="Who was forgotten, in place of a scenario: a Parquet or CSV file with columns "
+        "split and index, a row for each example of forget; see sgu/data/splits/from_file.py."
+    ),
+]
+
 
 @with_settings(REFERENCE_SETTINGS)
 def command(
@@ -38,13 +46,7 @@ def command(
         list[Path] | None,
         Argument(metavar="[MODEL.safetensors]...", help="None: the game and fine-tuning."),
     ] = None,
-    splits: Annotated[
-        Path | None,
-        Option(
-            help="Who was forgotten, in place of a scenario: a Parquet or CSV file with columns "
-            "split and index, a row for each example of forget; see sgu/data/splits/from_file.py."
-        ),
-    ] = None,
+    splits: SplitsOption = None,
     change: SetOption = None,
     oracles: Annotated[int, Option(help="Retrained models that make the null band.")] = 3,
     shadows: Annotated[int, Option(help="Shadow models, even; 0: no attacks by them.")] = 8,
