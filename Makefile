@@ -2,6 +2,8 @@
 PYTHON ?= python3
 STUDY ?= default
 BIN := .venv/bin
+# Three files at a time: many tests wait for processes, and two cores are busy all the same.
+AT_ONCE := -n 3 --dist loadfile
 
 .PHONY: setup study test test-all lint bench clean
 
@@ -20,10 +22,10 @@ study: setup
 	$(BIN)/sgu-report html $(STUDY)
 
 test: setup
-	$(BIN)/pytest -m "not long"
+	$(BIN)/pytest $(AT_ONCE) -m "not long"
 
 test-all: setup
-	$(BIN)/pytest
+	$(BIN)/pytest $(AT_ONCE)
 
 lint: setup
 	$(BIN)/ruff check .
