@@ -28,6 +28,7 @@ from sgu.training.loop import Diverged
 
 VALUES_AT_ONCE = 2**29  # of gradients of single examples: 2 GiB in float32
 
+Saw = Callable[[int], None]
 # logits (n, classes), targets (n,) -> vectors over the logits (draws, n, classes)
 Pull = Callable[[Tensor, Tensor], Tensor]
 
@@ -48,12 +49,10 @@ class Curvature:
     model: nn.Module
     examples: Examples
     pipeline: Pipeline
-    saw: Callable[[int], None] = lambda _: None
+    saw: Saw = lambda _: None
 
     @classmethod
-    def of(
-        cls, model: nn.Module, task: Task, saw: Callable[[int], None] = lambda _: None
-    ) -> Curvature:
+    def of(cls, model: nn.Module, task: Task, saw: Saw = lambda _: None) -> Curvature:
         """Return the curvature over the examples of train."""
         return cls(model, task.source.train, task.pipeline, saw)
 
