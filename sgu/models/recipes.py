@@ -40,7 +40,6 @@ def pretraining(name: str) -> Optimisation:
 
 
 def _family_recipe(name: str) -> Optimisation:
-    """Return the recipe of a classifier of torchvision."""
     if name.startswith(("vit_", "swin_", "maxvit_", "convnext_")):
         return ATTENTION
     if name.startswith("vgg"):

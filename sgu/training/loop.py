@@ -172,7 +172,6 @@ def train(
 
 
 def _lengths(epochs: Sequence[Sequence[Pass]], batch_size: int) -> list[int]:
-    """Return the steps of each epoch."""
     lengths = [sum(steps_of(len(part.indices), batch_size) for part in parts) for parts in epochs]
     if 0 in lengths:
         raise ValueError("an epoch of training has < 2 examples: choose more of them")

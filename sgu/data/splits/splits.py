@@ -17,7 +17,6 @@ from torch import Tensor
 
 from sgu.data.base import Source, balanced
 from sgu.data.splits.stratify import (
-    checked_fraction,
     deal,
     indices_of_classes,
     merged,
@@ -26,6 +25,7 @@ from sgu.data.splits.stratify import (
 )
 
 Targets = tuple[Tensor, Tensor]  # of train and of held-out, int64 (N,) each
+Labels = Source | Targets
 PARTS = ("retain", "forget", "audit", "val", "test")
 SHARES = (0.4, 0.2, 0.4)  # of held-out, for audit, val and test
 
@@ -124,7 +124,7 @@ class Splits:
 
 
 def random_splits(
-    source: Source | Targets, fraction: float = 0.1, seed: int = 0, requests: int = 1
+    source: Labels, fraction: float = 0.1, seed: int = 0, requests: int = 1
 ) -> Splits:
     """Forget a class-stratified random `fraction` of train.
 
@@ -137,11 +137,7 @@ def random_splits(
 
 
 def subgroup_splits(
-    source: Source | Targets,
-    classes: Sequence[int],
-    fraction: float = 0.1,
-    seed: int = 0,
-    requests: int = 1,
+    source: Labels, classes: Sequence[int], fraction: float = 0.1, seed: int = 0, requests: int = 1
 ) -> Splits:
     """Forget a random `fraction` of each of `classes` in train; otherwise like random_splits."""
     train, heldout, generator = *_targets(source), torch.Generator().manual_seed(seed)
@@ -152,7 +148,7 @@ def subgroup_splits(
 
 
 def class_splits(
-    source: Source | Targets, classes: Sequence[int], seed: int = 0, requests: int = 1
+    source: Labels, classes: Sequence[int], seed: int = 0, requests: int = 1
 ) -> Splits:
     """Forget all train examples of `classes`; held-out is split as in random_splits.
 
@@ -173,7 +169,7 @@ def class_splits(
 
 
 def memorised_splits(
-    source: Source | Targets,
+    source: Labels,
     memorisation: Tensor,
     fraction: float = 0.1,
     most: bool = True,
@@ -195,7 +191,7 @@ def memorised_splits(
     order = memorisation.cpu().argsort(descending=most, stable=True)
     last = [int(torch.where(train[order] == label)[0][-1]) for label in train.unique()]
     order = order[~torch.isin(torch.arange(len(order)), torch.tensor(last))]
-    forget = order[: max(1, round(checked_fraction(fraction) * len(train)))].sort().values
+    forget = order[: max(1, round(fraction * len(train)))].sort().values
     return _splits(train, deal(train, forget, requests, generator), judges)
 
 
@@ -217,7 +213,7 @@ def _check_classes(classes: Sequence[int], targets: Tensor) -> None:
         raise ValueError(f"classes are {list(classes)}; name at least one of {known}, none twice")
 
 
-def _targets(source: Source | Targets) -> Targets:
+def _targets(source: Labels) -> Targets:
     if isinstance(source, Source):
         return source.train.targets.cpu(), source.heldout.targets.cpu()
     return source
