@@ -19,7 +19,7 @@ def at_least(least: int) -> Bound:
     return lambda value: value >= least, f">= {least}"
 
 
-def none_or_at_least(least: int) -> Bound:
+def optional(least: int) -> Bound:
     return lambda value: value is None or value >= least, f">= {least}, or none"
 
 

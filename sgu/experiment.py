@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from sgu.auditor import Auditor, CvxpyAuditor, LinearAuditor, MLPAuditor
-from sgu.checks import check, none_or_at_least, one_of
+from sgu.checks import check, one_of, optional
 from sgu.data.sources import Source
 from sgu.data.splits.scenarios import Scenario, ScenarioName
 from sgu.game import Game
@@ -67,7 +67,7 @@ class Experiment:
     def __post_init__(self) -> None:
         check(self, auditor=one_of(AUDITORS))
         for name, least in {"subset": 1, "classes": 2, "audit": 1, "pretrain_epochs": 1}.items():
-            check(self, **{name: none_or_at_least(least)})
+            check(self, **{name: optional(least)})
         object.__setattr__(self, "forget_classes", self.forgetting().forget_classes)
         pretraining(self.model)
         unlearner, game = self.unlearner(), self.game()

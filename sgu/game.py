@@ -24,15 +24,7 @@ from torch.nn import functional as F
 
 from sgu.auditor import Auditor, LinearAuditor
 from sgu.auditor.folds import Folds, draw_folds
-from sgu.checks import (
-    FRACTION,
-    NOT_NEGATIVE,
-    POSITIVE,
-    at_least,
-    check,
-    none_or_at_least,
-    one_of,
-)
+from sgu.checks import FRACTION, NOT_NEGATIVE, POSITIVE, at_least, check, one_of, optional
 from sgu.task import Task
 from sgu.training.clock import Clock
 from sgu.training.inference import batch_statistics, device_of, evaluating, precision
@@ -79,7 +71,7 @@ class Game:
             heldout_share=FRACTION,
             view=one_of(("logits+loss", "loss")),
             statistics=one_of(("batch", "running")),
-            audit_batch=none_or_at_least(4),
+            audit_batch=optional(4),
             lr=POSITIVE,
         )
 

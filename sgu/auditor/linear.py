@@ -150,7 +150,7 @@ def _solve(auditor: LinearAuditor, problem: Problem, start: LinearFit | None) ->
     dual = auditor.route == "dual" or (auditor.route == "auto" and z.shape[1] < z.shape[2])
     route = DualSystem if dual else PrimalSystem
     kernel = dual and not l1
-    at: Coordinates = Kernel.of(z) if kernel else out.features
+    at: Coordinates = Kernel(z @ z.mT) if kernel else out.features
     reg = auditor.reg / (out.scale if l1 else out.scale.square())
     end = End(LOSSES[auditor.loss], l1, auditor.smoothing, auditor.tolerance)
     path = Path(end, route, at, problem.y, problem.c, reg)

@@ -118,13 +118,15 @@ class Curvature:
         """Return the sum over all parts of the examples, divided by n, as a flat vector."""
         if len(indices) == 0:
             raise ValueError("no examples to take a mean over: choose one or more")
-        device = device_of(self.model)
+        device, dtype = device_of(self.model), next(self.model.parameters()).dtype
         total = torch.zeros((), device=device)
         # the fused kernels of attention have no forward derivative
         with evaluating(self.model), sdpa_kernel(SDPBackend.MATH):
             for batch in indices.split(at_once):
                 inputs, targets = self.examples.at(batch, device)
-                prepared = self._cast(self.pipeline.prepare(inputs))
+                prepared = self.pipeline.prepare(inputs)
+                if prepared.is_floating_point():  # images, not tokens
+                    prepared = prepared.to(dtype)
                 total = total + _flat(summed(prepared, targets))
         return total / len(indices)
 
@@ -138,11 +140,6 @@ class Curvature:
         weights = self._weights()
         parts = vector.split([weight.numel() for weight in weights.values()])
         return {n: part.view_as(w) for (n, w), part in zip(weights.items(), parts, strict=True)}
-
-    def _cast(self, inputs: Tensor) -> Tensor:
-        """Return inputs in the precision of the weights; tokens stay tokens."""
-        dtype = next(self.model.parameters()).dtype
-        return inputs.to(dtype) if inputs.is_floating_point() else inputs
 
 
 Weights = dict[str, Tensor]
