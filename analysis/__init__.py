@@ -1,7 +1,5 @@
 """Fronts, hypervolumes, tables, charts and a page from a study's Parquet files."""
 
-# ruff: noqa: F401 - all imports are the package's public names
-
 from analysis.anytime import anytime
 from analysis.attainment import attainment
 from analysis.band import null_bands, verdicts

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from sgu.auditor import Auditor, CvxpyAuditor, LinearAuditor, MLPAuditor
-from sgu.checks import check
+from sgu.checks import check, one_of, optional
 from sgu.data.sources import Source
 from sgu.data.splits.scenarios import Scenario, ScenarioName
 from sgu.game import Game
@@ -65,10 +65,9 @@ class Experiment:
     game_lr: Annotated[float, "Learning rate of the game's own steps (alternate)."] = 0.01
 
     def __post_init__(self) -> None:
-        check(self, auditor=(self.auditor in AUDITORS, f"one of {', '.join(AUDITORS)}"))
+        check(self, auditor=one_of(AUDITORS))
         for name, least in {"subset": 1, "classes": 2, "audit": 1, "pretrain_epochs": 1}.items():
-            value = getattr(self, name)
-            check(self, **{name: (value is None or value >= least, f">= {least}, or none")})
+            check(self, **{name: optional(least)})
         object.__setattr__(self, "forget_classes", self.forgetting().forget_classes)
         pretraining(self.model)
         unlearner, game = self.unlearner(), self.game()

@@ -13,7 +13,6 @@ Source: "Adversarial Machine Unlearning", arXiv 2406.07687, sections 3-4.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from types import SimpleNamespace
@@ -25,10 +24,8 @@ from torch.nn import functional as F
 
 from sgu.auditor import Auditor, LinearAuditor
 from sgu.auditor.folds import Folds, draw_folds
-from sgu.checks import check
-from sgu.data.pipeline import Pipeline
-from sgu.data.sources import Source
-from sgu.data.splits.splits import Splits
+from sgu.checks import FRACTION, NOT_NEGATIVE, POSITIVE, at_least, check, one_of, optional
+from sgu.task import Task
 from sgu.training.clock import Clock
 from sgu.training.inference import batch_statistics, device_of, evaluating, precision
 from sgu.training.snapshots import State
@@ -64,19 +61,18 @@ class Game:
     def __post_init__(self) -> None:
         check(
             self,
-            alpha=(0 <= self.alpha < math.inf, ">= 0"),
+            alpha=NOT_NEGATIVE,
             solve_every=(
-                self.solve_every == "epoch"
-                or (isinstance(self.solve_every, int) and self.solve_every >= 1),
+                lambda steps: steps == "epoch" or (isinstance(steps, int) and steps >= 1),
                 '>= 1 or "epoch"',
             ),
-            update=(self.update in ("joint", "alternate"), "joint or alternate"),
-            folds=(self.folds >= 1, ">= 1"),
-            heldout_share=(0 < self.heldout_share < 1, "between 0 and 1"),
-            view=(self.view in ("logits+loss", "loss"), "logits+loss or loss"),
-            statistics=(self.statistics in ("batch", "running"), "batch or running"),
-            audit_batch=(self.audit_batch is None or self.audit_batch >= 4, ">= 4, or none"),
-            lr=(self.lr > 0, "> 0"),
+            update=one_of(("joint", "alternate")),
+            folds=at_least(1),
+            heldout_share=FRACTION,
+            view=one_of(("logits+loss", "loss")),
+            statistics=one_of(("batch", "running")),
+            audit_batch=optional(4),
+            lr=POSITIVE,
         )
 
     @property
@@ -106,17 +102,9 @@ class Match:
     fitted and judged. Rounds go through forget in shuffled batches, with as many audit examples.
     """
 
-    def __init__(
-        self,
-        game: Game,
-        source: Source,
-        splits: Splits,
-        pipeline: Pipeline,
-        seed: int,
-        clock: Clock,
-    ):
-        self.game, self.pipeline, self.clock = game, pipeline, clock
-        self.sides = [(source.train, splits.forget), (source.heldout, splits.audit)]
+    def __init__(self, game: Game, task: Task, seed: int, clock: Clock):
+        self.game, self.pipeline, self.clock = game, task.pipeline, clock
+        self.sides = [task.part("forget"), task.part("audit")]
         self.groups = _groups(*(examples.targets.cpu()[split] for examples, split in self.sides))
         smaller = torch.tensor([min(map(len, group)) for group in self.groups])
         most = _most(game.audit_batch, len(smaller))
@@ -209,7 +197,7 @@ class Match:
 def _groups(forget: Tensor, audit: Tensor) -> list[tuple[Tensor, Tensor]]:
     """Return the indices into forget and into audit of each auditor, from both targets (n,)."""
     groups = [
-        ((forget == label).nonzero()[:, 0], (audit == label).nonzero()[:, 0])
+        (torch.where(forget == label)[0], torch.where(audit == label)[0])
         for label in forget.unique()
     ]
     if not all(len(heldout) for _, heldout in groups):

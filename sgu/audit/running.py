@@ -20,8 +20,8 @@ from sgu.ensembles.designs import seeds
 from sgu.ensembles.train import Run
 from sgu.evaluation import Logits
 from sgu.experiment import Experiment
-from sgu.metrics import ATTACKS, Record, Slice, against_retrained, attack_table, metrics_of, slices
-from sgu.metrics.attacks import cross_fit
+from sgu.metrics import Record, Slice, against_retrained, attack_table, metrics_of, slices
+from sgu.metrics.attacks import against_test
 from sgu.metrics.evaluate import against_others, mean_of
 from sgu.metrics.scored import Scored
 from sgu.networks.recipe import REFERENCES, Recipe
@@ -153,9 +153,8 @@ def measured(name: str, logits: Logits, networks: Networks) -> tuple[Metrics, li
     that was unlearned as the model `name` was."""
     scored, shadowed = logits.scored(networks.task), networks.attacks(name, logits)
     aucs = {f"{record.attack}_auc": record.auc.value for record in shadowed}
-    retain = scored["retain"]
-    stay = cross_fit(ATTACKS["loss"], retain, scored["test"].of_classes(retain.targets), 0)
-    return metrics_of(scored) | aucs | {"retain_mia_auc": stay.auc().value}, shadowed
+    stay = against_test("loss", scored, "retain").auc().value
+    return metrics_of(scored) | aucs | {"retain_mia_auc": stay}, shadowed
 
 
 def _slices(scored: Mapping[str, Scored], networks: Networks) -> list[Slice]:

@@ -4,17 +4,3 @@ from sgu.auditor.base import Auditor, AuditorError, Fit, Hyperplanes, LinearFit
 from sgu.auditor.cvxpy import CvxpyAuditor, SolverFailed, Statement
 from sgu.auditor.linear import LinearAuditor
 from sgu.auditor.mlp import MLPAuditor, MLPFit
-
-__all__ = [
-    "Auditor",
-    "AuditorError",
-    "CvxpyAuditor",
-    "Fit",
-    "Hyperplanes",
-    "LinearAuditor",
-    "LinearFit",
-    "MLPAuditor",
-    "MLPFit",
-    "SolverFailed",
-    "Statement",
-]

@@ -66,17 +66,12 @@ class CvxpyAuditor:
         check_linear(self.loss, self.penalty, self.reg)
 
     def fit(
-        self,
-        scores: Tensor,
-        members: Tensor,
-        weight: Tensor | None = None,
-        start: object | None = None,
+        self, scores: Tensor, members: Tensor, weight: Tensor | None = None, start: Any = None
     ) -> Hyperplanes:
         """Return the best responses as `LinearAuditor.fit` does; `start` is not used."""
         del start
         problem = pose(scores, members, weight, torch.float64)
-        used = (problem.y != 0)[..., None]
-        x = torch.where(used, scores.to(problem.x), 0)
+        x = problem.x
         some = (~problem.void).nonzero()[:, 0]
         w, b = x.new_zeros(len(x), x.shape[2]), x.new_zeros(len(x))
         if len(some):

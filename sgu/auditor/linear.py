@@ -65,10 +65,6 @@ class LinearAuditor:
         if not self.smoothing > 0:
             raise AuditorError(f"smoothing = {self.smoothing}: must be > 0, such as 1e-12")
 
-    def is_dual(self, z: Tensor) -> bool:
-        """Return True if problems z (problems, n, d) are solved in n rather than d dimensions."""
-        return self.route == "dual" or (self.route == "auto" and z.shape[1] < z.shape[2])
-
     def fit(
         self,
         scores: Tensor,
@@ -83,8 +79,8 @@ class LinearAuditor:
         """
         problem = pose(scores, members, weight, self.dtype)
         x = scores.to(self.dtype) if scores.requires_grad else problem.x
-        solution = _Solution()
-        w, b = _BestResponse.apply(x, self, problem, start, solution)
+        solution = _solve(self, problem, start)
+        w, b = _BestResponse.apply(x, problem, solution)
         return LinearFit(
             w=w,
             b=b,
@@ -114,15 +110,9 @@ class _Solution:
 class _BestResponse(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any,
-        x: Tensor,
-        auditor: LinearAuditor,
-        problem: Problem,
-        start: LinearFit | None,
-        solution: _Solution,
+        ctx: Any, x: Tensor, problem: Problem, solution: _Solution
     ) -> tuple[Tensor, Tensor]:
         del x  # `problem` holds it, checked; it is an argument for autograd's sake
-        _solve(auditor, problem, start, solution)
         ctx.solution, ctx.problem = solution, problem
         w = solution.w / solution.scale
         return w, solution.b + (w * solution.mean).sum(1)
@@ -137,7 +127,7 @@ class _BestResponse(torch.autograd.Function):
         left = y[..., None] * torch.stack([s.dual, change], -1)
         right = torch.stack([v[:, :-1], s.w], 1) / s.scale[:, None]
         left, right = (torch.where(passes[..., None], side, 0) for side in (left, right))
-        return left @ right, None, None, None, None
+        return left @ right, None, None
 
 
 def _standardise(problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
@@ -151,15 +141,16 @@ def _standardise(problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
     return z.div_(scale[:, None]), mean, scale  # y, c, D are 0 wherever z is padding
 
 
-def _solve(
-    auditor: LinearAuditor, problem: Problem, start: LinearFit | None, out: _Solution
-) -> None:
+@torch.no_grad()
+def _solve(auditor: LinearAuditor, problem: Problem, start: LinearFit | None) -> _Solution:
+    out = _Solution()
     z, out.mean, out.scale = _standardise(problem)
     out.features = Features(z)
     l1 = auditor.penalty == "l1"
-    route = DualSystem if auditor.is_dual(z) else PrimalSystem
-    kernel = route is DualSystem and not l1
-    at: Coordinates = Kernel.of(z) if kernel else out.features
+    dual = auditor.route == "dual" or (auditor.route == "auto" and z.shape[1] < z.shape[2])
+    route = DualSystem if dual else PrimalSystem
+    kernel = dual and not l1
+    at: Coordinates = Kernel(z @ z.mT) if kernel else out.features
     reg = auditor.reg / (out.scale if l1 else out.scale.square())
     end = End(LOSSES[auditor.loss], l1, auditor.smoothing, auditor.tolerance)
     path = Path(end, route, at, problem.y, problem.c, reg)
@@ -174,6 +165,7 @@ def _solve(
     theta = torch.where(out.converged[:, None], path.theta, 0)
     out.w = out.features.adjoint(theta[:, :-1]) if kernel else theta[:, :-1]
     out.b, out.dual, out.system = theta[:, -1], path.c * path.loss.p, path.system
+    return out
 
 
 def _warm(path: Path, start: LinearFit, out: _Solution, kernel: bool) -> Tensor:

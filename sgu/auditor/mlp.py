@@ -61,11 +61,11 @@ class MLPAuditor:
     ) -> MLPFit:
         """Return stationary auditors of scores (problems, n, d); arguments as in LinearAuditor."""
         problem = pose(scores, members, weight, torch.float64)
-        x = torch.where((problem.y != 0)[..., None], scores.to(problem.x), 0)
+        x = problem.x
         mean = torch.einsum("pn,pnd->pd", problem.c, x)[:, None]
         spread = torch.einsum("pn,pnd->pd", problem.c, (x - mean) ** 2)[:, None]
         scale = torch.where(spread > 1e-12 * (1 + mean**2), spread, 1).sqrt()
-        theta = start.theta.detach() if start is not None else self._initial(problem.x)
+        theta = start.theta.detach() if start is not None else self._initial(x)
         training = _Training(self, problem)
         theta = _Stationary.apply((x - mean) / scale, theta, training)
         return MLPFit(

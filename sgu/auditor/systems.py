@@ -55,10 +55,6 @@ class Kernel:
     def __init__(self, K: Tensor):
         self.K, self.stiff_K = K, K + 1
 
-    @classmethod
-    def of(cls, z: Tensor) -> Kernel:
-        return cls(z @ z.mT)
-
     def take(self, some: Tensor) -> Kernel:
         return Kernel(self.K[some])
 

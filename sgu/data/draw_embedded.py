@@ -15,8 +15,9 @@ import torch
 
 from sgu.data.base import balanced
 from sgu.data.sources import EMBEDDED
-from sgu.data.tables import class_names
+from sgu.data.tables import Table
 from sgu.files.errors import DataError
+from sgu.files.location import Location
 
 PARTS = {"train": ("train-*.parquet", 4000), "heldout": ("test-*.parquet", 2000)}
 CREDIT = "CIFAR-10 (Krizhevsky 2009), a class-balanced part; source_row: row in the whole set"
@@ -30,7 +31,7 @@ def draw(folder: Path, pattern: str, count: int, seed: int) -> pa.Table:
     table = pa.concat_tables([pq.read_table(shard) for shard in shards])
     targets = torch.tensor(table["label"].to_pylist())
     indices = balanced(targets, count, torch.Generator().manual_seed(seed)).numpy()
-    label = {"names": list(class_names(shards[0]) or ()), "_type": "ClassLabel"}
+    label = {"names": list(Table(Location.at(shards[0])).classes or ()), "_type": "ClassLabel"}
     features = {"img": {"_type": "Image"}, "label": label}
     metadata = {"huggingface": json.dumps({"info": {"features": features}}), "source": CREDIT}
     drawn = table.take(indices).append_column("source_row", pa.array(indices))

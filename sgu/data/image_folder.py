@@ -47,10 +47,6 @@ class ClassFolders:
         return "\n".join(f"{file.key()} {label}" for file, label in self.files())
 
 
-def is_image_folder(folder: Location) -> bool:
-    return folder.inside("train").is_folder
-
-
 def read_image_folder(folder: Location, side: int | None = None) -> Source:
     """Return the data set in the folder. Raises DataError with the unfit file."""
     heldouts = [place for name in HELDOUT if (place := folder.inside(name)).is_folder]

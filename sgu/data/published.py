@@ -22,16 +22,6 @@ from sgu.data.memmap import data_folder
 Sums = dict[str, str]  # md5 sums of files, by their paths in the data folder
 
 
-def cifar10() -> Source:
-    """Return CIFAR-10: 60,000 images of 10 classes."""
-    return _cifar("cifar10", CIFAR10)
-
-
-def cifar100() -> Source:
-    """Return CIFAR-100: 60,000 images of the 100 fine classes."""
-    return _cifar("cifar100", CIFAR100)
-
-
 def svhn() -> Source:
     """Return SVHN: 73,257 + 26,032 cropped digits, without the extra ones; class 0 is digit 0."""
     parts = ("train", "test")
@@ -59,8 +49,11 @@ def _cifar(name: str, cifar: type[CIFAR10]) -> Source:
     return make_source(name, train, heldout, tuple(sets[0].classes))
 
 
+cifar10 = partial(_cifar, "cifar10", CIFAR10)  # 60,000 images of 10 classes
+cifar100 = partial(_cifar, "cifar100", CIFAR100)  # 60,000 images of the 100 fine classes
+
+
 def _examples(images: np.ndarray, targets: np.ndarray | list[int]) -> Examples:
-    """Return images, uint8 (N, C, H, W), as examples."""
     inputs = torch.from_numpy(np.ascontiguousarray(images))
     return Examples(inputs, torch.as_tensor(targets, dtype=torch.int64))
 

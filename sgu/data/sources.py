@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sgu.data.base import Source, keep_balanced, keep_classes, make_source
 from sgu.data.examples import Examples
-from sgu.data.image_folder import is_image_folder, read_image_folder
+from sgu.data.image_folder import read_image_folder
 from sgu.data.shards import read_parts, read_shards
 from sgu.data.tables import Tables
 from sgu.files.errors import DataError
@@ -49,15 +49,12 @@ def _from_folder(data: str) -> Source:
     resized = RESIZED.fullmatch(data)
     if resized and not folder.is_folder:
         folder, side = Location.at(resized[1]), int(resized[2])
-    if not folder.is_folder:
-        raise DataError(_unknown(data))
-    return (read_image_folder if is_image_folder(folder) else read_shards)(folder, side)
-
-
-def _unknown(data: str) -> str:
+    if folder.is_folder:
+        images = folder.inside("train").is_folder
+        return (read_image_folder if images else read_shards)(folder, side)
     close = difflib.get_close_matches(data, SOURCES, n=2)
     guess = f" (did you mean {' or '.join(close)}?)" if close else ""
-    return (
+    raise DataError(
         f"{data}: no such folder or source{guess}; give a folder of Parquet image tables or of "
         f"images (a directory for each class), or one of {', '.join(SOURCES)}"
     )

@@ -9,14 +9,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sgu.data.decode import EncodedImage, decode
-from sgu.data.examples import Examples
+from sgu.data.decode import EncodedImage
 from sgu.files.errors import DataError
 from sgu.files.location import Location
 
@@ -145,16 +143,6 @@ class Tables:
 
     def key(self) -> str:
         return "\n".join(table.key() for table in self.tables)
-
-
-def read_table(paths: Sequence[Path], num_classes: int | None = None) -> Examples:
-    """Return the images of the files, in the order given; num_classes: bounds the labels."""
-    return decode([Tables.of([Location.at(path) for path in paths])], num_classes)[0]
-
-
-def class_names(path: Path) -> tuple[str, ...] | None:
-    """Return the class names in the file's metadata, if any."""
-    return Table(Location.at(path)).classes
 
 
 @contextmanager

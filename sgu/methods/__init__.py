@@ -33,8 +33,6 @@ METHODS: dict[str, type[Method]] = {
 GAME = "sg"
 OVER = f"{GAME}+"
 
-__all__ = ["METHODS", "Method", "Run", "Space", "known", "method_class", "plays", "search_space"]
-
 
 def known(name: str) -> bool:
     """Return True for the name of a method, or of the game over one."""

@@ -17,7 +17,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from sgu.checks import check
+from sgu.checks import POSITIVE, SHARE, Bounds
 from sgu.methods.base import Method, Run, Space
 from sgu.methods.scrub import divergence, taught_by
 from sgu.training.inference import device_of
@@ -34,6 +34,7 @@ class BadTeacher(Method):
         "epochs": [1, 2, 5, 10],
         "retain_share": [0.3, 1.0],
     }
+    bounds: ClassVar[Bounds] = {"retain_share": SHARE, "temperature": POSITIVE}
 
     epochs: int = 1
     lr: float = 1e-4
@@ -44,16 +45,10 @@ class BadTeacher(Method):
     retain_share: float = 0.3
     temperature: float = 1.0
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check(
-            self,
-            retain_share=(0 < self.retain_share <= 1, "above 0 and at most 1"),
-            temperature=(0 < self.temperature < math.inf, "> 0"),
-        )
-
     def unlearn(self, run: Run) -> None:
-        retain, forget = self._retain(run), run.forget
+        order = torch.randperm(len(run.retain), generator=run.generator())
+        retain = run.retain[order[: math.ceil(self.retain_share * len(order))]]
+        forget = run.forget
         competent = taught_by(run.original, run, retain, self.augment)
         incompetent = taught_by(untrained(run.original, run.seed), run, forget, self.augment)
         forgotten = torch.zeros(len(run.task.source.train), 1, dtype=torch.bool, device=run.device)
@@ -65,11 +60,6 @@ class BadTeacher(Method):
 
         both = torch.cat([retain, forget])
         run.train(self, lambda _: [Pass(both, objective)])
-
-    def _retain(self, run: Run) -> Tensor:
-        """Return the indices of retain's examples that are taught again, drawn once."""
-        order = torch.randperm(len(run.retain), generator=run.generator())
-        return run.retain[order[: math.ceil(self.retain_share * len(order))]]
 
 
 def untrained(network: nn.Module, seed: int) -> nn.Module:

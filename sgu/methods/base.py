@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from sgu.checks import Bounds, check
 from sgu.game import Board, EpochReport, Game, Match
 from sgu.task import Task
 from sgu.training.clock import Clock
@@ -25,11 +26,16 @@ class Method(Optimisation):
     They are those of its optimisation and further ones, each with its published default. Every
     method can carry the game: `Run.train` adds the auditor's gradient where a game is played.
     source: the publication; space: the settings that a search may vary, as in a study's
-    specification ({"low", "high", "log"} or a list).
+    specification ({"low", "high", "log"} or a list); bounds: of its further settings.
     """
 
     source: ClassVar[str]
     space: ClassVar[Space]
+    bounds: ClassVar[Bounds] = {}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(self, **self.bounds)
 
     def unlearn(self, run: Run) -> None:
         """Make run.model forget, in place."""
@@ -86,7 +92,7 @@ class Run:
         """
         game, task, match = self.game, self.task, None
         if game and game.alpha > 0:
-            match = Match(game, task.source, task.splits, task.pipeline, self.seed, self.clock)
+            match = Match(game, task, self.seed, self.clock)
         board = Board(self.model, match, adjust or (lambda: None), self.on_epoch, self.epoch_steps)
         self.snapshots.add("clock", self.clock)
         self.snapshots.add("board", board)

@@ -28,6 +28,7 @@ from sgu.training.loop import Diverged
 
 VALUES_AT_ONCE = 2**29  # of gradients of single examples: 2 GiB in float32
 
+Saw = Callable[[int], None]
 # logits (n, classes), targets (n,) -> vectors over the logits (draws, n, classes)
 Pull = Callable[[Tensor, Tensor], Tensor]
 
@@ -48,12 +49,10 @@ class Curvature:
     model: nn.Module
     examples: Examples
     pipeline: Pipeline
-    saw: Callable[[int], None] = lambda _: None
+    saw: Saw = lambda _: None
 
     @classmethod
-    def of(
-        cls, model: nn.Module, task: Task, saw: Callable[[int], None] = lambda _: None
-    ) -> Curvature:
+    def of(cls, model: nn.Module, task: Task, saw: Saw = lambda _: None) -> Curvature:
         """Return the curvature over the examples of train."""
         return cls(model, task.source.train, task.pipeline, saw)
 
@@ -119,13 +118,15 @@ class Curvature:
         """Return the sum over all parts of the examples, divided by n, as a flat vector."""
         if len(indices) == 0:
             raise ValueError("no examples to take a mean over: choose one or more")
-        device = device_of(self.model)
+        device, dtype = device_of(self.model), next(self.model.parameters()).dtype
         total = torch.zeros((), device=device)
         # the fused kernels of attention have no forward derivative
         with evaluating(self.model), sdpa_kernel(SDPBackend.MATH):
             for batch in indices.split(at_once):
                 inputs, targets = self.examples.at(batch, device)
-                prepared = self._cast(self.pipeline.prepare(inputs))
+                prepared = self.pipeline.prepare(inputs)
+                if prepared.is_floating_point():  # images, not tokens
+                    prepared = prepared.to(dtype)
                 total = total + _flat(summed(prepared, targets))
         return total / len(indices)
 
@@ -139,11 +140,6 @@ class Curvature:
         weights = self._weights()
         parts = vector.split([weight.numel() for weight in weights.values()])
         return {n: part.view_as(w) for (n, w), part in zip(weights.items(), parts, strict=True)}
-
-    def _cast(self, inputs: Tensor) -> Tensor:
-        """Return inputs in the precision of the weights; tokens stay tokens."""
-        dtype = next(self.model.parameters()).dtype
-        return inputs.to(dtype) if inputs.is_floating_point() else inputs
 
 
 Weights = dict[str, Tensor]

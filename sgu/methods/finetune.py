@@ -16,10 +16,7 @@ class Finetune(Method):
     """Catastrophic forgetting as a method; all other methods are compared with it."""
 
     source: ClassVar[str] = "arXiv 2304.04934, 2406.07687 (SG with alpha = 0)"
-    space: ClassVar[Space] = {
-        "lr": {"low": 1e-4, "high": 1e-1, "log": True},
-        "epochs": [5, 10, 15],
-    }
+    space: ClassVar[Space] = {"lr": {"low": 1e-4, "high": 1e-1, "log": True}, "epochs": [5, 10, 15]}
 
     epochs: int = 10
     lr: float = 0.01

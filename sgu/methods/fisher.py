@@ -16,7 +16,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from sgu.checks import check
+from sgu.checks import POSITIVE, Bounds
 from sgu.methods.base import Method, Run, Space
 from sgu.methods.curvature import Curvature, Pull, set_weights, weights_of
 
@@ -32,21 +32,17 @@ class Fisher(Method):
 
     source: ClassVar[str] = "arXiv 1911.04933; the range of strength: 2304.04934 (FF)"
     space: ClassVar[Space] = {"strength": {"low": 1e-12, "high": 1e-6, "log": True}}
+    bounds: ClassVar[Bounds] = {
+        "strength": POSITIVE,
+        "limit": POSITIVE,
+        "draws": (lambda n: n is None or n >= 1, ">= 1, or none for the exact Fisher"),
+    }
 
     epochs: int = 0
     lr: float = 0.01
     strength: float = 1e-9
     limit: float = 1e3
     draws: int | None = 1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check(
-            self,
-            strength=(0 < self.strength < math.inf, "> 0"),
-            limit=(0 < self.limit < math.inf, "> 0"),
-            draws=(self.draws is None or self.draws >= 1, ">= 1, or none for the exact Fisher"),
-        )
 
     def unlearn(self, run: Run) -> None:
         generator = run.generator()

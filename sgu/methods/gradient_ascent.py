@@ -23,10 +23,7 @@ class GradientAscent(Method):
     """Training on forget with the sign of the gradient reversed."""
 
     source: ClassVar[str] = "Golatkar 2020, arXiv 1911.04933; Thudi 2022, arXiv 2109.13398"
-    space: ClassVar[Space] = {
-        "lr": {"low": 1e-6, "high": 2e-2, "log": True},
-        "epochs": [5, 10, 15],
-    }
+    space: ClassVar[Space] = {"lr": {"low": 1e-6, "high": 2e-2, "log": True}, "epochs": [5, 10, 15]}
 
     epochs: int = 5
     lr: float = 1e-4

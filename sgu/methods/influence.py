@@ -18,14 +18,13 @@ not the Hessian even of logistic regression.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
 from torch import Tensor
 
-from sgu.checks import check
+from sgu.checks import POSITIVE, Bounds, at_least
 from sgu.conjugate_gradients import conjugate_gradients
 from sgu.methods.base import Method, Run, Space
 from sgu.methods.curvature import Curvature, set_weights, weights_of
@@ -49,21 +48,13 @@ class Influence(Method):
         "damping": {"low": 1e-3, "high": 1e-1, "log": True},
         "iterations": [5, 10, 20],
     }
+    bounds: ClassVar[Bounds] = {"scale": POSITIVE, "damping": POSITIVE, "iterations": at_least(1)}
 
     epochs: int = 0
     lr: float = 0.01
     scale: float = 1.0
     damping: float = 0.01
     iterations: int = 10
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check(
-            self,
-            scale=(0 < self.scale < math.inf, "> 0"),
-            damping=(0 < self.damping < math.inf, "> 0"),
-            iterations=(self.iterations >= 1, ">= 1"),
-        )
 
     def unlearn(self, run: Run) -> None:
         set_weights(run.model, weights_of(run.model) + self.scale * self.step(run))

@@ -8,7 +8,6 @@ CIFAR-10, ResNet-18, 10 % random: lr .01, 10 epochs, gamma 1e-4.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Literal
@@ -16,7 +15,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from sgu.checks import check
+from sgu.checks import NOT_NEGATIVE, Bounds, one_of
 from sgu.methods.base import Method, Run, Space
 from sgu.training.loop import Batch, Pass, classification
 
@@ -31,19 +30,12 @@ class L1Sparse(Method):
         "epochs": [5, 10, 15],
         "gamma": {"low": 1e-6, "high": 1e-3, "log": True},
     }
+    bounds: ClassVar[Bounds] = {"gamma": NOT_NEGATIVE, "decay": one_of(("linear", "none"))}
 
     epochs: int = 10
     lr: float = 0.01
     gamma: float = 1e-4
     decay: Literal["linear", "none"] = "linear"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check(
-            self,
-            gamma=(0 <= self.gamma < math.inf, ">= 0"),
-            decay=(self.decay in ("linear", "none"), "linear or none"),
-        )
 
     def unlearn(self, run: Run) -> None:
         def passes(epoch: int) -> list[Pass]:

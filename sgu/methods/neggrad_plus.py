@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from sgu.checks import check
+from sgu.checks import Bounds
 from sgu.methods.base import Method, Run, Space
 from sgu.training.loop import Batch, Pass, batches, classification
 from sgu.training.snapshots import State
@@ -30,14 +30,11 @@ class NegGradPlus(Method):
         "epochs": [5, 10, 15],
         "beta": {"low": 0.95, "high": 0.999},
     }
+    bounds: ClassVar[Bounds] = {"beta": (lambda beta: 0 <= beta <= 1, "between 0 and 1")}
 
     epochs: int = 10
     lr: float = 0.01
     beta: float = 0.95
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check(self, beta=(0 <= self.beta <= 1, "between 0 and 1"))
 
     def unlearn(self, run: Run) -> None:
         beta, forget = self.beta, Forget(self, run)

@@ -23,10 +23,7 @@ class RandomLabel(Method):
     """Amnesiac unlearning: wrong labels overwrite what was learnt of forget."""
 
     source: ClassVar[str] = "Graves 2021, arXiv 2010.10981"
-    space: ClassVar[Space] = {
-        "lr": {"low": 1e-3, "high": 1e-1, "log": True},
-        "epochs": [5, 10, 15],
-    }
+    space: ClassVar[Space] = {"lr": {"low": 1e-3, "high": 1e-1, "log": True}, "epochs": [5, 10, 15]}
 
     epochs: int = 10
     lr: float = 0.01

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from sgu.checks import check
+from sgu.checks import SHARE, Bounds
 from sgu.methods.base import Run, Space
 from sgu.methods.curvature import Curvature
 from sgu.methods.random_label import RandomLabel
@@ -34,12 +34,9 @@ class SalUn(RandomLabel):
         "epochs": [5, 10, 15],
         "salient": {"low": 0.1, "high": 0.9},
     }
+    bounds: ClassVar[Bounds] = {"salient": SHARE}
 
     salient: float = 0.5
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check(self, salient=(0 < self.salient <= 1, "above 0 and at most 1"))
 
     def unlearn(self, run: Run) -> None:
         curvature = Curvature.of(run.model, run.task, run.clock.saw)

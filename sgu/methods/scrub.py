@@ -11,7 +11,6 @@ max_epochs 2, weight decay 5e-4, lr 5e-4 in arXiv 2302.09880, 5e-3 for 5 epochs 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -20,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sgu.checks import check
+from sgu.checks import NOT_NEGATIVE, POSITIVE, Bounds
 from sgu.methods.base import Method, Run, Space
 from sgu.training.inference import evaluating, predict
 from sgu.training.loop import Batch, Pass
@@ -41,6 +40,12 @@ class Scrub(Method):
         "epochs": [3, 5, 10],
         "max_epochs": [1, 2, 3],
     }
+    bounds: ClassVar[Bounds] = {
+        "max_epochs": NOT_NEGATIVE,
+        "temperature": POSITIVE,
+        "distill": NOT_NEGATIVE,
+        "classify": NOT_NEGATIVE,
+    }
 
     epochs: int = 5
     lr: float = 5e-3
@@ -48,16 +53,6 @@ class Scrub(Method):
     temperature: float = 4.0
     distill: float = 0.001
     classify: float = 0.99
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check(
-            self,
-            max_epochs=(self.max_epochs >= 0, ">= 0"),
-            temperature=(0 < self.temperature < math.inf, "> 0"),
-            distill=(0 <= self.distill < math.inf, ">= 0"),
-            classify=(0 <= self.classify < math.inf, ">= 0"),
-        )
 
     def unlearn(self, run: Run) -> None:
         both = torch.cat([run.retain, run.forget])

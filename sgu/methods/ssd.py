@@ -14,14 +14,13 @@ select leaves the network as it was, and select 1..2 forgets.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from sgu.checks import check
+from sgu.checks import POSITIVE, Bounds
 from sgu.methods.base import Method, Run, Space
 from sgu.methods.curvature import Curvature, residual, set_weights, weights_of
 
@@ -35,19 +34,12 @@ class SSD(Method):
         "select": {"low": 0.1, "high": 100.0, "log": True},
         "dampen": {"low": 0.1, "high": 5.0, "log": True},
     }
+    bounds: ClassVar[Bounds] = {"select": POSITIVE, "dampen": POSITIVE}
 
     epochs: int = 0
     lr: float = 0.01
     select: float = 10.0
     dampen: float = 1.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check(
-            self,
-            select=(0 < self.select < math.inf, "> 0"),
-            dampen=(0 < self.dampen < math.inf, "> 0"),
-        )
 
     def unlearn(self, run: Run) -> None:
         curvature = Curvature.of(run.model, run.task, run.clock.saw)

@@ -6,19 +6,3 @@ from sgu.metrics.intervals import Estimate
 from sgu.metrics.loss_attack import loss_attack
 from sgu.metrics.scored import Scored
 from sgu.metrics.slices import Slice, slices
-
-__all__ = [
-    "ATTACKS",
-    "Bin",
-    "Estimate",
-    "Record",
-    "Scored",
-    "Slice",
-    "against_retrained",
-    "attack_table",
-    "loss_attack",
-    "loss_histograms",
-    "metrics_of",
-    "selection_of",
-    "slices",
-]

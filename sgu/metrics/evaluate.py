@@ -88,20 +88,16 @@ def against_others(retrained: Sequence[Metrics]) -> list[Metrics]:
     """
     if len(retrained) < 3:
         return list(retrained)
-    others = [[*retrained[:k], *retrained[k + 1 :]] for k in range(len(retrained))]
     return [
-        one | against_retrained(one, mean_of(rest))
-        for one, rest in zip(retrained, others, strict=True)
+        one | against_retrained(one, mean_of([*retrained[:k], *retrained[k + 1 :]]))
+        for k, one in enumerate(retrained)
     ]
 
 
 def mean_of(metrics: Sequence[Metrics]) -> Metrics:
     """Return the means of the metrics that all of them have."""
-    return {
-        name: float(np.mean([one[name] for one in metrics]))
-        for name in metrics[0]
-        if all(name in one for one in metrics)
-    }
+    shared = [name for name in metrics[0] if all(name in one for one in metrics)]
+    return {name: float(np.mean([one[name] for one in metrics])) for name in shared}
 
 
 def _attacked(prefix: str, forget: Scored, heldout: Scored) -> Metrics:

@@ -14,7 +14,6 @@ import sklearn
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedShuffleSplit
 
-from sgu.metrics.equal_sizes import equal_sizes
 from sgu.metrics.rates import auc, f1
 
 SPLITS = 10
@@ -32,6 +31,13 @@ class LossAttack:
     def advantage(self) -> float:
         """Return |2 acc - 1|, which is 0 for a guess."""
         return abs(2 * self.acc - 1)
+
+
+def equal_sizes(members: int, heldout: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return shuffled indices into either side, the larger thinned to the size of the smaller, so
+    that a guess is right half of the time."""
+    rng, size = np.random.default_rng(seed), min(members, heldout)
+    return rng.permutation(members)[:size], rng.permutation(heldout)[:size]
 
 
 def loss_attack(forget: np.ndarray, heldout: np.ndarray, seed: int = 0) -> LossAttack:

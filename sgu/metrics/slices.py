@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from sgu.metrics.attacks import Judged, attack_of, cross_fit
+from sgu.metrics.attacks import Judged, against_test
 from sgu.metrics.intervals import Estimate
 from sgu.metrics.scored import Scored
 
@@ -31,43 +31,32 @@ class Slice:
     heldout: int
 
 
-def slices(
-    scored: Mapping[str, Scored],
-    by: By,
-    *,
-    against: Literal["test", "val"] = "test",
-    attack: str = "loss",
-    bins: int = 4,
-    seed: int = 0,
-) -> list[Slice]:
-    """Return the AUC of one attack, cross-fitted over all of forget against `against`, by part.
+def slices(scored: Mapping[str, Scored], by: By, bins: int = 4) -> list[Slice]:
+    """Return the AUC of the attack on the loss, cross-fitted over forget against test, by part.
 
     by: "class" or "correct", within which members and non-members are compared; or scores
     (forget,), of memorisation say, whose quantiles split forget into `bins` equal parts, each
     compared with all non-members. Raises ValueError for anything else.
     """
     members = scored["forget"]
-    heldout = scored[against].of_classes(members.targets)
-    parts = list(_parts(by, members, heldout, bins))
-    judged = cross_fit(attack_of(attack), members, heldout, seed)
+    parts = list(_parts(by, members, scored["test"].of_classes(members.targets), bins))
+    judged = against_test("loss", scored, "forget")
     criterion = by if isinstance(by, str) else "percentile"
-    return [_slice(criterion, name, judged, masks, seed) for name, masks in parts]
+    return [_slice(criterion, name, judged, masks) for name, masks in parts]
 
 
-def _slice(by: str, name: str, judged: Judged, masks: Masks, seed: int) -> Slice:
+def _slice(by: str, name: str, judged: Judged, masks: Masks) -> Slice:
     """Return the judged examples that are in the masks of forget and of the held-out ones."""
     truth, chosen = judged.members, np.empty(len(judged.members), bool)
-    chosen[truth], chosen[~truth] = (
-        masks[0][judged.indices[truth]],
-        masks[1][judged.indices[~truth]],
-    )
+    for side, mask in zip((truth, ~truth), masks, strict=True):
+        chosen[side] = mask[judged.indices[side]]
     members, heldout = int((chosen & truth).sum()), int((chosen & ~truth).sum())
     few = min(members, heldout) < MIN_SIDE
     reason = f"{members} members and {heldout} non-members; need {MIN_SIDE} of both"
     return Slice(
         by=by,
         name=name,
-        auc=None if few else judged.auc(chosen, seed),
+        auc=None if few else judged.auc(chosen),
         suppressed=reason if few else None,
         members=members,
         heldout=heldout,

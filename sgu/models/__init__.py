@@ -3,5 +3,3 @@
 from sgu.models.files import load_model, save_model
 from sgu.models.recipes import PRETRAIN, pretraining
 from sgu.models.registry import MODELS, build
-
-__all__ = ["MODELS", "PRETRAIN", "build", "load_model", "pretraining", "save_model"]

@@ -27,16 +27,6 @@ def small_cnn(shape: Shape) -> nn.Module:
     )
 
 
-def resnet18(shape: Shape) -> nn.Module:
-    """Return He et al. 2016 in the form of `_small_resnet`."""
-    return _small_resnet("resnet18", shape)
-
-
-def resnet50(shape: Shape) -> nn.Module:
-    """Return He et al. 2016 in the form of `_small_resnet`."""
-    return _small_resnet("resnet50", shape)
-
-
 def vgg16_bn(shape: Shape) -> nn.Module:
     """Return Simonyan and Zisserman 2015 with batch-norm: 13 convolutions, one linear layer."""
     from torchvision.models.vgg import cfgs, make_layers
@@ -86,8 +76,8 @@ def with_channels(model: nn.Module, channels: int) -> nn.Module:
     return model
 
 
-def _small_resnet(name: str, shape: Shape) -> nn.Module:
-    """Return a residual network with a 3x3 stem of stride 1 and no max-pool."""
+def small_resnet(name: str, shape: Shape) -> nn.Module:
+    """Return a residual network (He et al. 2016) with a 3x3 stem of stride 1 and no max-pool."""
     from torchvision.models import get_model
 
     model = get_model(name, num_classes=shape.classes)

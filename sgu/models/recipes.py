@@ -5,34 +5,31 @@ momentum .9, weight decay 5e-4, batches of 128, learning rate .1, .05 for VGG; h
 in one cycle. Transformers: AdamW, as in DeiT (Touvron et al. 2021).
 """
 
+from functools import partial
+
 from sgu.models.registry import check_name
 from sgu.training.loop import Optimisation
 
-CONVOLUTIONAL = Optimisation(epochs=60, lr=0.1, schedule="one_cycle", augment=True)
-VGG = Optimisation(epochs=60, lr=0.05, schedule="one_cycle", augment=True)
-UNNORMALISED = Optimisation(epochs=60, lr=0.01, schedule="one_cycle", augment=True)
-ATTENTION = Optimisation(
-    epochs=100, optimiser="adamw", lr=1e-3, weight_decay=0.05, schedule="one_cycle", augment=True
-)
+SGD = partial(Optimisation, schedule="one_cycle")
+ADAMW = partial(Optimisation, schedule="one_cycle", optimiser="adamw", weight_decay=0.05)
+
+CONVOLUTIONAL = SGD(epochs=60, lr=0.1, augment=True)
+VGG = SGD(epochs=60, lr=0.05, augment=True)
+UNNORMALISED = SGD(epochs=60, lr=0.01, augment=True)
+ATTENTION = ADAMW(epochs=100, lr=1e-3, augment=True)
 
 PRETRAIN: dict[str, Optimisation] = {
     # measured on the embedded set: test accuracy .64 where weight_decay 5e-4 gives .61
-    "small_cnn": Optimisation(
-        epochs=11, lr=0.1, weight_decay=6e-3, batch_size=64, schedule="one_cycle"
-    ),
+    "small_cnn": SGD(epochs=11, lr=0.1, weight_decay=6e-3, batch_size=64),
     "resnet18": CONVOLUTIONAL,
     "resnet50": CONVOLUTIONAL,
     "vgg16_bn": VGG,
     "vit_small": ATTENTION,
     # measured on the docstrings of 20 packages, 10,265 for training: test accuracy .82; the best
     # of sgd (lr .5) gives .75
-    "bag_of_embeddings": Optimisation(
-        epochs=10, optimiser="adamw", lr=1e-2, weight_decay=0.05, schedule="one_cycle"
-    ),
+    "bag_of_embeddings": ADAMW(epochs=10, lr=1e-2),
     # likewise, on a quarter of them, 8 epochs: .76; the best of sgd (lr .03) gives .68
-    "transformer": Optimisation(
-        epochs=10, optimiser="adamw", lr=1e-3, weight_decay=0.05, schedule="one_cycle"
-    ),
+    "transformer": ADAMW(epochs=10, lr=1e-3),
 }
 
 
@@ -43,7 +40,6 @@ def pretraining(name: str) -> Optimisation:
 
 
 def _family_recipe(name: str) -> Optimisation:
-    """Return the recipe of a classifier of torchvision."""
     if name.startswith(("vit_", "swin_", "maxvit_", "convnext_")):
         return ATTENTION
     if name.startswith("vgg"):

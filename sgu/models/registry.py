@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from sgu.data.examples import Shape
-from sgu.models.images import resnet18, resnet50, small_cnn, vgg16_bn, vit_small
+from sgu.models.images import small_cnn, small_resnet, vgg16_bn, vit_small
 from sgu.models.library import classifier, names
 from sgu.models.texts import BagOfEmbeddings, Transformer
 from sgu.training.inference import evaluating
@@ -17,15 +17,12 @@ Maker = Callable[[Shape], nn.Module]
 
 IMAGE_MODELS: dict[str, Maker] = {
     "small_cnn": small_cnn,
-    "resnet18": resnet18,
-    "resnet50": resnet50,
+    "resnet18": partial(small_resnet, "resnet18"),
+    "resnet50": partial(small_resnet, "resnet50"),
     "vgg16_bn": vgg16_bn,
     "vit_small": vit_small,
 }
-TEXT_MODELS: dict[str, Maker] = {
-    "bag_of_embeddings": BagOfEmbeddings,
-    "transformer": Transformer,
-}
+TEXT_MODELS: dict[str, Maker] = {"bag_of_embeddings": BagOfEmbeddings, "transformer": Transformer}
 MODELS = IMAGE_MODELS | TEXT_MODELS  # all others are torchvision's
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
 
-from sgu.checks import check
+from sgu.checks import NOT_NEGATIVE, POSITIVE, at_least, check, one_of
 from sgu.data.examples import Examples
 from sgu.data.pipeline import Pipeline
 from sgu.training.inference import device_of, precision, restoring_modes
@@ -45,13 +45,13 @@ class Optimisation:
     def __post_init__(self) -> None:
         check(
             self,
-            epochs=(self.epochs >= 0, ">= 0"),
-            lr=(0 < self.lr < math.inf, "> 0"),
-            optimiser=(self.optimiser in ("sgd", "adamw"), "sgd or adamw"),
-            momentum=(0 <= self.momentum < 1, "at least 0 and below 1"),
-            weight_decay=(0 <= self.weight_decay < math.inf, ">= 0"),
-            batch_size=(self.batch_size >= 2, ">= 2"),
-            schedule=(self.schedule in SCHEDULES, f"one of {', '.join(SCHEDULES)}"),
+            epochs=NOT_NEGATIVE,
+            lr=POSITIVE,
+            optimiser=one_of(("sgd", "adamw")),
+            momentum=(lambda momentum: 0 <= momentum < 1, "at least 0 and below 1"),
+            weight_decay=NOT_NEGATIVE,
+            batch_size=at_least(2),
+            schedule=one_of(SCHEDULES),
         )
 
 
@@ -172,7 +172,6 @@ def train(
 
 
 def _lengths(epochs: Sequence[Sequence[Pass]], batch_size: int) -> list[int]:
-    """Return the steps of each epoch."""
     lengths = [sum(steps_of(len(part.indices), batch_size) for part in parts) for parts in epochs]
     if 0 in lengths:
         raise ValueError("an epoch of training has < 2 examples: choose more of them")

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
-from sgu.checks import check
+from sgu.checks import FRACTION, check, one_of
 from sgu.data.base import Source
 from sgu.data.splits.splits import (
     Splits,
@@ -45,18 +45,15 @@ class Scenario:
         by_class = self.scenario in OF_CLASSES
         check(
             self,
-            scenario=(
-                self.scenario in get_args(ScenarioName),
-                f"one of {', '.join(get_args(ScenarioName))}",
-            ),
-            forget_fraction=(0 < self.forget_fraction < 1, "between 0 and 1"),
+            scenario=one_of(get_args(ScenarioName)),
+            forget_fraction=FRACTION,
             forget_classes=(
-                bool(classes) == by_class and _are_numbers(classes),
+                lambda classes: bool(classes) == by_class and _are_numbers(classes),
                 f"numbers of classes, none twice, for scenario {self.scenario}"
                 if by_class
                 else f"left out for scenario {self.scenario}",
             ),
-            requests=(isinstance(self.requests, int) and self.requests >= 1, "a whole number >= 1"),
+            requests=(lambda n: isinstance(n, int) and n >= 1, "a whole number >= 1"),
         )
         if self.scenario == "class" and self.requests > len(classes):
             raise ValueError(

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from sgu.data.base import Source, balanced
 from sgu.data.splits.stratify import (
-    checked_fraction,
     deal,
     indices_of_classes,
     merged,
@@ -25,7 +24,6 @@ from sgu.data.splits.stratify import (
     stratified_split,
 )
 
-Targets = tuple[Tensor, Tensor]  # of train and of held-out, int64 (N,) each
 PARTS = ("retain", "forget", "audit", "val", "test")
 SHARES = (0.4, 0.2, 0.4)  # of held-out, for audit, val and test
 
@@ -124,11 +122,10 @@ class Splits:
 
 
 def random_splits(
-    source: Source | Targets, fraction: float = 0.1, seed: int = 0, requests: int = 1
+    source: Source, fraction: float = 0.1, seed: int = 0, requests: int = 1
 ) -> Splits:
     """Forget a class-stratified random `fraction` of train.
 
-    source: a source, or the targets (N,) of its train and held-out parts.
     requests: the parts in which forget is asked for, cut at random and class by class.
     Raises ValueError if a class is too small to have an example in each split.
     """
@@ -137,11 +134,7 @@ def random_splits(
 
 
 def subgroup_splits(
-    source: Source | Targets,
-    classes: Sequence[int],
-    fraction: float = 0.1,
-    seed: int = 0,
-    requests: int = 1,
+    source: Source, classes: Sequence[int], fraction: float = 0.1, seed: int = 0, requests: int = 1
 ) -> Splits:
     """Forget a random `fraction` of each of `classes` in train; otherwise like random_splits."""
     train, heldout, generator = *_targets(source), torch.Generator().manual_seed(seed)
@@ -152,7 +145,7 @@ def subgroup_splits(
 
 
 def class_splits(
-    source: Source | Targets, classes: Sequence[int], seed: int = 0, requests: int = 1
+    source: Source, classes: Sequence[int], seed: int = 0, requests: int = 1
 ) -> Splits:
     """Forget all train examples of `classes`; held-out is split as in random_splits.
 
@@ -173,7 +166,7 @@ def class_splits(
 
 
 def memorised_splits(
-    source: Source | Targets,
+    source: Source,
     memorisation: Tensor,
     fraction: float = 0.1,
     most: bool = True,
@@ -195,7 +188,7 @@ def memorised_splits(
     order = memorisation.cpu().argsort(descending=most, stable=True)
     last = [int(torch.where(train[order] == label)[0][-1]) for label in train.unique()]
     order = order[~torch.isin(torch.arange(len(order)), torch.tensor(last))]
-    forget = order[: max(1, round(checked_fraction(fraction) * len(train)))].sort().values
+    forget = order[: max(1, round(fraction * len(train)))].sort().values
     return _splits(train, deal(train, forget, requests, generator), judges)
 
 
@@ -217,10 +210,8 @@ def _check_classes(classes: Sequence[int], targets: Tensor) -> None:
         raise ValueError(f"classes are {list(classes)}; name at least one of {known}, none twice")
 
 
-def _targets(source: Source | Targets) -> Targets:
-    if isinstance(source, Source):
-        return source.train.targets.cpu(), source.heldout.targets.cpu()
-    return source
+def _targets(source: Source) -> tuple[Tensor, Tensor]:
+    return source.train.targets.cpu(), source.heldout.targets.cpu()
 
 
 def _judges(targets: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

@@ -35,8 +35,8 @@ def stratified_share(
     targets: Tensor, indices: Tensor, fraction: float, generator: torch.Generator
 ) -> Tensor:
     """Draw a random `fraction` of each class among `indices`, ascending; never a whole class."""
-    shares = (1 - checked_fraction(fraction), fraction)
-    return indices[stratified_split(targets[indices], shares, generator, "train")[1]]
+    parts = stratified_split(targets[indices], (1 - fraction, fraction), generator, "train")
+    return indices[parts[1]]
 
 
 def deal(targets: Tensor, indices: Tensor, parts: int, generator: torch.Generator) -> list[Tensor]:
@@ -60,9 +60,3 @@ def indices_of_classes(targets: Tensor, classes: Sequence[int]) -> Tensor:
 def merged(parts: Sequence[Tensor]) -> Tensor:
     """Return the indices of all parts, ascending."""
     return torch.cat(list(parts)).sort().values
-
-
-def checked_fraction(fraction: float) -> float:
-    if not 0 < fraction < 1:
-        raise ValueError(f"fraction is {fraction}; need 0 < fraction < 1: give the share to forget")
-    return fraction

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Literal
 
 from sgu.metrics.attacks.classifiers import Boosted, linear_svc, loss, rbf_svc
 from sgu.metrics.attacks.judging import Attack, Judged, Record, cross_fit
 from sgu.metrics.attacks.threshold import Threshold
 from sgu.metrics.scored import Scored
-
-__all__ = [
-    "ATTACKS",
-    "Attack",
-    "Judged",
-    "Record",
-    "attack_table",
-    "cross_fit",
-]
 
 ATTACKS: dict[str, Callable[[], Attack]] = {
     "loss": loss,
@@ -29,30 +19,20 @@ ATTACKS: dict[str, Callable[[], Attack]] = {
 }
 
 
-def attack_table(
-    scored: Mapping[str, Scored],
-    against: Literal["test", "val"] = "test",
-    names: Sequence[str] | None = None,
-    seed: int = 0,
-) -> list[Record]:
-    """Return the results of each attack (None: of all), forget against `against`, from a model's
-    scored splits; if retain is among them, also the attack's AUC on retain."""
-    return [_record(scored, against, name, seed) for name in (ATTACKS if names is None else names)]
+def attack_table(scored: Mapping[str, Scored], names: Iterable[str] = ATTACKS) -> list[Record]:
+    """Return the results of the attacks on a model's scored splits, forget against test examples of
+    the same classes; if retain is among the splits, also each attack's AUC on retain."""
+    return [_record(scored, name) for name in names]
 
 
-def attack_of(name: str) -> Callable[[], Attack]:
-    """Return what makes a new attack of a name. Raises ValueError for an unknown one."""
-    if name not in ATTACKS:
-        raise ValueError(f"attack is {name!r}: must be one of {', '.join(ATTACKS)}")
-    return ATTACKS[name]
+def against_test(name: str, scored: Mapping[str, Scored], split: str) -> Judged:
+    """Return a split and test examples of its classes, judged by the attack `name`."""
+    members = scored[split]
+    return cross_fit(ATTACKS[name], members, scored["test"].of_classes(members.targets))
 
 
-def _record(scored: Mapping[str, Scored], against: str, name: str, seed: int) -> Record:
-    make, forget = attack_of(name), scored["forget"]
-    peers = scored[against].of_classes(forget.targets)
-    record = cross_fit(make, forget, peers, seed).record(name, against, seed)
+def _record(scored: Mapping[str, Scored], name: str) -> Record:
+    record = against_test(name, scored, "forget").record(name)
     if "retain" not in scored:
         return record
-    retain = scored["retain"]
-    judged = cross_fit(make, retain, scored[against].of_classes(retain.targets), seed)
-    return replace(record, retain_mia_auc=judged.auc(seed=seed))
+    return replace(record, retain_mia_auc=against_test(name, scored, "retain").auc())

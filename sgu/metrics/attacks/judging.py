@@ -21,8 +21,8 @@ from typing import ClassVar, Protocol
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
-from sgu.metrics.equal_sizes import equal_sizes
 from sgu.metrics.intervals import Estimate, at_least_binomial, bootstrap
+from sgu.metrics.loss_attack import equal_sizes
 from sgu.metrics.rates import LOW_FPR, aucs, f1, suppressed, tprs_at
 from sgu.metrics.scored import Scored
 
@@ -47,14 +47,13 @@ class Attack(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """The result of one attack, forget against `against`; .5 is a guess for acc and auc.
+    """The result of one attack, forget against test; .5 is a guess for acc and auc.
 
     tpr_at_1, tpr_at_01: true positives at 1 % and .1 % false ones, None where `suppressed` gives a
     reason. retain_mia_auc: the same attack on retain. members, heldout: examples judged.
     """
 
     attack: str
-    against: str
     acc: float
     auc: Estimate
     f1: float
@@ -83,38 +82,26 @@ class Judged:
     indices: np.ndarray
     widen: float
 
-    def auc(self, chosen: np.ndarray | slice = slice(None), seed: int = 0) -> Estimate:
+    def auc(self, chosen: np.ndarray | slice = slice(None)) -> Estimate:
         """Return the area under the ROC curve of the examples `chosen`, a mask."""
         scores, members, folds = (a[chosen] for a in (self.scores, self.members, self.folds))
-        return bootstrap(
-            lambda counts: aucs(counts, scores, members, folds),
-            2 * folds + members,
-            widen=self.widen,
-            seed=seed,
-        )
+        strata = 2 * folds + members
+        return bootstrap(lambda counts: aucs(counts, scores, members, folds), strata, self.widen)
 
-    def tpr_at(self, fpr: float, seed: int = 0) -> Estimate:
-        rate = bootstrap(
-            lambda counts: tprs_at(counts, fpr, self.scores, self.members),
-            2 * self.folds + self.members,
-            widen=self.widen,
-            seed=seed,
-        )
-        return at_least_binomial(rate, int(self.members.sum()))
+    def tpr_at(self, fpr: float) -> Estimate:
+        scores, members, strata = self.scores, self.members, 2 * self.folds + self.members
+        rate = bootstrap(lambda drawn: tprs_at(drawn, fpr, scores, members), strata, self.widen)
+        return at_least_binomial(rate, int(members.sum()))
 
-    def record(self, attack: str, against: str, seed: int = 0) -> Record:
+    def record(self, attack: str) -> Record:
         """Return the attack's results on these examples, half of which are members."""
         acc, size = float((self.called == self.members).mean()), int(self.members.sum())
         reasons = suppressed(size)
-        rates = {
-            name: None if name in reasons else self.tpr_at(fpr, seed)
-            for name, fpr in LOW_FPR.items()
-        }
+        rates = {n: None if n in reasons else self.tpr_at(fpr) for n, fpr in LOW_FPR.items()}
         return Record(
             attack=attack,
-            against=against,
             acc=acc,
-            auc=self.auc(seed=seed),
+            auc=self.auc(),
             f1=f1(self.called, self.members),
             advantage=abs(2 * acc - 1),
             **rates,
@@ -124,7 +111,9 @@ class Judged:
         )
 
 
-def cross_fit(make: Callable[[], Attack], members: Scored, heldout: Scored, seed: int) -> Judged:
+def cross_fit(
+    make: Callable[[], Attack], members: Scored, heldout: Scored, seed: int = 0
+) -> Judged:
     """Judge equally many of both sides, each by a new attack fitted on the other folds.
 
     The larger side is thinned at random.

@@ -16,19 +16,6 @@ from sgu.metrics.shadow.klom import Klom, Spread
 from sgu.metrics.shadow.lira import lira, u_lira
 from sgu.metrics.shadow.rmia import rmia
 
-__all__ = [
-    "SHADOW_ATTACKS",
-    "Evidence",
-    "Klom",
-    "Spread",
-    "judged",
-    "lira",
-    "margins",
-    "rmia",
-    "shadow_report",
-    "u_lira",
-]
-
 SHADOW_ATTACKS: dict[str, Callable[[Evidence], np.ndarray]] = {
     "rmia": rmia,
     "lira": lira,
@@ -36,11 +23,9 @@ SHADOW_ATTACKS: dict[str, Callable[[Evidence], np.ndarray]] = {
 }
 
 
-def shadow_report(name: str, evidence: Evidence, seed: int = 0) -> Record:
+def shadow_report(name: str, evidence: Evidence) -> Record:
     """Return the results of an attack, forget against test, with intervals."""
-    if name not in SHADOW_ATTACKS:
-        raise ValueError(f"attack is {name!r}: must be one of {', '.join(SHADOW_ATTACKS)}")
-    return judged(SHADOW_ATTACKS[name](evidence), evidence.members).record(name, "test", seed)
+    return judged(SHADOW_ATTACKS[name](evidence), evidence.members).record(name)
 
 
 def judged(scores: np.ndarray, members: np.ndarray) -> Judged:

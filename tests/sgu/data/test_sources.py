@@ -11,10 +11,12 @@ import torch
 from PIL import Image
 
 from sgu.data.base import make_source
+from sgu.data.decode import decode
 from sgu.data.examples import Examples
 from sgu.data.sources import EMBEDDED, load_source
-from sgu.data.tables import read_table
+from sgu.data.tables import Tables
 from sgu.files.errors import DataError
+from sgu.files.location import Location
 
 CIFAR10 = Path(__file__).parents[3].parent / "shared" / "data" / "cifar10"
 
@@ -35,6 +37,10 @@ def write(path: Path, images: list[bytes | None], labels: list[int | None], **na
     table = {names.get("image", "img"): column, names.get("label", "label"): pa.array(labels)}
     pq.write_table(pa.table(table), path)
     return path
+
+
+def read_table(paths: list[Path], num_classes: int | None = None) -> Examples:
+    return decode([Tables.of([Location.at(path) for path in paths])], num_classes)[0]
 
 
 def write_folder(folder: Path, count: int = 12, classes: int = 3) -> Path:

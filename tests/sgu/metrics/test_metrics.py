@@ -19,8 +19,8 @@ from sgu.data.splits.splits import class_splits, random_splits
 from sgu.evaluation import all_metrics, context, selection_metrics
 from sgu.experiment import Experiment
 from sgu.metrics import Scored, against_retrained, loss_attack, metrics_of
-from sgu.metrics.equal_sizes import equal_sizes
 from sgu.metrics.evaluate import against_others, mean_of
+from sgu.metrics.loss_attack import equal_sizes
 from sgu.results.null_band import bands
 from sgu.results.schema import METRICS, SELECTABLE
 from sgu.task import Task
