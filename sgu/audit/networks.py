@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from sgu.auditor import AuditorError
-from sgu.ensembles import Shadows, ensemble, oracles, originals, shadows, unlearned
+from sgu.ensembles.designs import Shadows, oracles, originals, shadows, unlearned
 from sgu.ensembles.evidence import evidence, klom, memorised
-from sgu.ensembles.train import Run
+from sgu.ensembles.train import Run, ensemble
 from sgu.evaluation import Logits
 from sgu.experiment import Experiment
 from sgu.metrics import Record

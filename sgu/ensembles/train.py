@@ -73,7 +73,7 @@ def kept_of(logits: Logits) -> Kept:
 
 def logits_of(kept: Kept) -> Logits:
     """Return the logits that the cache kept."""
-    return Logits(**kept.tensors, seconds=kept.seconds, cached=True)
+    return Logits(**kept.tensors, seconds=kept.seconds)
 
 
 def _logits(recipe: Recipe, network: Network, task: Task) -> Logits:

@@ -105,8 +105,13 @@ class TestAttack:
             loss_attack(np.full(20, np.nan), np.zeros(20))
 
 
+def examples_of(task: Task, split: str) -> Examples:
+    examples, indices = task.part(split)
+    return examples.take(indices)
+
+
 def losses(model, task: Task, split: str) -> np.ndarray:
-    images = task.examples(split)
+    images = examples_of(task, split)
     with torch.no_grad():
         logits = model.eval()(task.pipeline.prepare(images.inputs))
     return F.cross_entropy(logits, images.targets, reduction="none").numpy()
@@ -121,7 +126,7 @@ def test_names_are_those_of_the_schema(measured):
 
 def test_accuracies_are_shares_of_right_answers(task, original, measured):
     for split in ("retain", "forget", "val", "test"):
-        images = task.examples(split)
+        images = examples_of(task, split)
         with torch.no_grad():
             answers = original.eval()(task.pipeline.prepare(images.inputs)).argmax(1)
         right = sum(int(a == t) for a, t in zip(answers, images.targets, strict=True))
