@@ -26,9 +26,7 @@ from torch.nn import functional as F
 from sgu.auditor import Auditor, LinearAuditor
 from sgu.auditor.folds import Folds, draw_folds
 from sgu.checks import check
-from sgu.data.pipeline import Pipeline
-from sgu.data.sources import Source
-from sgu.data.splits.splits import Splits
+from sgu.task import Task
 from sgu.training.clock import Clock
 from sgu.training.inference import batch_statistics, device_of, evaluating, precision
 from sgu.training.snapshots import State
@@ -106,17 +104,9 @@ class Match:
     fitted and judged. Rounds go through forget in shuffled batches, with as many audit examples.
     """
 
-    def __init__(
-        self,
-        game: Game,
-        source: Source,
-        splits: Splits,
-        pipeline: Pipeline,
-        seed: int,
-        clock: Clock,
-    ):
-        self.game, self.pipeline, self.clock = game, pipeline, clock
-        self.sides = [(source.train, splits.forget), (source.heldout, splits.audit)]
+    def __init__(self, game: Game, task: Task, seed: int, clock: Clock):
+        self.game, self.pipeline, self.clock = game, task.pipeline, clock
+        self.sides = [task.part("forget"), task.part("audit")]
         self.groups = _groups(*(examples.targets.cpu()[split] for examples, split in self.sides))
         smaller = torch.tensor([min(map(len, group)) for group in self.groups])
         most = _most(game.audit_batch, len(smaller))

@@ -14,12 +14,11 @@ from torch import nn
 
 from sgu.data.splits.from_file import splits_from_file
 from sgu.data.splits.scenarios import Scenario
-from sgu.experiment import DATA_SETTINGS, Experiment
+from sgu.experiment import REFERENCE_SETTINGS, Experiment
 from sgu.models import build, load_model
 from sgu.task import Task
 from sgu.training.inference import default_device
 
-CHECKED = sorted(DATA_SETTINGS | {"model", "pretrain_epochs", "seed"})
 TAKEN = ("original", "retrained")
 
 
@@ -122,7 +121,7 @@ def saved_settings(path: Path) -> Experiment | None:
 def _check(name: str, saved: Experiment, given: Experiment) -> None:
     """Raise ValueError if a model is of other data, or of another original, than the options."""
     both = saved.settings(), given.settings()
-    other = [key for key in CHECKED if both[0][key] != both[1][key]]
+    other = [key for key in sorted(REFERENCE_SETTINGS) if both[0][key] != both[1][key]]
     if other:
         own, options = (", ".join(f"{key} = {s[key]!r}" for key in other) for s in both)
         raise ValueError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
 from dataclasses import replace
@@ -24,7 +23,6 @@ from sgu.cli.shared import CacheOption, JsonOption, SetOption, ThreadsOption, ch
 from sgu.ensembles.processes import Trainings
 from sgu.experiment import CACHE, REFERENCE_SETTINGS, Experiment
 from sgu.host.provenance import Started
-from sgu.training.inference import default_device
 
 DEFAULT = Experiment.of(epochs=5, lr=0.05, solve_every=4)
 """The experiment audited if no file is given: the game as in the default study."""
@@ -69,7 +67,7 @@ def command(
         typer.echo(line, err=True)
 
     with prepared("sgu audit", threads, cache, out):
-        started, trainings = Started(), context.obj or Trainings.here(jobs or _jobs())
+        started, trainings = Started(), context.obj or Trainings.here(jobs)
         experiment = Experiment.of(**DEFAULT.settings() | settings | changes(change))
         check(experiment, oracles, shadows)
         audited = Files(files or [], experiment, splits)
@@ -113,8 +111,3 @@ def _words(context: typer.Context) -> str:
             option = [] if parameter.param_type_name == "argument" else [parameter.opts[0]]
             words += option if value is True else [*option, str(value)]
     return shlex.join(words)
-
-
-def _jobs() -> int:
-    """Return one process a core on a CPU: threads of networks this small wait for one another."""
-    return 1 if default_device().type == "cuda" else os.cpu_count() or 1

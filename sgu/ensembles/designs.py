@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from sgu.data.splits.stratify import deal, merged
-from sgu.experiment import DATA_SETTINGS, GAME_SETTINGS, Experiment
+from sgu.experiment import GAME_SETTINGS, REFERENCE_SETTINGS, Experiment
 from sgu.methods import plays
 from sgu.networks.recipe import Kind, Recipe
 from sgu.networks.references import of_train
@@ -103,9 +103,8 @@ def shadows(experiment: Experiment, task: Task, pairs: int = 4) -> Shadows:
 
 def unlearning(experiment: Experiment) -> dict[str, Any]:
     """Return the settings of an experiment that unlearning reads, apart from its seed."""
-    unread = DATA_SETTINGS | {"model", "pretrain_epochs", "seed"}
-    unread |= set() if plays(experiment.method) else GAME_SETTINGS
-    return {k: value for k, value in experiment.settings().items() if k not in unread}
+    unread = REFERENCE_SETTINGS | (set() if plays(experiment.method) else GAME_SETTINGS)
+    return {name: v for name, v in experiment.settings().items() if name not in unread}
 
 
 def _recipes(

@@ -55,7 +55,7 @@ def normed() -> nn.Module:
 
 def match_of(task, seed: int = 0, **rules) -> Match:
     game = Game(**({"auditor": SMOOTH} | rules))
-    return Match(game, task.source, task.splits, task.pipeline, seed, Clock(CPU))
+    return Match(game, task, seed, Clock(CPU))
 
 
 def gradients(model: nn.Module) -> list[Tensor]:
