@@ -140,16 +140,12 @@ class Trainer:
         try:
             answers = iter(self.ensemble(recipes))
             return {name: [next(answers) for _ in group] for name, group in groups.items()}
-        except FAILS:
-            alone = {name: self.attempt(name, group) for name, group in groups.items()}
-            return {name: logits for name, logits in alone.items() if logits is not None}
-
-    def attempt(self, name: Group, recipes: Sequence[Recipe]) -> list[Logits] | None:
-        try:
-            return self.ensemble(recipes)
         except FAILS as error:
-            self.notes.add(f"{name} left out", error)
-            return None
+            if len(groups) > 1:
+                alone = [self.trained({name: group}) for name, group in groups.items()]
+                return {name: logits for group in alone for name, logits in group.items()}
+            self.notes.add(f"{next(iter(groups))} left out", error)
+            return {}
 
     def ensemble(self, recipes: Sequence[Recipe]) -> list[Logits]:
         return ensemble(recipes, self.task, self.cache, self.device, self.counted)

@@ -6,6 +6,7 @@ import json
 import shlex
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -63,9 +64,7 @@ def command(
     unlearned, which U-LiRA and KLoM need. Without a file: the game, and fine-tuning alone.
     """
 
-    def say(line: str) -> None:
-        typer.echo(line, err=True)
-
+    say = partial(typer.echo, err=True)
     with prepared("sgu audit", threads, cache, out):
         started, trainings = Started(), context.obj or Trainings.here(jobs)
         experiment = Experiment.of(**DEFAULT.settings() | settings | changes(change))
@@ -92,10 +91,10 @@ def command(
     rows = findings.rows()
     if as_json:
         report = {"rows": rows, "notes": findings.notes, "written": str(folder)}
-        return typer.echo(json.dumps(report, indent=2))
-    show(findings, Console(width=None if sys.stdout.isatty() else 100))
-    typer.echo(f"\nreport: {folder}/report.html\n{len(rows)} rows: {folder}/rows.parquet")
-    return None
+        typer.echo(json.dumps(report, indent=2))
+    else:
+        show(findings, Console(width=None if sys.stdout.isatty() else 100))
+        typer.echo(f"\nreport: {folder}/report.html\n{len(rows)} rows: {folder}/rows.parquet")
 
 
 def _words(context: typer.Context) -> str:

@@ -22,10 +22,11 @@ import torch
 from torch import Tensor
 
 from sgu.data.splits.stratify import deal, merged
-from sgu.experiment import GAME_SETTINGS, REFERENCE_SETTINGS, Experiment
+from sgu.experiment import REFERENCE_SETTINGS, Experiment
 from sgu.methods import plays
 from sgu.networks.recipe import Kind, Recipe
 from sgu.networks.references import of_train
+from sgu.results.schema import GAME_SETTINGS
 from sgu.task import Task
 
 FIRST_SEED = 2**30
@@ -111,9 +112,9 @@ def _recipes(
     kind: Kind, indices: Sequence[Tensor], experiment: Experiment, task: Task
 ) -> list[Recipe]:
     """Return networks trained as the original is, but for their seeds and examples."""
-    model, own, epochs = experiment.model, experiment.seed, experiment.pretrain_epochs
-    whole = of_train(kind, model, task.source, own, epochs)
-    drawn = seeds("original" if kind == "start" else kind, own, len(indices))
+    seed, epochs = experiment.seed, experiment.pretrain_epochs
+    whole = of_train(kind, experiment.model, task.source, seed, epochs)
+    drawn = seeds("original" if kind == "start" else kind, seed, len(indices))
     return [replace(whole, seed=s, indices=i) for s, i in zip(drawn, indices, strict=True)]
 
 

@@ -80,8 +80,9 @@ def _logits(recipe: Recipe, network: Network, task: Task) -> Logits:
     if recipe.unlearning is None or recipe.splits is None:
         return Logits.of(network.model, task, network.seconds)
     source = replace(task.source, train=examples_of(task.source, recipe.indices))
-    own = replace(task, source=source, splits=recipe.splits)
-    outcome = unlearn(Experiment.of(**recipe.unlearning, seed=recipe.seed), own, network.model)
+    request = replace(task, source=source, splits=recipe.splits)
+    experiment = Experiment.of(**recipe.unlearning, seed=recipe.seed)
+    outcome = unlearn(experiment, request, network.model)
     return Logits.of(outcome.model, task, network.seconds + outcome.metrics["seconds"])
 
 

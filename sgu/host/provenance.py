@@ -8,6 +8,7 @@ import re
 import resource
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -66,10 +67,8 @@ def reset_peak() -> None:
     """Measure from now on if the system can, else from the start of the process."""
     if torch.cuda.is_initialized():
         torch.cuda.reset_peak_memory_stats()
-    try:
+    with suppress(OSError):
         FROM_NOW.write_text("5")
-    except OSError:
-        return
 
 
 def peak(device: torch.device) -> float:

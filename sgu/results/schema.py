@@ -115,10 +115,8 @@ _METRICS = (
     Metric("peak_memory", "min", 1e6, "peak memory", "most memory of the GPU, or of the process",
            "MiB"),
 )  # fmt: skip
-_RETAIN_MIA = Metric(
-    "retain_mia_auc", "min", 1.0, "attack AUC, retain vs test",
-    "attack on the loss, retain vs test: area under the ROC curve", reads_test=True,
-)  # fmt: skip
+_RETAIN_MIA = Metric("retain_mia_auc", "min", 1.0, "attack AUC, retain vs test",
+    "attack on the loss, retain vs test: area under the ROC curve", reads_test=True)  # fmt: skip
 
 METRICS = {metric.name: metric for metric in _METRICS}
 """Metrics that a result row has a column for."""
@@ -135,90 +133,64 @@ KEY = ("study", "cell", "trial_id", "seed")
 """Columns that identify a row; attempts at one row share them. A trial is a configuration, with a
 row for each seed it is run with."""
 
-_IDENTITY = [
-    ("schema_version", pa.int32()),
-    ("study", pa.string()),
-    ("cell", pa.string()),  # data/method; for references the data alone
-    ("trial_id", pa.string()),  # a number; original, retrain, or retrain-1, ... of the null band
-    ("seed", pa.int64()),
+_IDENTITY = {
+    "schema_version": "int32", "study": "string",
+    "cell": "string",  # data/method; for references the data alone
+    "trial_id": "string",  # a number; original, retrain, or retrain-1, ... of the null band
+    "seed": "int64",
     # search: proposed by one, or a control of it (fronts are made of these); confirm: the front
     # again on fresh seeds; scaling: a sweep of sizes
-    ("phase", pa.string()),
-    ("attempt", pa.int32()),
-]
-_CONFIGURATION = [
-    ("dataset", pa.string()),
-    ("model", pa.string()),
-    ("scenario", pa.string()),
-    ("requests", pa.int32()),
-    ("forget_fraction", pa.float64()),
-    ("method", pa.string()),
-    ("alpha", pa.float64()),
-    ("reg", pa.float64()),
-    ("solve_every", pa.int64()),  # optimiser steps; "epoch" is stored as the steps of one
-    ("update", pa.string()),
-]
-_PROVENANCE = [
-    ("control", pa.bool_()),  # enqueued by the study, not suggested by the sampler
-    ("unsolved", pa.int64()),  # auditor problems left void or short of their tolerance
-    ("config", pa.string()),  # JSON: all settings, enough to run the trial again
-    ("code_version", pa.string()),
-    ("code_dirty", pa.bool_()),
-    ("data_fingerprint", pa.string()),
-    ("split_digest", pa.string()),
-    ("original_digest", pa.string()),
-    ("device", pa.string()),
-    ("threads", pa.int32()),
-    ("host", pa.string()),
-    ("versions", pa.string()),  # JSON
-    ("started", pa.timestamp("us", tz="UTC")),
-    ("wall_seconds", pa.float64()),
-    ("device_seconds", pa.float64()),  # the device was busy; null on a CPU
-    ("host_class", pa.string()),  # processor, cores and memory, such as "x86_64, 2 cores, 24 GiB"
-]
+    "phase": "string",
+    "attempt": "int32",
+}  # fmt: skip
+_CONFIGURATION = {
+    "dataset": "string", "model": "string", "scenario": "string", "requests": "int32",
+    "forget_fraction": "float64", "method": "string", "alpha": "float64", "reg": "float64",
+    "solve_every": "int64",  # optimiser steps; "epoch" is stored as the steps of one
+    "update": "string",
+}  # fmt: skip
+_PROVENANCE = {
+    "control": "bool",  # enqueued by the study, not suggested by the sampler
+    "unsolved": "int64",  # auditor problems left void or short of their tolerance
+    "config": "string",  # JSON: all settings, enough to run the trial again
+    "code_version": "string", "code_dirty": "bool", "data_fingerprint": "string",
+    "split_digest": "string", "original_digest": "string", "device": "string", "threads": "int32",
+    "host": "string",
+    "versions": "string",  # JSON
+    "started": pa.timestamp("us", tz="UTC"), "wall_seconds": "float64",
+    "device_seconds": "float64",  # the device was busy; null on a CPU
+    "host_class": "string",  # processor, cores and memory, such as "x86_64, 2 cores, 24 GiB"
+}  # fmt: skip
 
-TRIALS = pa.schema(
-    [
-        *_IDENTITY,
-        ("status", pa.string()),
-        ("reason", pa.string()),
-        *_CONFIGURATION,
-        ("train_examples", pa.int64()),  # retain and forget
-        ("classes", pa.int64()),
-        ("audit_examples", pa.int64()),  # held-out examples that the game may use
-        ("workers", pa.int64()),  # trials run at a time
-        *((name, pa.float64()) for name in METRICS),
-        ("suppressed", pa.string()),  # JSON: why a tpr_at_* is null, by its name
-        *_PROVENANCE,
-    ]
-)
+TRIALS = pa.schema({
+    **_IDENTITY, "status": "string", "reason": "string", **_CONFIGURATION,
+    "train_examples": "int64",  # retain and forget
+    "classes": "int64",
+    "audit_examples": "int64",  # held-out examples that the game may use
+    "workers": "int64",  # trials run at a time
+    **dict.fromkeys(METRICS, "float64"),
+    "suppressed": "string",  # JSON: why a tpr_at_* is null, by its name
+    **_PROVENANCE,
+})  # fmt: skip
 """One row for each trial and seed. A metric is null where the trial did not reach it, or for the
 reason that `suppressed` gives."""
 
 REQUIRED = ("schema_version", "study", "trial_id", "attempt")
 """Columns that a file must have to be a study's; any other that it lacks is null."""
 
-EPOCHS = pa.schema(
-    [
-        *_IDENTITY,
-        ("epoch", pa.int32()),
-        ("train_loss", pa.float64()),  # of the method, mean over the epoch's batches
-        ("utility", pa.float64()),  # of the auditor, mean over the epoch's solves, if any
-        ("solves", pa.int32()),
-        ("unsolved", pa.int64()),
-        *((name, pa.float64()) for name in METRICS if not METRICS[name].reads_test),
-    ]
-)
+EPOCHS = pa.schema({
+    **_IDENTITY, "epoch": "int32",
+    "train_loss": "float64",  # of the method, mean over the epoch's batches
+    "utility": "float64",  # of the auditor, mean over the epoch's solves, if any
+    "solves": "int32", "unsolved": "int64", **dict.fromkeys(SELECTABLE, "float64"),
+})  # fmt: skip
 """One row for each epoch that a trial reports; only its row in `TRIALS` reads the test split."""
 
-HISTOGRAMS = pa.schema(
-    [
-        *_IDENTITY,
-        ("split", pa.string()),  # forget, val or test
-        ("low", pa.float64()),  # nats
-        ("high", pa.float64()),
-        ("count", pa.int64()),  # examples with a loss from low to high
-    ]
-)
+HISTOGRAMS = pa.schema({
+    **_IDENTITY,
+    "split": "string",  # forget, val or test
+    "low": "float64", "high": "float64",  # nats
+    "count": "int64",  # examples with a loss from low to high
+})  # fmt: skip
 """One row for each bin of the histogram of a finished trial's or control's losses on a split; kept
 in the folder `losses`."""
