@@ -21,7 +21,8 @@ import torch
 
 from sgu.audit.networks import Group, Networks, Notes
 from sgu.audit.running import measured
-from sgu.ensembles import ensemble, oracles, shadows
+from sgu.ensembles.designs import oracles, shadows
+from sgu.ensembles.train import ensemble
 from sgu.experiment import Experiment
 from sgu.metrics import against_retrained
 from sgu.metrics.evaluate import Metrics, against_others, mean_of

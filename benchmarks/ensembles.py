@@ -13,9 +13,9 @@ from functools import partial
 
 import torch
 
-from sgu.ensembles import oracles, train_and_unlearn
+from sgu.ensembles.designs import oracles
 from sgu.ensembles.processes import processes
-from sgu.ensembles.train import Run
+from sgu.ensembles.train import Run, train_and_unlearn
 from sgu.experiment import Experiment
 
 

@@ -10,17 +10,7 @@ when it is first used.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from sgu.data.sources import Source, load_source, make_source
-    from sgu.evaluation import all_metrics, selection_metrics
-    from sgu.experiment import Experiment
-    from sgu.game import Game
-    from sgu.methods import METHODS, Method
-    from sgu.models import load_model, save_model
-    from sgu.task import Task
-    from sgu.unlearning import Outcome, unlearn
+from typing import Any
 
 _MODULES = {
     "sgu.data.sources": ("Source", "load_source", "make_source"),
@@ -33,10 +23,7 @@ _MODULES = {
     "sgu.unlearning": ("Outcome", "unlearn"),
 }
 
-__all__ = [
-    "METHODS", "Experiment", "Game", "Method", "Outcome", "Source", "Task", "all_metrics",
-    "load_model", "load_source", "make_source", "save_model", "selection_metrics", "unlearn",
-]  # fmt: skip
+__all__ = [name for names in _MODULES.values() for name in names]
 
 
 def __getattr__(name: str) -> Any:

@@ -23,13 +23,12 @@ from sgu.training.inference import predict
 class Logits:
     """Logits of all examples in evaluation mode, float32 on the CPU: train (N, C), heldout (M, C).
 
-    seconds: of training, and of unlearning if there was any; cached: True if read from the cache.
+    seconds: of training, and of unlearning if there was any.
     """
 
     train: Tensor
     heldout: Tensor
     seconds: float = 0.0
-    cached: bool = False
 
     @classmethod
     def of(cls, model: nn.Module, task: Task, seconds: float = 0.0) -> Logits:
@@ -70,22 +69,17 @@ def all_metrics(model: nn.Module, task: Task) -> Metrics:
     return metrics_of(score_task(model, task))
 
 
-def unmeasured(task: Task) -> dict[str, str]:
-    """Return why `metrics_of` leaves out a metric on this task, by the metric's name."""
-    (train, forget), (heldout, test) = task.part("forget"), task.part("test")
-    forgotten = train.targets.cpu()[forget]
-    return suppressed(int(torch.isin(heldout.targets.cpu()[test], forgotten).sum()))
-
-
 def context(settings: Row, task: Task) -> Row:
     """Return the columns that all rows on a task share. settings: those of one of the runs."""
     version, dirty = code_version()
-    reasons = unmeasured(task)
+    (train, forget), (heldout, test) = task.part("forget"), task.part("test")
+    peers = torch.isin(heldout.targets.cpu()[test], train.targets.cpu()[forget])
+    reasons = suppressed(int(peers.sum()))
     return {
         "dataset": task.source.name,
         **{name: settings[name] for name in ("model", "scenario", "requests")},
-        "forget_fraction": len(task.splits.forget) / len(task.source.train),
-        "train_examples": len(task.source.train),
+        "forget_fraction": len(forget) / len(train),
+        "train_examples": len(train),
         "classes": task.source.num_classes,
         "audit_examples": len(task.splits.audit),
         "suppressed": json.dumps(reasons) if reasons else None,

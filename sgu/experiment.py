@@ -78,9 +78,9 @@ class Experiment:
     @classmethod
     def of(cls, **settings: Any) -> Experiment:
         """Return the experiment with these settings, the method's among them."""
-        known = {name: settings[name] for name in settings if name in SETTINGS}
-        options = {name: settings[name] for name in settings if name not in SETTINGS}
-        return cls(**known, options=options)
+        options = {name: value for name, value in settings.items() if name not in SETTINGS}
+        shared = {name: value for name, value in settings.items() if name in SETTINGS}
+        return cls(**shared, options=options)
 
     def settings(self) -> dict[str, Any]:
         """Return all settings as plain values; `Experiment.of(**settings)` is the inverse."""
@@ -90,12 +90,11 @@ class Experiment:
     def unlearner(self) -> Method:
         """Return the method with its settings. Raises ValueError for an unknown setting."""
         method = method_class(self.method)
-        known = [field.name for field in fields(method)]
+        names = [field.name for field in fields(method)]
         for name in self.options:
-            if name not in known:
-                raise ValueError(
-                    f"{self.method} has no setting {name!r}: it has {', '.join(known)}"
-                )
+            if name not in names:
+                known = ", ".join(names)
+                raise ValueError(f"{self.method} has no setting {name!r}: it has {known}")
         return method(**self.options)
 
     def forgetting(self) -> Scenario:
@@ -103,10 +102,7 @@ class Experiment:
         return Scenario(**{field.name: getattr(self, field.name) for field in fields(Scenario)})
 
     def task(
-        self,
-        cache: Path = CACHE,
-        on_epoch: Progress | None = None,
-        source: Source | None = None,
+        self, cache: Path = CACHE, on_epoch: Progress | None = None, source: Source | None = None
     ) -> Task:
         """Return the data with their splits, on the CPU.
 
@@ -166,7 +162,6 @@ DATA_SETTINGS = {
 }  # fmt: skip
 REFERENCE_SETTINGS = DATA_SETTINGS | {"model", "pretrain_epochs", "seed"}
 """What decides the task, the original and the retrained model."""
-GAME_SETTINGS = SETTINGS - REFERENCE_SETTINGS - {"method"}
 
 AUDITORS: dict[str, Callable[[Experiment], Auditor]] = {
     "linear": lambda e: LinearAuditor(loss=e.loss, penalty=e.penalty, reg=e.reg),

@@ -151,13 +151,11 @@ class Match:
                 for group in self.groups
             ]
         self.turn += 1
-        sizes = self.counts.tolist()
-        return [
-            torch.cat(
-                [g[side].roll(-batch * n)[:n] for g, n in zip(self.shuffled, sizes, strict=True)]
-            )
-            for side in (0, 1)
+        drawn = [
+            [side.roll(-batch * count)[:count] for side in group]
+            for group, count in zip(self.shuffled, self.counts.tolist(), strict=True)
         ]
+        return [torch.cat(side) for side in zip(*drawn, strict=True)]
 
     def _scores(self, model: nn.Module) -> Tensor:
         """Return scores of forget, then of audit examples: float32 (2 k, d), with their graph."""
@@ -180,13 +178,10 @@ class Match:
         drawn = draw_folds(self.counts, self.game.folds, self.game.heldout_share, self.generator)
         folds = Folds(*(getattr(drawn, f.name).to(scores.device) for f in fields(drawn)))
         half = len(scores) // 2
-        fit = self.game.auditor.fit(
-            scores[folds.fitted],
-            folds.fitted < half,
-            weight=folds.fitted_used,
-            start=self.last if self.game.warm_start else None,
+        start = self.last if self.game.warm_start else None
+        self.last = fit = self.game.auditor.fit(
+            scores[folds.fitted], folds.fitted < half, weight=folds.fitted_used, start=start
         )
-        self.last = fit
         y = torch.where(folds.judged < half, 1.0, -1.0)
         hinge = (1 - y * fit.decision(scores[folds.judged])).clamp(min=0)
         counts = folds.judged_used & fit.converged[:, None]
@@ -194,12 +189,10 @@ class Match:
         return utility, (~fit.converged).sum()
 
 
-def _groups(forget: Tensor, audit: Tensor) -> list[tuple[Tensor, Tensor]]:
+def _groups(forget: Tensor, audit: Tensor) -> list[list[Tensor]]:
     """Return the indices into forget and into audit of each auditor, from both targets (n,)."""
-    groups = [
-        (torch.where(forget == label)[0], torch.where(audit == label)[0])
-        for label in forget.unique()
-    ]
+    sides = (forget, audit)
+    groups = [[torch.where(side == label)[0] for side in sides] for label in forget.unique()]
     if not all(len(heldout) for _, heldout in groups):
         raise ValueError("a class of forget has no audit examples: give audit a larger share")
     groups = [group for group in groups if len(group[0]) > 1]

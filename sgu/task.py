@@ -59,11 +59,6 @@ class Task:
         part = self.source.train if split in FROM_TRAIN else self.source.heldout
         return part, getattr(self.splits, split)
 
-    def examples(self, split: str) -> Examples:
-        """Return a copy of a split's examples."""
-        part, indices = self.part(split)
-        return part.take(indices.to(part.targets.device))
-
     def to(self, device: torch.device) -> Task:
         source = self.source
         moved = replace(source, train=source.train.to(device), heldout=source.heldout.to(device))

@@ -17,7 +17,7 @@ import pandas as pd
 import ray
 from ray.exceptions import RayError
 
-from sgu.ensembles import shadows
+from sgu.ensembles.designs import shadows
 from sgu.ensembles.train import logits_of
 from sgu.evaluation import context
 from sgu.experiment import Experiment

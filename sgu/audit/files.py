@@ -14,12 +14,11 @@ from torch import nn
 
 from sgu.data.splits.from_file import splits_from_file
 from sgu.data.splits.scenarios import Scenario
-from sgu.experiment import DATA_SETTINGS, Experiment
+from sgu.experiment import REFERENCE_SETTINGS, Experiment
 from sgu.models import build, load_model
 from sgu.task import Task
 from sgu.training.inference import default_device
 
-CHECKED = sorted(DATA_SETTINGS | {"model", "pretrain_epochs", "seed"})
 TAKEN = ("original", "retrained")
 
 
@@ -119,15 +118,13 @@ def saved_settings(path: Path) -> Experiment | None:
         ) from error
 
 
-def _check(name: str, saved: Experiment, given: Experiment) -> None:
+def _check(name: str, saved: Experiment, experiment: Experiment) -> None:
     """Raise ValueError if a model is of other data, or of another original, than the options."""
-    both = saved.settings(), given.settings()
-    other = [key for key in CHECKED if both[0][key] != both[1][key]]
-    if other:
-        own, options = (", ".join(f"{key} = {s[key]!r}" for key in other) for s in both)
-        raise ValueError(
-            f"{name} was unlearned with {own}, the options say {options}: give its own"
-        )
+    both = saved.settings(), experiment.settings()
+    differing = [key for key in sorted(REFERENCE_SETTINGS) if both[0][key] != both[1][key]]
+    if differing:
+        was, says = (", ".join(f"{key} = {s[key]!r}" for key in differing) for s in both)
+        raise ValueError(f"{name} was unlearned with {was}, the options say {says}: give its own")
 
 
 def load(path: Path, experiment: Experiment, task: Task) -> nn.Module:

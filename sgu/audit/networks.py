@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from sgu.auditor import AuditorError
-from sgu.ensembles import Shadows, ensemble, oracles, originals, shadows, unlearned
+from sgu.ensembles.designs import Shadows, oracles, originals, shadows, unlearned
 from sgu.ensembles.evidence import evidence, klom, memorised
-from sgu.ensembles.train import Run
+from sgu.ensembles.train import Run, ensemble
 from sgu.evaluation import Logits
 from sgu.experiment import Experiment
 from sgu.metrics import Record
@@ -140,16 +140,12 @@ class Trainer:
         try:
             answers = iter(self.ensemble(recipes))
             return {name: [next(answers) for _ in group] for name, group in groups.items()}
-        except FAILS:
-            alone = {name: self.attempt(name, group) for name, group in groups.items()}
-            return {name: logits for name, logits in alone.items() if logits is not None}
-
-    def attempt(self, name: Group, recipes: Sequence[Recipe]) -> list[Logits] | None:
-        try:
-            return self.ensemble(recipes)
         except FAILS as error:
-            self.notes.add(f"{name} left out", error)
-            return None
+            if len(groups) > 1:
+                alone = [self.trained({name: group}) for name, group in groups.items()]
+                return {name: logits for group in alone for name, logits in group.items()}
+            self.notes.add(f"{next(iter(groups))} left out", error)
+            return {}
 
     def ensemble(self, recipes: Sequence[Recipe]) -> list[Logits]:
         return ensemble(recipes, self.task, self.cache, self.device, self.counted)

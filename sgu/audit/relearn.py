@@ -11,6 +11,7 @@ import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -24,25 +25,21 @@ SHARE = 0.9
 LIMIT = 100
 ORDERS = 3
 EVERY = 2
-"""Steps between looks at the accuracy: the number found is a multiple of it, or the limit."""
+"""Steps between looks at the accuracy: the result is a multiple of it, or the limit."""
 
 
 @dataclass(frozen=True)
 class Relearned:
-    """The steps until forget was back, for each order of its examples; None: not within `limit`."""
+    """The steps until forget was back, for each order of its examples; None: not within LIMIT."""
 
     steps: tuple[int | None, ...]
-    limit: int = LIMIT
+    reason: ClassVar[str] = f"not back within {LIMIT} steps"
 
     @property
     def mean(self) -> float | None:
         """Return the mean over the orders; None if forget was not back in one of them."""
         known = [steps for steps in self.steps if steps is not None]
         return sum(known) / len(known) if len(known) == len(self.steps) else None
-
-    @property
-    def reason(self) -> str:
-        return f"not back within {self.limit} steps"
 
 
 def relearned(
@@ -57,13 +54,9 @@ def relearned(
 def relearning(name: str) -> Optimisation:
     """Return how a model relearns: as its references are trained, at a constant tenth of their
     highest learning rate, with neither decay nor augmentation. Its epochs are not read."""
-    own = pretraining(name)
-    return replace(own, lr=own.lr / 10, schedule="constant", weight_decay=0.0, augment=False)
-
-
-def level_of(original: nn.Module, task: Task) -> float:
-    """Return the accuracy on forget to be reached: SHARE of the original's."""
-    return SHARE * forget_acc(original, task)
+    published = pretraining(name)
+    lr = published.lr / 10
+    return replace(published, lr=lr, schedule="constant", weight_decay=0.0, augment=False)
 
 
 def relearn_steps(

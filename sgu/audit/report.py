@@ -59,7 +59,7 @@ def provenance(
     row = context(files.experiment.settings(), task) | begin.provenance(default_device())
     row["architecture"] = row.pop("model")  # a row's model is the one audited
     del row["suppressed"]  # each of an audit's rows has its own
-    known = {name: own.settings() for name, own in files.unlearned_by().items()}
+    known = {name: unlearned.settings() for name, unlearned in files.unlearned_by().items()}
     networks = {"oracles": oracles, "shadows": shadows, "jobs": how.jobs, "threads": how.threads}
     config: Row = {"audit": files.settings(), "networks": networks, "unlearned_by": known}
     config["threads"] = torch.get_num_threads()  # of all that is no training
@@ -134,10 +134,7 @@ def _forgotten(files: Files) -> str:
     """Return who was forgotten, and who says so."""
     if files.splits:
         return f"as {files.splits} states"
-    undocumented = ", ".join(files.undocumented())
-    trust = (
-        f" (taken from the options, as the file does not say: {undocumented})"
-        if undocumented
-        else ""
-    )
-    return f"scenario {files.experiment.scenario}{trust}"
+    scenario, names = f"scenario {files.experiment.scenario}", ", ".join(files.undocumented())
+    if not names:
+        return scenario
+    return f"{scenario} (taken from the options, as the file does not say: {names})"

@@ -15,7 +15,7 @@ from torch import nn
 
 from sgu.audit.findings import Audit, Audited
 from sgu.audit.networks import Networks, Notes, Say, Trainer
-from sgu.audit.relearn import Relearned, level_of, relearned, relearning
+from sgu.audit.relearn import SHARE, Relearned, forget_acc, relearned, relearning
 from sgu.ensembles.designs import seeds
 from sgu.ensembles.train import Run
 from sgu.evaluation import Logits
@@ -73,7 +73,7 @@ def audit(
     answers = {name: _answers(name, model, task) for name, model in audited.items()}
     trainer = Trainer(task, cache, device, run, notes)
     networks = trainer.networks(experiment, oracle_count, shadow_count, known)
-    level, steps = level_of(original, task), relearning(experiment.model)
+    level, steps = SHARE * forget_acc(original, task), relearning(experiment.model)
     findings = {}
     for name, model in audited.items():
         say(f"attacking {name}")

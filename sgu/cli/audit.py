@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,7 +24,6 @@ from sgu.cli.shared import CacheOption, JsonOption, SetOption, ThreadsOption, ch
 from sgu.ensembles.processes import Trainings
 from sgu.experiment import CACHE, REFERENCE_SETTINGS, Experiment
 from sgu.host.provenance import Started
-from sgu.training.inference import default_device
 
 DEFAULT = Experiment.of(epochs=5, lr=0.05, solve_every=4)
 """The experiment audited if no file is given: the game as in the default study."""
@@ -65,11 +64,9 @@ def command(
     unlearned, which U-LiRA and KLoM need. Without a file: the game, and fine-tuning alone.
     """
 
-    def say(line: str) -> None:
-        typer.echo(line, err=True)
-
+    say = partial(typer.echo, err=True)
     with prepared("sgu audit", threads, cache, out):
-        started, trainings = Started(), context.obj or Trainings.here(jobs or _jobs())
+        started, trainings = Started(), context.obj or Trainings.here(jobs)
         experiment = Experiment.of(**DEFAULT.settings() | settings | changes(change))
         check(experiment, oracles, shadows)
         audited = Files(files or [], experiment, splits)
@@ -94,10 +91,10 @@ def command(
     rows = findings.rows()
     if as_json:
         report = {"rows": rows, "notes": findings.notes, "written": str(folder)}
-        return typer.echo(json.dumps(report, indent=2))
-    show(findings, Console(width=None if sys.stdout.isatty() else 100))
-    typer.echo(f"\nreport: {folder}/report.html\n{len(rows)} rows: {folder}/rows.parquet")
-    return None
+        typer.echo(json.dumps(report, indent=2))
+    else:
+        show(findings, Console(width=None if sys.stdout.isatty() else 100))
+        typer.echo(f"\nreport: {folder}/report.html\n{len(rows)} rows: {folder}/rows.parquet")
 
 
 def _words(context: typer.Context) -> str:
@@ -113,8 +110,3 @@ def _words(context: typer.Context) -> str:
             option = [] if parameter.param_type_name == "argument" else [parameter.opts[0]]
             words += option if value is True else [*option, str(value)]
     return shlex.join(words)
-
-
-def _jobs() -> int:
-    """Return one process a core on a CPU: threads of networks this small wait for one another."""
-    return 1 if default_device().type == "cuda" else os.cpu_count() or 1

@@ -35,14 +35,14 @@ def methods(as_json: JsonOption = False) -> None:
     """List the unlearning methods: settings as published, what a search varies, and the source."""
     listed = {name: _described(name) for name in METHODS}
     if as_json:
-        return typer.echo(json.dumps(listed, indent=2))
+        typer.echo(json.dumps(listed, indent=2))
+        return
     for name, method in listed.items():
         typer.echo(f"{name}: {method['what']}\n  source    {method['source']}")
         typer.echo(f"  settings  {_listed(method['settings'])}")
         typer.echo(f"  search    {_listed(method['space'])}")
     typer.echo(f"{OVER}NAME: the game over any of them; it adds to the search")
     typer.echo(f"            {_listed(GAME_SPACE)}")
-    return None
 
 
 @with_settings(REFERENCE_SETTINGS)
@@ -79,10 +79,9 @@ def compare(
 
 def table(rows: Sequence[Row]) -> Table:
     """Return the mean and deviation of each method over its seeds, as a table."""
-    shown = Table(box=None, header_style="bold")
-    heads = [f"{name} {METRICS[name].unit or '%'}" for name in COLUMNS]
-    for title in ("method", *heads):
-        shown.add_column(title, justify="left" if title == "method" else "right")
+    shown = Table("method", box=None, header_style="bold")
+    for name in COLUMNS:
+        shown.add_column(f"{name} {METRICS[name].unit or '%'}", justify="right")
     for method in dict.fromkeys(row["method"] for row in rows):
         complete = [r for r in rows if r["method"] == method and r["status"] == "complete"]
         cells = [_cell([row.get(column) for row in complete], column) for column in COLUMNS]

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 from typer import Option
 
 from sgu.cli.shared import value_of
-from sgu.experiment import DATA_SETTINGS, GAME_SETTINGS, Experiment
+from sgu.experiment import DATA_SETTINGS, Experiment
+from sgu.results.schema import GAME_SETTINGS
 
 Command = Callable[..., None]
 DEFAULT = Experiment()
@@ -21,7 +22,6 @@ METHOD_OPTIONS = {
     "lr": Annotated[float | None, "Learning rate; none: as published."],
 }
 """Settings of the methods that have options of their own; all others go by --set."""
-
 
 HINTS = get_type_hints(Experiment, include_extras=True) | METHOD_OPTIONS
 OPTIONS: dict[str, tuple[Any, str]] = {

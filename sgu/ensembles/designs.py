@@ -22,10 +22,11 @@ import torch
 from torch import Tensor
 
 from sgu.data.splits.stratify import deal, merged
-from sgu.experiment import DATA_SETTINGS, GAME_SETTINGS, Experiment
+from sgu.experiment import REFERENCE_SETTINGS, Experiment
 from sgu.methods import plays
 from sgu.networks.recipe import Kind, Recipe
 from sgu.networks.references import of_train
+from sgu.results.schema import GAME_SETTINGS
 from sgu.task import Task
 
 FIRST_SEED = 2**30
@@ -103,18 +104,17 @@ def shadows(experiment: Experiment, task: Task, pairs: int = 4) -> Shadows:
 
 def unlearning(experiment: Experiment) -> dict[str, Any]:
     """Return the settings of an experiment that unlearning reads, apart from its seed."""
-    unread = DATA_SETTINGS | {"model", "pretrain_epochs", "seed"}
-    unread |= set() if plays(experiment.method) else GAME_SETTINGS
-    return {k: value for k, value in experiment.settings().items() if k not in unread}
+    unread = REFERENCE_SETTINGS | (set() if plays(experiment.method) else GAME_SETTINGS)
+    return {name: v for name, v in experiment.settings().items() if name not in unread}
 
 
 def _recipes(
     kind: Kind, indices: Sequence[Tensor], experiment: Experiment, task: Task
 ) -> list[Recipe]:
     """Return networks trained as the original is, but for their seeds and examples."""
-    model, own, epochs = experiment.model, experiment.seed, experiment.pretrain_epochs
-    whole = of_train(kind, model, task.source, own, epochs)
-    drawn = seeds("original" if kind == "start" else kind, own, len(indices))
+    seed, epochs = experiment.seed, experiment.pretrain_epochs
+    whole = of_train(kind, experiment.model, task.source, seed, epochs)
+    drawn = seeds("original" if kind == "start" else kind, seed, len(indices))
     return [replace(whole, seed=s, indices=i) for s, i in zip(drawn, indices, strict=True)]
 
 

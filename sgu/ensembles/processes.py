@@ -1,10 +1,8 @@
-"""A `run` of local processes: what `ensemble` takes in place of a loop, on a machine of many cores.
-
-Networks this small make threads wait for one another: see `benchmarks/ensembles.py`.
-"""
+"""A `run` of local processes, for `ensemble` on a machine of many cores."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -15,6 +13,7 @@ from typing import Any
 import torch
 
 from sgu.ensembles.train import Run
+from sgu.training.inference import default_device
 
 _work: Callable[[Any], Any]  # of this process, if it is one of a pool's
 
@@ -33,24 +32,24 @@ class Trainings:
     threads: int
 
     @classmethod
-    def here(cls, jobs: int) -> Trainings:
-        """Return trainings on this machine."""
+    def here(cls, jobs: int | None) -> Trainings:
+        """Return trainings on this machine, by default one a core on a CPU: threads of networks
+        this small wait for one another, see `benchmarks/ensembles.py`."""
+        jobs = jobs or (1 if default_device().type == "cuda" else os.cpu_count() or 1)
         if jobs > 1:
             return cls(processes(jobs), jobs, 1)
         return cls(map, 1, torch.get_num_threads())
 
 
-def processes(count: int, threads: int = 1) -> Run:
-    """Return a `run` of `count` processes, of so many threads each; each is handed the function
-    once."""
+def processes(count: int) -> Run:
+    """Return a `run` of `count` processes of one thread; each is handed the function once."""
 
     def run(function: Callable[[Any], Any], jobs: Iterable[Any]) -> Iterator[Any]:
         todo = list(jobs)
         if not todo:
             return
-        with ProcessPoolExecutor(
-            min(count, len(todo)), get_context("spawn"), _begin, (function, threads)
-        ) as pool:
+        size, spawn = min(count, len(todo)), get_context("spawn")
+        with ProcessPoolExecutor(size, spawn, _begin, (function,)) as pool:
             try:
                 yield from pool.map(_call, todo)
             except BrokenProcessPool as error:
@@ -62,10 +61,10 @@ def processes(count: int, threads: int = 1) -> Run:
     return run
 
 
-def _begin(function: Callable[[Any], Any], threads: int) -> None:
+def _begin(function: Callable[[Any], Any]) -> None:
     global _work
     _work = function
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)
 
 
 def _call(job: Any) -> Any:

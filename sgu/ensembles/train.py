@@ -73,15 +73,16 @@ def kept_of(logits: Logits) -> Kept:
 
 def logits_of(kept: Kept) -> Logits:
     """Return the logits that the cache kept."""
-    return Logits(**kept.tensors, seconds=kept.seconds, cached=True)
+    return Logits(**kept.tensors, seconds=kept.seconds)
 
 
 def _logits(recipe: Recipe, network: Network, task: Task) -> Logits:
     if recipe.unlearning is None or recipe.splits is None:
         return Logits.of(network.model, task, network.seconds)
     source = replace(task.source, train=examples_of(task.source, recipe.indices))
-    own = replace(task, source=source, splits=recipe.splits)
-    outcome = unlearn(Experiment.of(**recipe.unlearning, seed=recipe.seed), own, network.model)
+    request = replace(task, source=source, splits=recipe.splits)
+    experiment = Experiment.of(**recipe.unlearning, seed=recipe.seed)
+    outcome = unlearn(experiment, request, network.model)
     return Logits.of(outcome.model, task, network.seconds + outcome.metrics["seconds"])
 
 

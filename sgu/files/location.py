@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -125,10 +125,8 @@ class Location:
 
     def remove(self) -> None:
         """Delete the file, if there is one."""
-        try:
+        with suppress(FileNotFoundError):
             self.filesystem.delete_file(self.path)
-        except FileNotFoundError:
-            return
 
     def names(self) -> list[str]:
         """Return the names of the finished files directly in this folder, in order."""

@@ -1,11 +1,14 @@
-"""The provenance of a number: code, libraries, device, and the clock of the run."""
+"""The provenance of a number: code, libraries, device, memory, and the clock of the run."""
 
 from __future__ import annotations
 
 import os
 import platform
+import re
+import resource
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -15,11 +18,12 @@ from typing import Any
 
 import torch
 
-from sgu.host.peak_memory import peak, reset_peak
-
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "ray", "optuna", "pyarrow")
 VERSION_GIVEN = "SGU_CODE_VERSION"
 """Environment variable: the commit of code sent without its history, with +dirty if it was."""
+MIB = 2**20
+FROM_NOW = Path("/proc/self/clear_refs")  # writing "5" resets the high-water mark (Linux)
+STATUS = Path("/proc/self/status")
 
 
 @lru_cache
@@ -57,6 +61,26 @@ def host_class() -> str:
     """Return the kind of machine: processor, cores and memory."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return f"{platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB"
+
+
+def reset_peak() -> None:
+    """Measure from now on if the system can, else from the start of the process."""
+    if torch.cuda.is_initialized():
+        torch.cuda.reset_peak_memory_stats()
+    with suppress(OSError):
+        FROM_NOW.write_text("5")
+
+
+def peak(device: torch.device) -> float:
+    """Return the peak in MiB: allocated on the GPU, or resident in this process with its shared
+    pages."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / MIB
+    if STATUS.is_file():
+        high_water = re.search(r"^VmHWM:\s+(\d+) kB", STATUS.read_text(), re.MULTILINE)
+        if high_water:
+            return int(high_water[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 @dataclass

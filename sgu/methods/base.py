@@ -90,9 +90,9 @@ class Run:
         plan: the passes of each epoch; without one, a pass over retain by cross-entropy.
         adjust: called in each step when all gradients are there, including those of the game.
         """
-        game, task, match = self.game, self.task, None
+        game, match = self.game, None
         if game and game.alpha > 0:
-            match = Match(game, task, self.seed, self.clock)
+            match = Match(game, self.task, self.seed, self.clock)
         board = Board(self.model, match, adjust or (lambda: None), self.on_epoch, self.epoch_steps)
         self.snapshots.add("clock", self.clock)
         self.snapshots.add("board", board)

@@ -42,7 +42,7 @@ def selection_of(scored: Mapping[str, Scored], retained: np.ndarray) -> Metrics:
 
 def metrics_of(scored: Mapping[str, Scored]) -> Metrics:
     """Return all metrics, from scored splits. A `tpr_at_*` is left out, and so null in a row, where
-    test is too small for it; `unmeasured` gives the reason."""
+    test is too small for it; `suppressed` gives the reason."""
     forget, retain, test = scored["forget"], scored["retain"], scored["test"]
     peers = test.of_classes(forget.targets)
     metrics = selection_of(scored, retain.targets)

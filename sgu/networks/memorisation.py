@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import torch
@@ -77,15 +78,10 @@ def estimate(
     less p(y | x) without it."""
     source = replace(source, train=source.train.to(device))
     pipeline, targets = Pipeline.of(source.train.inputs), source.train.targets.cpu()
-    total, seconds, done = torch.zeros(len(targets), dtype=torch.float64), 0.0, 0
-
-    def count(*_: object) -> None:
-        nonlocal done
-        done += 1
-        on_epoch(done, sum(recipe.optimisation.epochs for recipe in recipes))
-
+    total, seconds = torch.zeros(len(targets), dtype=torch.float64), 0.0
+    done, epochs = count(1), sum(recipe.optimisation.epochs for recipe in recipes)
     for recipe in recipes:
-        network = trained(recipe, source, pipeline, device, count)
+        network = trained(recipe, source, pipeline, device, lambda *_: on_epoch(next(done), epochs))
         logits = predict(network.model, source.train, pipeline).double().cpu()
         inside = torch.full_like(total, -1).index_fill(0, recipe.indices, 1)
         total += inside * logits.softmax(1).gather(1, targets[:, None]).squeeze(1)

@@ -21,18 +21,16 @@ EpochReport = Callable[[int, float], None]  # epoch from 0, mean loss
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A trained network, the seconds its training took, and whether the cache had it."""
+    """A trained network, and the seconds its training took."""
 
     model: nn.Module
     seconds: float
-    cached: bool = False
 
     @property
     def weights(self) -> Kept:
-        state = self.model.state_dict().items()
-        return Kept(
-            {name: value.detach().cpu().contiguous() for name, value in state}, self.seconds
-        )
+        state = self.model.state_dict()
+        weights = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+        return Kept(weights, self.seconds)
 
 
 def trained(
@@ -57,7 +55,7 @@ def loaded(recipe: Recipe, source: Source, kept: Kept, device: torch.device) -> 
     """Return the network of a recipe on `device`, from its kept weights."""
     model = build(recipe.model, source.shape, recipe.seed)
     model.load_state_dict(kept.tensors)
-    return Network(model.to(device), kept.seconds, cached=True)
+    return Network(model.to(device), kept.seconds)
 
 
 def examples_of(source: Source, indices: Tensor) -> Examples:

@@ -62,6 +62,11 @@ def gradients(model: nn.Module) -> list[Tensor]:
     return [parameter.grad.clone() for parameter in model.parameters()]
 
 
+def examples_of(task: Task, split: str) -> Examples:
+    examples, indices = task.part(split)
+    return examples.take(indices)
+
+
 def first_round(task: Task, model: nn.Module, **rules) -> list[Tensor]:
     model.zero_grad(set_to_none=True)
     match_of(task, **rules).play(model)
@@ -127,7 +132,7 @@ class TestGradient:
             "auditor": LinearAuditor(loss=loss, reg=0.1),
         }
         task, model = toy(), normed()
-        model(task.pipeline.prepare(task.examples("retain").inputs))  # sets the running statistics
+        model(task.pipeline.prepare(examples_of(task, "retain").inputs))  # sets running statistics
         gradient = first_round(task, model, **rules)
         generator, eps = torch.Generator().manual_seed(1), 1e-2
         for _ in range(3):
@@ -202,13 +207,13 @@ def test_each_auditor_sees_one_class_and_true_members(toy, view):
     assert scores.shape[::2] == (3 * 3, 4 if view == "logits+loss" else 1)
     losses = {
         split: [
-            F.cross_entropy(logits, task.examples(split).targets, reduction="none")[
-                task.examples(split).targets == label
+            F.cross_entropy(logits, examples_of(task, split).targets, reduction="none")[
+                examples_of(task, split).targets == label
             ]
             for label in range(3)
         ]
         for split in ("forget", "audit")
-        for logits in [predict(model, task.examples(split), task.pipeline)]
+        for logits in [predict(model, examples_of(task, split), task.pipeline)]
     }
     for problem in range(9):
         assert int(members[problem].sum()) == len(members[problem]) / 2
@@ -222,7 +227,7 @@ def test_each_auditor_sees_one_class_and_true_members(toy, view):
 @pytest.mark.parametrize("statistics", ["batch", "running"])
 def test_scores_are_those_of_the_statistics_asked_for(toy, statistics):
     task, model, auditor, inputs = toy(), normed(), Watched(), []
-    model(task.pipeline.prepare(task.examples("retain").inputs) * 2 + 1)
+    model(task.pipeline.prepare(examples_of(task, "retain").inputs) * 2 + 1)
     model[0].register_forward_pre_hook(lambda _, args: inputs.append(args[0].detach()))
     match_of(task, auditor=auditor, statistics=statistics).play(model)
     (images,), ((scores, _, weight),) = inputs, auditor.fitted
@@ -240,7 +245,7 @@ def test_a_forgotten_class_faces_held_out_examples_of_its_own(toy):
     match.play(linear())
     ((scores, _, _),) = auditor.fitted
     assert len(scores) == 2  # folds x 1
-    peers = int((task.examples("audit").targets == 1).sum())
+    peers = int((examples_of(task, "audit").targets == 1).sum())
     assert match.counts.tolist() == [min(len(task.splits.forget), peers)]
 
 
@@ -254,7 +259,7 @@ class TestBatches:
 
     def numbers(self, task, split: str, images: Tensor) -> list[int]:
         """Return the images' indices into the split."""
-        known = task.pipeline.prepare(task.examples(split).inputs).flatten(1)
+        known = task.pipeline.prepare(examples_of(task, split).inputs).flatten(1)
         gaps = (images.flatten(1)[:, None] - known).abs().amax(2)
         assert gaps.amin(1).max() < 1e-3, f"not all from {split}"
         return gaps.argmin(1).tolist()

@@ -16,7 +16,7 @@ RETRIES = 3
 
 
 def on_ray(cpus: float = 1, gpus: float = 0, retries: int = RETRIES) -> Run:
-    """Return a `run` for `sgu.ensembles.ensemble`; Ray must be up when it is called.
+    """Return a `run` for `sgu.ensembles.train.ensemble`; Ray must be up when it is called.
 
     cpus, gpus: of each Ray task, which trains with as many threads. The function, with the data it
     carries, is put in the object store once. Results come in the order of the jobs, each as soon as

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sgu.data.splits.splits import Splits
-from sgu.ensembles import Shadows, oracles, shadows
+from sgu.ensembles.designs import Shadows, oracles, shadows
 from sgu.ensembles.evidence import shadow_metrics
 from sgu.ensembles.train import kept_of, logits_of
 from sgu.evaluation import Logits

@@ -24,7 +24,7 @@ from sgu.audit.report import write
 from sgu.audit.tables import GROUPS, sheets, summary
 from sgu.audit.terminal import show
 from sgu.cli import app
-from sgu.ensembles import oracles
+from sgu.ensembles.designs import oracles
 from sgu.ensembles.processes import processes
 from sgu.evaluation import all_metrics
 from sgu.experiment import Experiment

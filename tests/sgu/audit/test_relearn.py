@@ -13,7 +13,6 @@ from sgu.audit.relearn import (
     SHARE,
     Relearned,
     forget_acc,
-    level_of,
     relearn_steps,
     relearned,
     relearning,
@@ -26,7 +25,7 @@ SLOW = replace(relearning("small_cnn"), batch_size=10)
 
 @pytest.fixture(scope="module")
 def level(original, task) -> float:
-    return level_of(original, task)
+    return SHARE * forget_acc(original, task)
 
 
 @pytest.fixture

@@ -12,8 +12,9 @@ from sklearn.metrics import roc_auc_score
 
 from sgu.data.sources import Examples, make_source
 from sgu.data.splits.splits import class_splits
-from sgu.ensembles import Shadows, ensemble, oracles, originals, shadows, unlearned
+from sgu.ensembles.designs import Shadows, oracles, originals, shadows, unlearned
 from sgu.ensembles.evidence import evidence, klom, memorised, shadow_metrics
+from sgu.ensembles.train import ensemble
 from sgu.evaluation import Logits
 from sgu.experiment import Experiment
 from sgu.metrics.shadow import lira, rmia, shadow_report

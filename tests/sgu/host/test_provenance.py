@@ -13,7 +13,15 @@ import numpy as np
 import pytest
 import torch
 
-from sgu.host.provenance import Started, code_version, host_class, versions
+from sgu.host.provenance import (
+    FROM_NOW,
+    Started,
+    code_version,
+    host_class,
+    peak,
+    reset_peak,
+    versions,
+)
 
 ROOT = Path(__file__).parents[3]
 ASK = "from sgu.host.provenance import code_version; print(*code_version())"
@@ -68,3 +76,25 @@ def test_a_resumed_run_started_with_its_first_attempt():
     assert row["attempt"] == 1
     assert 100 < row["wall_seconds"] < 101
     assert first.provenance(torch.device("cpu"))["attempt"] == 0
+
+
+@pytest.mark.skipif(not FROM_NOW.exists(), reason="the system cannot reset its mark")
+def test_the_peak_counts_from_its_reset():
+    np.ones(300 * 2**17)  # 300 MiB, freed at once
+    reset_peak()
+    low = peak(torch.device("cpu"))
+    np.ones(200 * 2**17)
+    high = peak(torch.device("cpu"))
+    assert 190 < high - low < 230
+    reset_peak()
+    assert peak(torch.device("cpu")) < high - 150
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu_the_peak_is_of_allocated_memory():
+    device = torch.device("cuda")
+    torch.empty(1, device=device)
+    reset_peak()
+    low = peak(device)
+    torch.empty(100 * 2**20, dtype=torch.uint8, device=device)
+    assert 99 < peak(device) - low < 110

@@ -87,7 +87,7 @@ def test_retrained_has_never_seen_forget(task, bits, same, tmp_path: Path):
     """The same bits come from a data set of retain alone, and with forget's images painted over."""
     retrained = recipe("retrain", "small_cnn", task, 0, 2)
     state = bits(reference(retrained, task, tmp_path, CPU).model)
-    retain = task.examples("retain")
+    retain = task.source.train.take(task.splits.retain)
     by_hand = build("small_cnn", task.source.shape, 0)
     train(by_hand, retain, torch.arange(len(retain)), task.pipeline, retrained.optimisation, 0)
     assert same(state, bits(by_hand))

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from sgu.ensembles import Shadows, ensemble, oracles, shadows
+from sgu.ensembles.designs import Shadows, oracles, shadows
 from sgu.ensembles.evidence import evidence, klom
 from sgu.ensembles.processes import processes
+from sgu.ensembles.train import ensemble
 from sgu.evaluation import Logits
 from sgu.experiment import Experiment
 from sgu.metrics import ATTACKS, Estimate, Scored, attack_table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from sklearn.model_selection import StratifiedShuffleSplit, cross_validate
 from torch import nn
 from torch.nn import functional as F
 
-from sgu.data.sources import Examples, Source
+from sgu.data.sources import Examples
 from sgu.data.splits.splits import class_splits, random_splits
 from sgu.evaluation import all_metrics, context, selection_metrics
 from sgu.experiment import Experiment
@@ -103,8 +104,13 @@ class TestAttack:
             loss_attack(np.full(20, np.nan), np.zeros(20))
 
 
+def examples_of(task: Task, split: str) -> Examples:
+    examples, indices = task.part(split)
+    return examples.take(indices)
+
+
 def losses(model, task: Task, split: str) -> np.ndarray:
-    images = task.examples(split)
+    images = examples_of(task, split)
     with torch.no_grad():
         logits = model.eval()(task.pipeline.prepare(images.inputs))
     return F.cross_entropy(logits, images.targets, reduction="none").numpy()
@@ -119,7 +125,7 @@ def test_names_are_those_of_the_schema(measured):
 
 def test_accuracies_are_shares_of_right_answers(task, original, measured):
     for split in ("retain", "forget", "val", "test"):
-        images = task.examples(split)
+        images = examples_of(task, split)
         with torch.no_grad():
             answers = original.eval()(task.pipeline.prepare(images.inputs)).argmax(1)
         right = sum(int(a == t) for a, t in zip(answers, images.targets, strict=True))
@@ -215,16 +221,11 @@ def test_what_aims_at_the_retrained_model():
 
 
 def blackened(task: Task, split: str) -> Task:
-    source = task.source
-    parts = {"train": source.train, "heldout": source.heldout}
-    name = "train" if split in ("retain", "forget") else "heldout"
-    images = parts[name].inputs.clone()
-    images[getattr(task.splits, split)] = 0
-    parts[name] = Examples(images, parts[name].targets)
-    other = Source(
-        source.name, parts["train"], parts["heldout"], source.classes, source.fingerprint
-    )
-    return Task(other, task.splits, task.pipeline)
+    side = "train" if split in ("retain", "forget") else "heldout"
+    examples, indices = task.part(split)
+    images = examples.inputs.index_fill(0, indices, 0)
+    changed = {side: Examples(images, examples.targets)}
+    return replace(task, source=replace(task.source, **changed))
 
 
 def test_selection_reads_neither_test_nor_retain_nor_audit(task, original, measured):

@@ -116,12 +116,12 @@ def test_histograms_count_every_loss_once(task, original):
 
 
 def test_scored_is_what_the_network_answers(task, original):
-    scored, images = score(original, task, "val"), task.examples("val")
+    scored, (heldout, val) = score(original, task, "val"), task.part("val")
     with torch.no_grad():
-        logits = original.eval()(task.pipeline.prepare(images.inputs))
+        logits = original.eval()(task.pipeline.prepare(heldout.inputs[val]))
     np.testing.assert_allclose(scored.logits, logits.numpy(), atol=1e-5)
     assert scored.logits.dtype == scored.losses.dtype == np.float64
-    assert scored.targets.tolist() == images.targets.tolist()
+    assert scored.targets.tolist() == heldout.targets[val].tolist()
 
 
 class Sealed:

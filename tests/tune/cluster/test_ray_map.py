@@ -14,7 +14,8 @@ import pytest
 import ray
 import torch
 
-from sgu.ensembles import ensemble, oracles, shadows
+from sgu.ensembles.designs import oracles, shadows
+from sgu.ensembles.train import ensemble
 from sgu.experiment import Experiment
 from sgu.task import Task
 from sgu.training.loop import Diverged

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from sgu.ensembles import shadows
+from sgu.ensembles.designs import shadows
 from sgu.ensembles.evidence import shadow_metrics
 from sgu.ensembles.train import kept_of
 from sgu.evaluation import Logits

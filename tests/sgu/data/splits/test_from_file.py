@@ -14,7 +14,7 @@ import torch
 
 from sgu.data.splits.from_file import splits_from_file
 from sgu.data.splits.splits import PARTS, Splits, random_splits
-from sgu.ensembles import oracles, shadows, unlearned
+from sgu.ensembles.designs import oracles, shadows, unlearned
 from sgu.experiment import Experiment
 from sgu.networks.references import recipe
 
