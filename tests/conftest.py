@@ -16,10 +16,9 @@ from torch import nn
 
 from sgu.data.sources import Examples, Source, make_source
 from sgu.data.splits.splits import Splits, random_splits
-from sgu.models import build
 from sgu.networks.references import recipe
+from sgu.networks.training import trained
 from sgu.task import Task
-from sgu.training.loop import train
 
 torch.set_num_threads(1)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
@@ -59,15 +58,12 @@ def task() -> Task:
 
 @pytest.fixture(scope="session")
 def original(task: Task) -> nn.Module:
-    """A network trained on the task's train images for six epochs.
+    """A network trained on the task's train images for eight epochs.
 
     After three the running statistics of batch-norm are so far behind that it guesses.
     """
-    optimisation = recipe("original", "small_cnn", task, 0, 6).optimisation
-    model = build("small_cnn", task.source.shape, 0)
-    indices = torch.arange(len(task.source.train))
-    train(model, task.source.train, indices, task.pipeline, optimisation, 0)
-    return model
+    made = recipe("original", "small_cnn", task, 0, 8)
+    return trained(made, task.source, task.pipeline, torch.device("cpu")).model
 
 
 @pytest.fixture(scope="session")
