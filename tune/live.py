@@ -13,8 +13,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -84,14 +83,11 @@ class Watch(Callback):
         return _table(self.spec, self.shown)
 
 
-@contextmanager
-def live(watch: Watch) -> Iterator[None]:
-    """Show the table below what is printed inside, if a person sees it."""
+def live(watch: Watch) -> AbstractContextManager[object]:
+    """Show the table below what is printed within the block, if a person sees it."""
     if not on_a_terminal():
-        yield
-        return
-    with Live(get_renderable=watch.table, refresh_per_second=1, transient=True):
-        yield
+        return nullcontext()
+    return Live(get_renderable=watch.table, refresh_per_second=1, transient=True)
 
 
 def on_a_terminal() -> bool:

@@ -65,8 +65,8 @@ def lines(spec: Spec, study: StudyFolder, probe: bool) -> Iterator[str]:
 
 
 def _bases(spec: Spec) -> dict[str, Experiment]:
-    """Return the settings on each data set, with as many random examples to forget in place of
-    memorised ones: finding those takes a training."""
+    """Return the settings on each data set, with random examples to forget in place of memorised
+    ones, as many: finding those takes a training."""
     return {
         data: replace(base, scenario="random") if base.scenario in MEMORISED else base
         for data, base in spec.bases.items()
@@ -108,14 +108,9 @@ def _run_seconds(cell: Cell, task: Task) -> float:
     begin = time.perf_counter()
     short = replace(base, options={**base.options, "epochs": epochs})
     outcome = unlearn(short, task.to(device), model, lambda _: None)
-    wall = time.perf_counter() - begin
-    return wall + (_epochs(cell) - 1) * outcome.metrics["seconds"] if epochs else wall
-
-
-def _epochs(cell: Cell) -> float:
-    """Return the epochs of a run in the middle of the cell's search space."""
-    domain = cell.space.get("epochs")
-    return cell.base.requests * (mean(domain.ends()) if domain else cell.base.options["epochs"])
+    wall, domain = time.perf_counter() - begin, cell.space.get("epochs")
+    middle = base.requests * (mean(domain.ends()) if domain else base.options["epochs"])
+    return wall + (middle - 1) * outcome.metrics["seconds"] if epochs else wall
 
 
 def _budget(cell: Cell) -> str:

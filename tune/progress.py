@@ -97,10 +97,8 @@ def _kept(spec: Spec, configurations: pd.DataFrame, references: pd.DataFrame) ->
     """Return which configurations keep to the constraints."""
     kept = pd.Series(data=True, index=configurations.index, dtype=bool)
     for name, bound in spec.constraints.items():
-        of_bound = references[references["trial_id"] == bound.above]
-        above = (
-            of_bound.loc[of_bound["seed"].isin(spec.runs()), name].mean() if bound.above else 0.0
-        )
+        same = references["seed"].isin(spec.runs()) & (references["trial_id"] == bound.above)
+        above = references.loc[same, name].mean() if bound.above else 0.0
         kept &= (configurations[name] - above).map(bound.excess) <= 0
     return kept
 

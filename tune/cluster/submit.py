@@ -22,6 +22,7 @@ from ray.job_submission import JobStatus, JobSubmissionClient
 
 from sgu.host.provenance import VERSION_GIVEN, code_version
 from tune import Say
+from tune.spec.errors import last_line
 from tune.spec.spec import Spec
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,8 +86,7 @@ def _in_one_line(subject: str) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, OSError, ClientError) as error:
-        lines = [line for line in str(error).splitlines() if line.strip(" .")]
-        raise SubmitError(f"{subject}: {lines[-1] if lines else type(error).__name__}") from error
+        raise SubmitError(f"{subject}: {last_line(error, type(error).__name__)}") from error
 
 
 def _start(client: JobSubmissionClient, spec: Spec, results: str) -> str:

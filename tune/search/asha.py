@@ -1,4 +1,8 @@
-"""Asynchronous successive halving by non-dominated rank: for several objectives at once."""
+"""Tune's schedulers: every run to its end, or successive halving for several objectives at once.
+
+Tune retries a run whose worker dies while it works. A worker that dies while it is being set up for
+its next run ends that run at once, although it has retries left: the searcher hands it out again.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,25 @@ from typing import Any
 
 import moocore
 import numpy as np
-from ray.tune.schedulers import TrialScheduler
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from sgu.results.schema import METRICS
-from tune.search.recovery import Fifo
 from tune.spec.sections import Asha
 
 Rung = dict[str, list[float]]  # objectives at a number of epochs by Tune's name; smaller is better
+
+
+class Fifo(FIFOScheduler):
+    """Lets every run end. lost: Tune's names of lost runs, known before the searcher is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lost = set[str]()
+
+    def on_trial_error(self, _: Any, trial: Any) -> None:
+        if trial.should_recover() and trial.status == Trial.PENDING:  # else Tune retries it
+            self.lost.add(trial.trial_id)
 
 
 class FrontAsha(Fifo):
@@ -28,8 +44,7 @@ class FrontAsha(Fifo):
         self.asha, self.objectives = asha, objectives
         self.rungs: dict[tuple[str, int], Rung] = {}
 
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        del tune_controller
+    def on_trial_result(self, _: Any, trial: Any, result: dict[str, Any]) -> str:
         epoch = result.get("epoch/epoch")
         if epoch is None or trial.config["control"] or not self._is_rung(epoch + 1):
             return TrialScheduler.CONTINUE

@@ -22,7 +22,7 @@ class Budget:
     @property
     def done(self) -> int:
         """The number of the sampler's trials that have ended; a failed one counts."""
-        return sum(trial.finished for trial in self.trials if not trial.control)
+        return sum(not (trial.seeds or trial.control) for trial in self.trials)
 
     @property
     def seconds(self) -> float:
@@ -39,7 +39,7 @@ class Budget:
     @property
     def begun(self) -> list[Proposal]:
         """The sampler's trials that have seeds left."""
-        return [trial for trial in self.trials if not (trial.control or trial.finished)]
+        return [trial for trial in self.trials if trial.seeds and not trial.control]
 
     @property
     def share(self) -> float:

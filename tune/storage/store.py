@@ -1,11 +1,15 @@
 """Writes result rows to Parquet: each file is whole or absent, and no row is ever rewritten.
 
 Each row gets its own file as soon as it exists; `compact` packs them at the end of a study.
+Workers load this file: it imports no analysis, no Optuna.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,10 +19,26 @@ from sgu.files.location import Location
 from sgu.host.provenance import code_version
 from sgu.results.rows import Row, stored
 from sgu.results.schema import EPOCHS, HISTOGRAMS, KEY, TRIALS
-from tune.storage.checkpoints import WHERE, Checkpoints
 
 PARTS = {"trials": TRIALS, "epochs": EPOCHS, "losses": HISTOGRAMS}
 WITHIN = ("attempt", "epoch", "split", "low")  # with KEY, they tell a part's rows apart
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """The snapshots of trials while they run, one file each in artifacts/checkpoints.
+
+    A file's name is made from what decides a trial, so that a worker that starts again and a driver
+    that follows a dead one find it. version: of the code; another one does not go on with them.
+    """
+
+    folder: Location
+    version: str
+
+    def of(self, settings: Row, data_fingerprint: str) -> Location:
+        decisive = json.dumps([settings, data_fingerprint, self.version], sort_keys=True)
+        digest = hashlib.sha256(decisive.encode()).hexdigest()[:16]
+        return self.folder.inside(f"{digest}.safetensors")
 
 
 class Store:
@@ -35,7 +55,7 @@ class Store:
     def trial(self, row: Row) -> None:
         """Write the histograms of a trial that has ended, and then its row."""
         if "histograms" in row:
-            self._write("losses", [row | histogram_bin for histogram_bin in row["histograms"]])
+            self._write("losses", [row | columns for columns in row["histograms"]])
         self._write("trials", [row])
 
     def epochs(self, rows: list[Row]) -> None:
@@ -59,7 +79,7 @@ class Store:
             folder.sweep()
 
     def checkpoints(self) -> Checkpoints:
-        return Checkpoints(self.files.inside(WHERE), code_version()[0])
+        return Checkpoints(self.files.inside("artifacts/checkpoints"), code_version()[0])
 
     def tidy(self) -> None:
         """Pack rows and delete checkpoints at the end of a study, if the disk has room."""
@@ -88,8 +108,7 @@ def _parquet(table: pa.Table) -> memoryview:
 
 
 def _read(file: Location, schema: pa.Schema) -> pa.Table | None:
-    """Return a file's rows; None if it has another schema or cannot be read: such a file stays,
-    and `load_study` names it."""
+    """Return a file's rows; None if they cannot be read or have another schema: the file stays."""
     try:
         source = pa.BufferReader(file.read() or b"")
         table = pq.ParquetFile(source, page_checksum_verification=True).read()
