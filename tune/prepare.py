@@ -34,7 +34,7 @@ from tune.worker.networks import Measured, Progress, Shadowed, beside, measured,
 from tune.worker.trial import TrialInputs
 
 SAY_EVERY = 15.0  # seconds between two lines about progress
-NEEDED = ("original", "shadow")  # by trials, themselves; of the others, the metrics are
+NEEDED = ("original", "shadow")  # networks that trials need; of others they need the metrics
 Key = tuple[str, int]
 """A data set's name, and a seed."""
 
@@ -85,8 +85,8 @@ def study_tasks(
 
 @dataclass(frozen=True)
 class Prepared:
-    """By data set and seed: what workers need, the columns that rows share, and the metrics of the
-    references by their kind."""
+    """The inputs of trials, the columns that rows share, and the references' metrics by name; all
+    by data set and seed."""
 
     inputs: dict[Key, TrialInputs]
     shared: dict[Key, Row]
@@ -113,10 +113,10 @@ def prepare(
 
 
 class Preparation:
-    """The networks of one task of a study, by name: what there is of each, and what is to be done.
+    """The networks of one task of a study, by name.
 
     data: the task in Ray's store, of any seed. kept, rows: networks and the columns of their rows;
-    new: what was measured now and has a row; todo: the networks to be trained or measured.
+    new: networks measured now that have a row; todo: those to be trained or measured.
     """
 
     def __init__(self, spec: Spec, task: StudyTask, data: Any, cache: Cache, rows: pd.DataFrame):
@@ -164,7 +164,7 @@ class Preparation:
         return context(self.task.base.settings(), self.task.task) | columns
 
     def new_rows(self) -> list[Row]:
-        """Return the whole rows of what was measured now."""
+        """Return the whole rows of the networks that were measured now."""
         task, retrained, shadowed = self.task, self.rows["retrain"], self._shadows()
         return [
             result_row(

@@ -60,7 +60,7 @@ class Budget:
 
     @property
     def text(self) -> str:
-        """What is done, in words."""
+        """The budget used so far, in words."""
         if self.cell.trials == 0:
             controls = len(self.cell.controls()) * self.seeds
             return f"{controls - self.controls_left} of {controls} runs"
@@ -80,6 +80,6 @@ def budgets(spec: Spec, rows: pd.DataFrame) -> list[Budget]:
 
 
 def unfinished(spec: Spec, rows: pd.DataFrame) -> str:
-    """Return in one line how far each cell is that is not finished; empty if all are."""
+    """Return in one line how far each unfinished cell is; empty if there is none."""
     left = [budget for budget in budgets(spec, rows) if not budget.finished]
     return "; ".join(f"{budget.cell.name}: {budget.text}" for budget in left)

@@ -56,7 +56,7 @@ class Proposal:
 def recorded(
     cell: str, rows: pd.DataFrame, seeds: Sequence[int], phase: str = "search"
 ) -> list[Proposal]:
-    """Return the trials of a cell that have rows, by number. seeds: those that each is to run."""
+    """Return the trials of a cell that have rows, by number. seeds: of each one's runs."""
     of_cell = rows[(rows["cell"] == cell) & (rows["phase"] == phase)]
     records: list[Any] = of_cell.sort_values(["trial_id", "seed"]).to_dict("records")
     trials: dict[str, Proposal] = {}

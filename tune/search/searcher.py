@@ -42,7 +42,7 @@ class RunSearch(Searcher):
         raise NotImplementedError
 
     def tell(self, trial: Proposal) -> None:
-        """Take notice of a finished trial."""
+        """Learn from a finished trial."""
 
     def suggest(self, trial_id: str) -> Any:
         """Return the next run; None if there is none for now, FINISHED if none will come."""
@@ -101,7 +101,7 @@ class RunSearch(Searcher):
 class StudySearch(RunSearch):
     """Hands out the controls of the cells, then what the samplers propose.
 
-    folder: the study's folder or address, where the journal is; rows: the study's rows so far.
+    folder: the study's folder or address, for the journal; rows: the study's rows so far.
     """
 
     def __init__(self, spec: Spec, folder: str | Path, rows: pd.DataFrame, references: References):

@@ -175,7 +175,7 @@ def settings_of(method: str) -> frozenset[str]:
 
 
 def _applicable(settings: Mapping[str, Any], method: str) -> dict[str, Any]:
-    """Return those settings that hold for this one of several methods."""
+    """Return the settings that a method has, where several methods share them."""
     published: Any = method_class(method)
     trains = plays(method) or published.epochs > 0
     names = settings_of(method) - (set() if trains else {"epochs"})

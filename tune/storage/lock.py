@@ -31,7 +31,7 @@ PAUSE = 2.0  # seconds after which, of two drivers that came at once, each sees 
 
 
 class StudyLocked(RuntimeError):
-    """Another driver is at work on the study."""
+    """A study on which another driver is at work."""
 
 
 def study_lock(folder: Location) -> AbstractContextManager[None]:
