@@ -88,9 +88,7 @@ def engine(spec: Spec, seconds: float, imports: str, address: str | None = None)
             up, began, nothing = time.perf_counter(), datetime.now(UTC), rows_of(store.folder)
             watch = Watch(spec, nothing, slots(spec), store.folder)
             space: dict[str, list[str]] = {spec.cells[0].name: []}
-            recorder = Recorder(
-                store, prepared, store.checkpoints(), space, spec.trials, lines.append, watch.ended
-            )
+            recorder = Recorder(store, prepared, space, spec.trials, lines.append, watch.ended)
             search = StudySearch(spec, store.folder, nothing, prepared.references)
             tune_runs(spec, sleeping(seconds, imports), search, [recorder, watch])
             store.tidy()

@@ -1,4 +1,4 @@
-"""The command `sgu-study`: run, resume and look at studies."""
+"""The command `sgu-study`: run, resume and look at studies, and audits on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -8,27 +8,28 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument, Option, Typer
+import ray
+from ray.exceptions import RayError
+from typer import Argument, Context, Option, Typer
 
 from sgu.auditor import AuditorError
-from sgu.cli.shared import one_line_errors
+from sgu.cli import app as sgu_app
+from sgu.cli import shared
+from sgu.ensembles.processes import Trainings
 from sgu.files.errors import DataError
-from tune.cluster import audit as auditing
+from tune import study
 from tune.cluster.dashboards import dashboards
+from tune.cluster.ray_map import on_ray
 from tune.cluster.submit import SubmitError
 from tune.cluster.submit import submit as submit_study
 from tune.live import report
 from tune.plan import lines
-from tune.prepare import Failed
+from tune.prepare import Interrupted
 from tune.spec.errors import SpecError
 from tune.spec.spec import load_spec
 from tune.spec.sweeps import scaled, sweeps_of
 from tune.storage.lock import StudyLocked, lock_owner
 from tune.storage.study_folder import StudyFolder, rows_of, stored_spec
-from tune.study import Interrupted
-from tune.study import confirm as confirm_study
-from tune.study import resume as resume_study
-from tune.study import run as run_study
 
 app = Typer(
     help="Searches the trade-off between accuracy, forgetting and time, with Ray Tune and Optuna.",
@@ -39,22 +40,13 @@ app = Typer(
 
 DEFAULT = "results"
 say = partial(print, flush=True)  # above the live view, if there is one
-FORESEEN = (
-    SpecError,
-    DataError,
-    AuditorError,
-    Interrupted,
-    Failed,
-    SubmitError,
-    StudyLocked,
-    OSError,
-)
+FORESEEN = (SpecError, DataError, AuditorError, Interrupted, SubmitError, StudyLocked, OSError)
 
 
 @contextmanager
 def one_line_ending() -> Iterator[None]:
     """Print foreseen errors and Ctrl-C in one line, and end with code 2."""
-    with one_line_errors("sgu-study", *FORESEEN):
+    with shared.one_line_errors("sgu-study", *FORESEEN):
         try:
             yield
         except KeyboardInterrupt:
@@ -63,23 +55,17 @@ def one_line_ending() -> Iterator[None]:
 
 Results = Annotated[str, Option(help="Folder of the studies, or an address such as s3://...")]
 Storage = Annotated[
-    str | None,
-    Option(
-        "--results",
-        help="The same; default: `storage` in SPEC, or else results.",
-    ),
+    str | None, Option("--results", help="The same; default: `storage` in SPEC, or else results.")
 ]
 Address = Annotated[
-    str | None,
-    Option(help="A Ray cluster's address, or auto; default: this machine."),
+    str | None, Option(help="A Ray cluster's address, or auto; default: this machine.")
 ]
 Dashboard = Annotated[
     bool, Option("--dashboard", help="Serve Ray's and Optuna's dashboards on 127.0.0.1.")
 ]
 SpecFile = Annotated[Path, Argument(metavar="SPEC", help="A YAML file; see studies/.")]
 Change = Annotated[
-    list[str] | None,
-    Option("--set", metavar="KEY=VALUE", help="Change a key, such as trials=3."),
+    list[str] | None, Option("--set", metavar="KEY=VALUE", help="Change a key, such as trials=3.")
 ]
 Name = Annotated[str, Argument(metavar="NAME", help="The study's name.")]
 
@@ -96,7 +82,7 @@ def run(
     """Run the study of a specification, or go on with it. Its rows go to results/<name>."""
     with one_line_ending(), dashboards(dashboard):
         checked = load_spec(spec, change or ())
-        run_study(checked, results or checked.storage or DEFAULT, address, say, fresh)
+        study.run(checked, results or checked.storage or DEFAULT, address, say, fresh)
 
 
 @app.command()
@@ -105,7 +91,7 @@ def resume(
 ) -> None:
     """Go on with a study that was stopped. Finished trials are kept as they are."""
     with one_line_ending(), dashboards(dashboard):
-        resume_study(name, results, address, say)
+        study.resume(name, results, address, say)
 
 
 @app.command()
@@ -118,8 +104,8 @@ def check(
     """Print what a study would do: its cells, networks and storage, and about how long it takes."""
     with one_line_ending():
         checked = load_spec(spec, change or ())
-        study = StudyFolder(results or checked.storage or DEFAULT, checked.name)
-        for line in lines(checked, study, probe):
+        folder = StudyFolder(results or checked.storage or DEFAULT, checked.name)
+        for line in lines(checked, folder, probe):
             say(line)
 
 
@@ -132,16 +118,16 @@ def confirm(
 ) -> None:
     """Run the front's configurations again on fresh seeds, or go on with that."""
     with one_line_ending():
-        confirm_study(name, seeds, results, address, say)
+        study.confirm(name, seeds, results, address, say)
 
 
 @app.command()
 def status(name: Name, results: Results = DEFAULT) -> None:
     """Say how far a study is, also while it runs."""
     with one_line_ending():
-        study = StudyFolder(results, name)
-        spec, rows = stored_spec(study.address), rows_of(study.address)
-        report(spec, rows, study.local_path, lock_owner(study.files))
+        folder = StudyFolder(results, name)
+        spec, rows = stored_spec(folder.address), rows_of(folder.address)
+        report(spec, rows, folder.local_path, lock_owner(folder.files))
 
 
 @app.command()
@@ -158,7 +144,7 @@ def scaling(
     """Run a method and its retrained model at every size of a data set, or go on with that."""
     with one_line_ending():
         spec = scaled(sweeps_of(sweep or ()), change or ())
-        run_study(spec, results, address, say, fresh)
+        study.run(spec, results, address, say, fresh)
 
 
 @app.command()
@@ -174,9 +160,24 @@ def submit(
         submit_study(load_spec(spec, change or ()), address, results, say, wait)
 
 
-app.command("audit", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
-    auditing.command
-)
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def audit(
+    context: Context,
+    address: Address = None,
+    cpus: Annotated[float, Option(help="Processors of a training.")] = 1,
+    gpus: Annotated[float, Option(help="GPUs, or a share of one, of a training.")] = 0,
+) -> None:
+    """Audit as `sgu audit` does, with its arguments, on a Ray cluster.
+
+    Put those last: sgu-study audit --address auto -- MODEL.safetensors --shadows 64
+    """
+    with shared.one_line_errors("sgu-study audit", *shared.FORESEEN, RayError):
+        ray.init(address=address or "local", include_dashboard=None if address else False)
+        try:
+            trainings = Trainings(on_ray(cpus, gpus), None, max(1, int(cpus)))
+            sgu_app(["audit", *context.args], prog_name="sgu", obj=trainings)
+        finally:
+            ray.shutdown()
 
 
 def main() -> None:

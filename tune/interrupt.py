@@ -1,4 +1,4 @@
-"""Ctrl-C ends a study without losing what is under way."""
+"""Ctrl-C ends a study without losing the runs under way."""
 
 from __future__ import annotations
 

@@ -13,8 +13,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -84,14 +83,11 @@ class Watch(Callback):
         return _table(self.spec, self.shown)
 
 
-@contextmanager
-def live(watch: Watch) -> Iterator[None]:
-    """Show the table below what is printed inside, if a person sees it."""
+def live(watch: Watch) -> AbstractContextManager[object]:
+    """Show the table below what is printed within the block, if a person sees it."""
     if not on_a_terminal():
-        yield
-        return
-    with Live(get_renderable=watch.table, refresh_per_second=1, transient=True):
-        yield
+        return nullcontext()
+    return Live(get_renderable=watch.table, refresh_per_second=1, transient=True)
 
 
 def on_a_terminal() -> bool:
@@ -110,7 +106,7 @@ def _table(spec: Spec, cells: list[View]) -> Table:
 
 
 def report(spec: Spec, rows: pd.DataFrame, folder: Path, driver: str | None) -> None:
-    """Print how far a study is. driver: the process that runs it, in words; None: nobody."""
+    """Print how far a study is. driver: the process that runs it, in words; None: no process."""
     state = json.loads(Location.at(folder).inside(NAME).read() or "{}")
     running = state.get("running", {}) if driver else {}
     cells = views(spec, rows, running, state.get("slots") or spec.slots or 1)

@@ -1,4 +1,4 @@
-"""What a study would do, before it starts: its cells, networks, storage and time."""
+"""The plan of a study before it starts: its cells, networks, storage and time."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def lines(spec: Spec, study: StudyFolder, probe: bool) -> Iterator[str]:
 
 
 def _bases(spec: Spec) -> dict[str, Experiment]:
-    """Return the settings on each data set, with as many random examples to forget in place of
-    memorised ones: finding those takes a training."""
+    """Return the settings on each data set, with random examples to forget in place of memorised
+    ones, as many: finding those takes a training."""
     return {
         data: replace(base, scenario="random") if base.scenario in MEMORISED else base
         for data, base in spec.bases.items()
@@ -76,7 +76,7 @@ def _bases(spec: Spec) -> dict[str, Experiment]:
 def _expected(
     spec: Spec, tasks: Sequence[StudyTask], missing: Sequence[tuple[StudyTask, Recipe]], slots: int
 ) -> Iterator[str]:
-    """Time one epoch of each kind of training on this machine, and return what follows from it."""
+    """Time one epoch of each kind of training on this machine; return the times it leads to."""
     torch.set_num_threads(max(1, int(spec.cpus_per_trial)))
     by_data = {task.data: task for task in reversed(tasks)}
     epochs = {data: _training_epoch(task) for data, task in by_data.items()}
@@ -100,22 +100,17 @@ def _training_epoch(task: StudyTask) -> float:
 
 
 def _run_seconds(cell: Cell, task: Task) -> float:
-    """Return the seconds of a run in the middle of the cell's search space, from one of one epoch
-    that starts from an untrained network, or of no epoch if the method has none."""
+    """Return the seconds of a run in the middle of the cell's search space, from a run of one epoch
+    (or none, if the method trains for none) of an untrained network."""
     base, device = cell.base, default_device()
     epochs = min(1, base.options["epochs"])
     model = build(base.model, task.source.shape, base.seed).to(device)
     begin = time.perf_counter()
     short = replace(base, options={**base.options, "epochs": epochs})
     outcome = unlearn(short, task.to(device), model, lambda _: None)
-    wall = time.perf_counter() - begin
-    return wall + (_epochs(cell) - 1) * outcome.metrics["seconds"] if epochs else wall
-
-
-def _epochs(cell: Cell) -> float:
-    """Return the epochs of a run in the middle of the cell's search space."""
-    domain = cell.space.get("epochs")
-    return cell.base.requests * (mean(domain.ends()) if domain else cell.base.options["epochs"])
+    wall, domain = time.perf_counter() - begin, cell.space.get("epochs")
+    middle = base.requests * (mean(domain.ends()) if domain else base.options["epochs"])
+    return wall + (middle - 1) * outcome.metrics["seconds"] if epochs else wall
 
 
 def _budget(cell: Cell) -> str:

@@ -27,21 +27,20 @@ from sgu.results.rows import Row, result_row
 from sgu.task import Task
 from tune import Say
 from tune.cluster.connection import slots
-from tune.spec.errors import SpecError
+from tune.spec.errors import SpecError, last_line
 from tune.spec.spec import Spec
-from tune.storage.store import Store
-from tune.storage.study_folder import Cache
+from tune.storage.study_folder import Cache, StudyFolder, rows_of
 from tune.worker.networks import Measured, Progress, Shadowed, beside, measured, recipes
 from tune.worker.trial import TrialInputs
 
 SAY_EVERY = 15.0  # seconds between two lines about progress
-NEEDED = ("original", "shadow")  # by trials, themselves; of the others, the metrics are
+NEEDED = ("original", "shadow")  # networks that trials need; of others they need the metrics
 Key = tuple[str, int]
 """A data set's name, and a seed."""
 
 
-class Failed(RuntimeError):
-    """A network that the trials need could not be trained."""
+class Interrupted(RuntimeError):
+    """A study that ended before all its networks or trials were done."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +85,8 @@ def study_tasks(
 
 @dataclass(frozen=True)
 class Prepared:
-    """By data set and seed: what workers need, the columns that rows share, and the metrics of the
-    references by their kind."""
+    """The inputs of trials, the columns that rows share, and the references' metrics by name; all
+    by data set and seed."""
 
     inputs: dict[Key, TrialInputs]
     shared: dict[Key, Row]
@@ -95,16 +94,11 @@ class Prepared:
 
 
 def prepare(
-    spec: Spec,
-    tasks: Sequence[StudyTask],
-    cache: Cache,
-    store: Store,
-    rows: pd.DataFrame,
-    say: Say,
-    phase: str = "search",
+    spec: Spec, tasks: Sequence[StudyTask], folder: StudyFolder, say: Say, phase: str = "search"
 ) -> Prepared:
     """Train what the cache does not have, measure what no row holds, and write those rows."""
     data = {task.data: ray.put(task.task) for task in reversed(tasks)}
+    rows, cache, store = rows_of(folder.address), folder.cache, folder.store
     work = {task.key: Preparation(spec, task, data[task.data], cache, rows) for task in tasks}
     _run([(networks, name) for networks in work.values() for name in networks.todo], say)
     for task in tasks:
@@ -119,10 +113,10 @@ def prepare(
 
 
 class Preparation:
-    """The networks of one task of a study, by name: what there is of each, and what is to be done.
+    """The networks of one task of a study, by name.
 
     data: the task in Ray's store, of any seed. kept, rows: networks and the columns of their rows;
-    new: what was measured now and has a row; todo: the networks to be trained or measured.
+    new: networks measured now that have a row; todo: those to be trained or measured.
     """
 
     def __init__(self, spec: Spec, task: StudyTask, data: Any, cache: Cache, rows: pd.DataFrame):
@@ -170,7 +164,7 @@ class Preparation:
         return context(self.task.base.settings(), self.task.task) | columns
 
     def new_rows(self) -> list[Row]:
-        """Return the whole rows of what was measured now."""
+        """Return the whole rows of the networks that were measured now."""
         task, retrained, shadowed = self.task, self.rows["retrain"], self._shadows()
         return [
             result_row(
@@ -215,13 +209,9 @@ def _run(todo: Sequence[tuple[Preparation, str]], say: Say) -> None:
             try:
                 work.ended(name, ray.get(result))
             except RayError as error:
-                raise Failed(f"{name} of {work.task.data}: {_cause(error)}") from error
+                reason = last_line(error, "its worker died")
+                raise Interrupted(f"{name} of {work.task.data}: {reason}") from error
         if not ended:
             text = ray.get(progress.text.remote())
             say(f"{time.perf_counter() - begin:4.0f} s  {count - len(pending)} of {count}; {text}")
     say(f"they are ready after {time.perf_counter() - begin:.0f} s")
-
-
-def _cause(error: RayError) -> str:
-    """Return the last line of what a worker says."""
-    return str(error).strip().splitlines()[-1]

@@ -85,28 +85,26 @@ def _reached(spec: Spec, budget: Budget, rows: pd.DataFrame) -> tuple[float | No
     if complete.empty:
         return None, "–"
     reached = volume(minimised(complete, spec.objectives), spec.objectives)
-    kept = complete[_kept(spec, complete, rows[rows["cell"] == budget.cell.data])]
-    if kept.empty:
+    feasible = complete[_feasible(spec, complete, rows[rows["cell"] == budget.cell.data])]
+    if feasible.empty:
         return reached, "none keeps to the constraints"
     first = spec.objectives[0]
-    best = kept.sort_values(first, ascending=METRICS[first].goal == "min").iloc[0]
+    best = feasible.sort_values(first, ascending=METRICS[first].goal == "min").iloc[0]
     return reached, f"{first} {best[first]:.4g} ({best['trial_id']})"
 
 
-def _kept(spec: Spec, configurations: pd.DataFrame, references: pd.DataFrame) -> pd.Series:
+def _feasible(spec: Spec, configurations: pd.DataFrame, references: pd.DataFrame) -> pd.Series:
     """Return which configurations keep to the constraints."""
-    kept = pd.Series(data=True, index=configurations.index, dtype=bool)
+    feasible = pd.Series(data=True, index=configurations.index, dtype=bool)
     for name, bound in spec.constraints.items():
-        of_bound = references[references["trial_id"] == bound.above]
-        above = (
-            of_bound.loc[of_bound["seed"].isin(spec.runs()), name].mean() if bound.above else 0.0
-        )
-        kept &= (configurations[name] - above).map(bound.excess) <= 0
-    return kept
+        same = references["seed"].isin(spec.runs()) & (references["trial_id"] == bound.above)
+        above = references.loc[same, name].mean() if bound.above else 0.0
+        feasible &= (configurations[name] - above).map(bound.excess) <= 0
+    return feasible
 
 
 def duration(seconds: float) -> str:
-    """Return a duration in two figures or so, from 1.5 minutes on in a larger unit."""
+    """Return a duration in words, from 1.5 minutes on in a larger unit than seconds."""
     for size, unit in ((86400, "days"), (3600, "hours"), (60, "min")):
         if seconds >= 1.5 * size:
             return f"{seconds / size:.1f} {unit}"

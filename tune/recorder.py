@@ -18,8 +18,7 @@ from sgu.results.rows import Row, epoch_rows, result_row
 from sgu.results.schema import METRICS
 from tune import Say
 from tune.prepare import Prepared
-from tune.search.recovery import lost_in_setup
-from tune.storage.checkpoints import Checkpoints
+from tune.spec.errors import last_line
 from tune.storage.store import Store
 
 IDENTITY = ("cell", "trial_id", "seed", "control", "phase")
@@ -52,13 +51,12 @@ class Recorder(Callback):
         self,
         store: Store,
         prepared: Prepared,
-        checkpoints: Checkpoints,
         searched: Mapping[str, Sequence[str]],
         count: int | None,
         say: Say,
-        ended: Callable[[Row], object] | None = None,
+        ended: Callable[[Row], object],
     ):
-        self.store, self.prepared, self.checkpoints = store, prepared, checkpoints
+        self.store, self.prepared, self.checkpoints = store, prepared, store.checkpoints()
         self.searched, self.count, self.say, self.ended = searched, count, say, ended
         self.epochs: dict[str, list[Row]] = defaultdict(list)
         self.unwritten: list[tuple[Row, list[Row], Location]] = []
@@ -94,8 +92,8 @@ class Recorder(Callback):
 
     @_contained
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        if not lost_in_setup(trial):
-            self._ended(trial, {"failure": _reason(trial.get_error())})
+        if not trial.should_recover():  # else the searcher hands it out again
+            self._ended(trial, {"failure": last_line(trial.get_error(), "the worker died")})
 
     @_contained
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
@@ -118,8 +116,7 @@ class Recorder(Callback):
         checkpoint = self.checkpoints.of(settings, row["data_fingerprint"])
         self.unwritten.append((row, epochs, checkpoint))
         self._write()
-        if self.ended:
-            self.ended(row)
+        self.ended(row)
         self.done += 1
         elapsed = time.perf_counter() - self.begin
         self.tell(f"[{self.done}/{self.count}] {elapsed:4.0f} s  {self._line(row)}")
@@ -148,12 +145,6 @@ class Recorder(Callback):
             f"{run}: val accuracy {row['val_acc']:.3f}, "
             f"val MIA accuracy {row['val_mia_acc']:.3f}, {row['seconds']:.1f} s"
         )
-
-
-def _reason(error: Exception | None) -> str:
-    """Return in one line why Ray gave a run up."""
-    lines = [line.strip() for line in str(error or "").splitlines() if line.strip()]
-    return lines[-1] if lines else "the worker died"
 
 
 def _short(value: Any) -> str:

@@ -9,25 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from ray.tune import (
-    Callback,
-    FailureConfig,
-    RunConfig,
-    TuneConfig,
-    Tuner,
-    with_parameters,
-    with_resources,
-)
+from ray.tune import FailureConfig, RunConfig, TuneConfig, Tuner, with_parameters, with_resources
+from ray.tune.callback import Callback
 
 from tune import Say
 from tune.cluster.connection import connected, slots
 from tune.cluster.dashboards import serve
 from tune.interrupt import stoppable
 from tune.live import Watch, live
-from tune.prepare import Prepared, StudyTask, prepare, study_tasks
+from tune.prepare import Interrupted, StudyTask, prepare, study_tasks
 from tune.recorder import Recorder
 from tune.search.asha import FrontAsha
 from tune.search.budget import budgets, unfinished
+from tune.search.cell import References
 from tune.search.confirm import confirmations, fresh_seeds
 from tune.search.journal import Journal
 from tune.search.recovery import Fifo
@@ -48,64 +42,53 @@ Results = str | Path
 """The folder that holds the studies, or an address such as s3://bucket/folder."""
 
 
-class Interrupted(RuntimeError):
-    """A search that ended before all its trials had run."""
-
-
 @dataclass(frozen=True)
 class Session:
-    """One start of a study. tasks: one for each data set and seed; address: of a Ray cluster."""
+    """One start of a study.
+
+    tasks: one for each data set and seed; address: of a Ray cluster; begin: called once Ray is up.
+    """
 
     spec: Spec
     folder: StudyFolder
     tasks: list[StudyTask]
     address: str | None
     say: Say
+    begin: Callable[[], None] | None = None
 
-    def search(self, rows: pd.DataFrame, begin: Callable[[], None] | None = None) -> None:
-        """Run what the rows lack; begin: see `run`. Raises Interrupted if trials are left."""
+    def search(self, rows: pd.DataFrame) -> None:
+        """Run what the rows lack. Raises Interrupted if trials are left."""
         spec, address = self.spec, self.folder.address
         if not unfinished(spec, rows) and self._has_references(rows):
             self.say(f"{self.folder.files.shown}: all trials are there (--fresh runs them anew)")
             return
         left = [budget.runs_left for budget in budgets(spec, rows)]
-        self.run(
-            spec.phase,
-            lambda prepared: StudySearch(spec, address, rows, prepared.references),
-            None if None in left else sum(runs or 0 for runs in left),
-            begin,
-        )
+        count = None if None in left else sum(runs or 0 for runs in left)
+        self.run(spec.phase, lambda known: StudySearch(spec, address, rows, known), count)
         if cells := unfinished(spec, rows_of(address)):
             raise Interrupted(f"{cells}: `sgu-study resume {spec.name}` goes on")
         self.finish(f"study {spec.name} is complete")
 
-    def run(
-        self,
-        phase: str,
-        searcher: Callable[[Prepared], RunSearch],
-        count: int | None,
-        begin: Callable[[], None] | None = None,
-    ) -> None:
-        """Connect to Ray, prepare the networks, and run all `count` runs of the searcher.
+    def run(self, phase: str, make: Callable[[References], RunSearch], count: int | None) -> None:
+        """Connect to Ray, prepare the networks, and run what the searcher hands out.
 
-        count: None if it is not known; begin: called once Ray is up.
+        make: makes the searcher; count: the number of runs, None if it is not known.
         """
         spec, folder, say = self.spec, self.folder, self.say
         store, start = folder.store, time.perf_counter()
         with connected(spec, self.address) as dashboard:
             say(f"Ray is up after {time.perf_counter() - start:.0f} s")
-            if begin:
-                begin()
-            rows = rows_of(folder.address)
-            prepared = prepare(spec, self.tasks, folder.cache, store, rows, say, phase)
-            search = searcher(prepared)
+            if self.begin:
+                self.begin()
+            prepared = prepare(spec, self.tasks, folder, say, phase)
+            search = make(prepared.references)
             journal = search.journal if isinstance(search, StudySearch) else None
             serve(journal or Journal.stored(folder.files), dashboard, say)
             searched = {cell.name: list(cell.space) for cell in spec.cells}
-            checkpoints = store.checkpoints()
             watch = Watch(spec, rows_of(folder.address), slots(spec), folder.local_path)
-            recorder = Recorder(store, prepared, checkpoints, searched, count, say, watch.ended)
-            trainable = with_parameters(run_trial, inputs=prepared.inputs, checkpoints=checkpoints)
+            recorder = Recorder(store, prepared, searched, count, say, watch.ended)
+            inputs, checkpoints = prepared.inputs, recorder.checkpoints
+            trainable = with_parameters(run_trial, inputs=inputs, checkpoints=checkpoints)
             with live(watch), stoppable(say):
                 tune_runs(spec, trainable, search, [recorder, watch])
 
@@ -141,9 +124,7 @@ def run(
                 f"{folder.files.shown} holds another study of that name: give this one its own "
                 "name, or delete the other with --fresh"
             )
-    tasks = study_tasks(
-        spec.bases, spec.runs(), folder.cache.path, say
-    )  # raises before a trace is left
+    tasks = study_tasks(spec.bases, spec.runs(), folder.cache.path, say)  # before anything is made
 
     def begin() -> None:
         """Make the folder once Ray is up: if it does not start, nothing is deleted or left."""
@@ -156,7 +137,7 @@ def run(
         new = fresh or (rows.empty and not folder.begun)
         if not new:
             folder.keep(spec)
-        Session(spec, folder, tasks, address, say).search(rows, begin if new else None)
+        Session(spec, folder, tasks, address, say, begin if new else None).search(rows)
     return folder.local_path if folder.files.local else folder.address
 
 

@@ -12,8 +12,7 @@ from ray._private.state import actors
 
 from tune import prepare
 from tune.spec.spec import Spec
-from tune.storage.store import Store
-from tune.storage.study_folder import Cache, rows_of
+from tune.storage.study_folder import StudyFolder, rows_of
 
 pytestmark = pytest.mark.long
 
@@ -48,10 +47,9 @@ def test_networks_are_prepared_although_their_progress_dies(tmp_path, monkeypatc
     ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)
     try:
         tasks = prepare.study_tasks(SPEC.bases, SPEC.runs(), tmp_path / "cache", print)
-        store = Store(tmp_path / "small", "small")
-        prepare.prepare(SPEC, tasks, Cache(tmp_path / "cache"), store, rows_of(store.folder), say)
+        prepare.prepare(SPEC, tasks, StudyFolder(str(tmp_path), "small"), say)
     finally:
         ray.shutdown()
     assert len(killed) == 1
     assert said[-1].startswith("they are ready")
-    assert set(rows_of(store.folder)["trial_id"]) == {"original", "retrain", "retrain-1"}
+    assert set(rows_of(tmp_path / "small")["trial_id"]) == {"original", "retrain", "retrain-1"}

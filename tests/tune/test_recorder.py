@@ -11,6 +11,7 @@ import pytest
 
 from analysis import load_epochs, load_study
 from sgu.experiment import Experiment
+from sgu.results.rows import Row
 from sgu.results.schema import METRICS
 from tune.recorder import Recorder
 from tune.storage.store import Store
@@ -55,8 +56,8 @@ def recorder_on(trial_row):
             shared={key: SHARED},
             references={key: {"retrain": trial_row("retrain") | retrained}},
         )
-        store = Store(folder, "small")
-        return Recorder(store, prepared, store.checkpoints(), {"embedded/sg": ["alpha"]}, 9, say)
+        searched = {"embedded/sg": ["alpha"]}
+        return Recorder(Store(folder, "small"), prepared, searched, 9, say, list[Row]().append)
 
     return make
 

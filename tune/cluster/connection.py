@@ -38,11 +38,14 @@ def connected(spec: Spec, address: str | None) -> Iterator[str]:
     os.environ.update(QUIET)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a failure is a row, no traceback
     logging.getLogger("ray._private").setLevel(logging.ERROR)
-    node = {} if address else {"num_cpus": _cpus(spec), **ray_arguments()}
+    cpus = max(1, math.ceil(spec.slots * spec.cpus_per_trial)) if spec.slots else None  # None: all
+    node = {} if address else {"num_cpus": cpus, **ray_arguments()}
     try:
         context: Any = ray.init(address=address or "local", log_to_driver=False, **node)
     except (ValueError, RuntimeError, ConnectionError) as error:
-        raise SpecError(f"{_where(address)}: {one_line(error)}") from error
+        expected = f"--address {address} (expected auto, or a head's such as 10.0.0.1:6379)"
+        where = expected if address else "a Ray node on this machine"
+        raise SpecError(f"{where}: {one_line(error)}") from error
     try:
         _check_room(spec)
         yield context.dashboard_url or ""
@@ -50,15 +53,8 @@ def connected(spec: Spec, address: str | None) -> Iterator[str]:
         ray.shutdown()
 
 
-def _where(address: str | None) -> str:
-    if address:
-        return f"--address {address} (expected auto, or a head's such as 10.0.0.1:6379)"
-    return "a Ray node on this machine"
-
-
 def _check_room(spec: Spec) -> None:
-    """Raise SpecError if no node has room for a trial. A cluster that grows is taken to have what
-    its configuration says."""
+    """Raise SpecError if no node has room for a trial, or will have it once the cluster grows."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     nodes.append(state.get_max_resources_from_cluster_config() or {})
     for setting, resource in (("cpus_per_trial", "CPU"), ("gpus_per_trial", "GPU")):
@@ -71,11 +67,6 @@ def _check_room(spec: Spec) -> None:
 
 
 def slots(spec: Spec) -> int:
-    """Trials at a time: as the specification says, or as many as the cluster has room for."""
+    """Return the trials at a time: as specified, or as many as the cluster has room for."""
     cluster = ray.cluster_resources()
     return spec.slots_on(cluster.get("CPU", 0), cluster.get("GPU", 0))
-
-
-def _cpus(spec: Spec) -> int | None:
-    """Return the CPUs that the trials need on this machine; None: all it has."""
-    return max(1, math.ceil(spec.slots * spec.cpus_per_trial)) if spec.slots else None

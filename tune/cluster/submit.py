@@ -15,13 +15,13 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-import yaml
 from aiohttp import ClientError
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobStatus, JobSubmissionClient
 
 from sgu.host.provenance import VERSION_GIVEN, code_version
 from tune import Say
+from tune.spec.errors import last_line
 from tune.spec.spec import Spec
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +29,7 @@ PACKAGES = ("sgu", "tune", "analysis")
 
 
 class SubmitError(RuntimeError):
-    """The cluster does not take the study; the message is one line."""
+    """A study that the cluster does not take; the message is one line."""
 
 
 def submit(spec: Spec, address: str, results: str, say: Say, wait: bool = True) -> None:
@@ -85,18 +85,15 @@ def _in_one_line(subject: str) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, OSError, ClientError) as error:
-        lines = [line for line in str(error).splitlines() if line.strip(" .")]
-        raise SubmitError(f"{subject}: {lines[-1] if lines else type(error).__name__}") from error
+        raise SubmitError(f"{subject}: {last_line(error, type(error).__name__)}") from error
 
 
 def _start(client: JobSubmissionClient, spec: Spec, results: str) -> str:
-    """Start the job and return its id. Its folder holds only the specification; the code is on its
-    path."""
+    """Start the job and return its id. Its folder holds only the specification."""
     command = ["python", "-m", "tune", "run", "spec.yaml", "--address", "auto", "--results"]
     version, dirty = code_version()
     with tempfile.TemporaryDirectory(prefix="sgu-") as folder:
-        text = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False)
-        (Path(folder) / "spec.yaml").write_text(text, encoding="utf-8")
+        (Path(folder) / "spec.yaml").write_text(spec.to_yaml(), encoding="utf-8")
         return client.submit_job(
             entrypoint=shlex.join([*command, results]),
             submission_id=f"{spec.name}-{secrets.token_hex(4)}",

@@ -28,8 +28,7 @@ class FrontAsha(Fifo):
         self.asha, self.objectives = asha, objectives
         self.rungs: dict[tuple[str, int], Rung] = {}
 
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        del tune_controller
+    def on_trial_result(self, _: Any, trial: Any, result: dict[str, Any]) -> str:
         epoch = result.get("epoch/epoch")
         if epoch is None or trial.config["control"] or not self._is_rung(epoch + 1):
             return TrialScheduler.CONTINUE

@@ -22,7 +22,7 @@ class Budget:
     @property
     def done(self) -> int:
         """The number of the sampler's trials that have ended; a failed one counts."""
-        return sum(trial.finished for trial in self.trials if not trial.control)
+        return sum(not (trial.seeds or trial.control) for trial in self.trials)
 
     @property
     def seconds(self) -> float:
@@ -39,7 +39,7 @@ class Budget:
     @property
     def begun(self) -> list[Proposal]:
         """The sampler's trials that have seeds left."""
-        return [trial for trial in self.trials if not (trial.control or trial.finished)]
+        return [trial for trial in self.trials if trial.seeds and not trial.control]
 
     @property
     def share(self) -> float:
@@ -60,7 +60,7 @@ class Budget:
 
     @property
     def text(self) -> str:
-        """What is done, in words."""
+        """The budget used so far, in words."""
         if self.cell.trials == 0:
             controls = len(self.cell.controls()) * self.seeds
             return f"{controls - self.controls_left} of {controls} runs"
@@ -80,6 +80,6 @@ def budgets(spec: Spec, rows: pd.DataFrame) -> list[Budget]:
 
 
 def unfinished(spec: Spec, rows: pd.DataFrame) -> str:
-    """Return in one line how far each cell is that is not finished; empty if all are."""
+    """Return in one line how far each unfinished cell is; empty if there is none."""
     left = [budget for budget in budgets(spec, rows) if not budget.finished]
     return "; ".join(f"{budget.cell.name}: {budget.text}" for budget in left)

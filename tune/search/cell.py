@@ -8,8 +8,7 @@ ever: a trial that was under way when the driver stopped is proposed again, with
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import optuna
 from optuna.storages import BaseStorage
@@ -18,9 +17,9 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sgu.results.rows import Row
 from sgu.results.schema import METRICS
+from tune.search.budget import Budget
 from tune.search.proposals import Proposal, sampled_seconds
 from tune.search.samplers import sampler
-from tune.spec.cells import Cell
 from tune.spec.spec import Spec
 
 STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
@@ -30,37 +29,31 @@ NUMBER = "trial_id"  # an attribute of each of Optuna's trials
 References = Mapping[tuple[str, int], Mapping[str, Row]]
 """Metrics of the original and the retrained model, by data set and seed, then by name."""
 
+Earlier = dict[str, dict[str, FrozenTrial]]
+"""Trials that an earlier driver handed out or enqueued, as Optuna had them, by cell and number."""
+
 
 class CellSearch:
-    """The search of one cell.
-
-    recorded: trials that have rows; earlier: trials that an earlier driver handed out, as Optuna
-    had them, by number.
-    """
+    """The search of one cell. budget: of the cell, with its trials that have rows."""
 
     def __init__(
-        self,
-        spec: Spec,
-        cell: Cell,
-        storage: BaseStorage,
-        recorded: Iterable[Proposal],
-        earlier: Mapping[str, FrozenTrial],
-        references: References,
+        self, spec: Spec, budget: Budget, storage: BaseStorage, earlier: Earlier, known: References
     ):
-        self.spec, self.cell, self.references = spec, cell, references
+        self.spec, self.cell, self.references = spec, budget.cell, known
+        cell, self.earlier = budget.cell, earlier.get(budget.cell.name, {})
         self.space = {name: domain.distribution() for name, domain in cell.space.items()}
-        self.trials, self.earlier = {trial.trial_id: trial for trial in recorded}, earlier
-        sampled = [trial for trial in self.trials.values() if not trial.control]
-        self.proposed = len({*earlier, *(trial.trial_id for trial in sampled)})
+        self.trials = {trial.trial_id: trial for trial in budget.trials}
+        sampled = [trial for trial in budget.trials if not trial.control]
+        self.proposed = len({*self.earlier, *(trial.trial_id for trial in sampled)})
         self.study = optuna.create_study(
             storage=storage,
             study_name=cell.name,
             directions=[GOALS[METRICS[name].goal] for name in spec.objectives],
             sampler=sampler(spec.sampler, spec.sampler_seed, self.proposed, cell.trials or 100),
         )
-        self.study.add_trials([self._replay(trial) for trial in sampled if trial.finished])
+        self.study.add_trials([self._replay(trial) for trial in sampled if not trial.seeds])
         self.waiting = self._controls() + self._begun()
-        numbers = [int(name) for name in (*self.trials, *earlier) if name.isdigit()]
+        numbers = [int(name) for name in (*self.trials, *self.earlier) if name.isdigit()]
         self.next = max([*numbers, len(cell.controls()) - 1]) + 1
 
     def share(self) -> float:
@@ -118,21 +111,17 @@ class CellSearch:
     def _replay(self, trial: Proposal) -> FrozenTrial:
         """Return a finished trial as Optuna's."""
         state, values = self._outcome(trial)
-        return create_trial(
+        earlier = self.earlier.get(trial.trial_id)
+        attributes = earlier.system_attrs.items() if earlier else ()
+        return create_trial(  # genetic samplers count generations from an attribute
             state=state,
             values=values,
             params={name: trial.settings[name] for name in self.space},
             distributions=self.space,
             user_attrs={NUMBER: trial.trial_id},
             constraints=self._excess(trial) if values else None,
-            system_attrs=self._generation(trial),
+            system_attrs={k: v for k, v in attributes if k.endswith(":generation")},
         )
-
-    def _generation(self, trial: Proposal) -> dict[str, Any]:
-        """Return a trial's generation; genetic samplers count generations from these attributes."""
-        earlier = self.earlier.get(trial.trial_id)
-        attributes = earlier.system_attrs.items() if earlier else ()
-        return {key: value for key, value in attributes if key.endswith(":generation")}
 
     def _controls(self) -> list[Proposal]:
         """Return the controls that have runs left; their numbers come first."""
@@ -141,22 +130,17 @@ class CellSearch:
             for number, settings in enumerate(self.cell.controls())
         ]
         controls = [self.trials.get(trial.trial_id, trial) for trial in fresh]
-        return [trial for trial in controls if not trial.finished]
+        return [trial for trial in controls if trial.seeds]
 
     def _begun(self) -> list[Proposal]:
         """Return the trials that were under way, after enqueueing them in Optuna in this order."""
-        begun = [trial for trial in self.trials.values() if not (trial.control or trial.finished)]
+        begun = [trial for trial in self.trials.values() if trial.seeds and not trial.control]
         begun += [
-            self._trial(name, False, _parameters(trial))
+            self._trial(name, False, trial.system_attrs.get("fixed_params", {}) | trial.params)
             for name, trial in self.earlier.items()
             if name not in self.trials
-        ]
+        ]  # parameters that were not sampled yet are fixed ones
         for trial in begun:
             params = {name: trial.settings[name] for name in self.space}
             self.study.enqueue_trial(params, user_attrs={NUMBER: trial.trial_id})
         return begun
-
-
-def _parameters(trial: FrozenTrial) -> dict[str, Any]:
-    """Return the parameters of a trial, including those not sampled yet."""
-    return trial.system_attrs.get("fixed_params", {}) | trial.params

@@ -18,7 +18,7 @@ class Proposal:
     """One trial: a configuration with one run, and so one row, for each seed.
 
     settings: of its experiment, except the seed; seeds: those not started yet; rows: of the runs
-    that ended, by seed; running: seeds under way; handle: Optuna's trial, if there is one.
+    that ended, by seed; handle: Optuna's trial, if there is one.
     """
 
     cell: str
@@ -27,7 +27,6 @@ class Proposal:
     settings: Row
     seeds: list[int]
     rows: dict[int, Row] = field(default_factory=dict)
-    running: set[int] = field(default_factory=set)
     handle: Any = None
 
     @classmethod
@@ -36,27 +35,11 @@ class Proposal:
         settings = json.loads(row["config"])
         return cls(row["cell"], row["trial_id"], bool(row["control"]), settings, list(seeds))
 
-    def start_run(self) -> int:
-        """Return the seed of the run that starts now."""
-        seed = self.seeds.pop(0)
-        self.running.add(seed)
-        return seed
-
-    def requeue_run(self, seed: int) -> None:
-        """Put a seed first in the queue again: its run was lost."""
-        self.running.discard(seed)
-        self.seeds.insert(0, seed)
-
     def end_run(self, seed: int, row: Row) -> None:
         """Keep the row of a run; if it is not complete, drop the seeds that have not started."""
-        self.running.discard(seed)
         self.rows[seed] = row
         if row["status"] != "complete":
             self.seeds.clear()
-
-    @property
-    def finished(self) -> bool:
-        return not self.seeds and not self.running
 
     @property
     def status(self) -> str:
@@ -73,7 +56,7 @@ class Proposal:
 def recorded(
     cell: str, rows: pd.DataFrame, seeds: Sequence[int], phase: str = "search"
 ) -> list[Proposal]:
-    """Return the trials of a cell that have rows, by number. seeds: those that each is to run."""
+    """Return the trials of a cell that have rows, by number. seeds: of each one's runs."""
     of_cell = rows[(rows["cell"] == cell) & (rows["phase"] == phase)]
     records: list[Any] = of_cell.sort_values(["trial_id", "seed"]).to_dict("records")
     trials: dict[str, Proposal] = {}

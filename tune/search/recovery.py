@@ -1,7 +1,7 @@
 """Runs that Ray Tune gives up although they have retries left.
 
 Tune retries a run whose worker dies while it works. A worker that dies while it is being set up for
-its next run ends that run at once.
+its next run ends that run at once: the searcher hands it out again.
 """
 
 from __future__ import annotations
@@ -12,11 +12,6 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
 
-def lost_in_setup(trial: Any) -> bool:
-    """Return True if Tune's trial failed with retries left: the searcher hands it out again."""
-    return trial.should_recover()
-
-
 class Fifo(FIFOScheduler):
     """Lets every run end. lost: Tune's names of lost runs, known before the searcher is told."""
 
@@ -24,7 +19,6 @@ class Fifo(FIFOScheduler):
         super().__init__()
         self.lost = set[str]()
 
-    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        del tune_controller
-        if lost_in_setup(trial) and trial.status == Trial.PENDING:  # else Tune retries it
+    def on_trial_error(self, _: Any, trial: Any) -> None:
+        if trial.should_recover() and trial.status == Trial.PENDING:  # else Tune retries it
             self.lost.add(trial.trial_id)

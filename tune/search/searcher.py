@@ -14,13 +14,13 @@ from typing import Any
 import optuna
 import pandas as pd
 from optuna.storages import JournalStorage
-from optuna.trial import FrozenTrial
 from ray.tune.search import Searcher
 
 from sgu.files.location import Location
-from tune.search.cell import NUMBER, CellSearch, References
+from tune.search.budget import budgets
+from tune.search.cell import NUMBER, CellSearch, Earlier, References
 from tune.search.journal import Journal
-from tune.search.proposals import Proposal, recorded
+from tune.search.proposals import Proposal
 from tune.spec.spec import Spec
 
 
@@ -42,10 +42,11 @@ class RunSearch(Searcher):
         raise NotImplementedError
 
     def tell(self, trial: Proposal) -> None:
-        """Take notice of a finished trial."""
+        """Learn from a finished trial."""
 
     def suggest(self, trial_id: str) -> Any:
         """Return the next run; None if there is none for now, FINISHED if none will come."""
+        self.open = [trial for trial in self.open if trial.seeds]
         if not self.open:
             fresh = self.next_trial()
             if fresh is None:
@@ -54,8 +55,7 @@ class RunSearch(Searcher):
         trial = self.open[0]
         if not self._has_room(trial.cell):
             return None
-        seed = trial.start_run()
-        self._close()
+        seed = trial.seeds.pop(0)
         self.runs[trial_id] = trial, seed
         return {
             "cell": trial.cell,
@@ -81,22 +81,15 @@ class RunSearch(Searcher):
         """Take the result of a run, and hand a lost run out again before any other."""
         trial, seed = self.runs.pop(trial_id)
         if trial_id in self.lost:
-            trial.requeue_run(seed)
+            trial.seeds.insert(0, seed)
             self.open = [trial, *(other for other in self.open if other is not trial)]
             return
-        values = {
-            name.removeprefix("row/"): value
-            for name, value in (result or {}).items()
-            if name.startswith("row/")
-        }
+        reported = (result or {}).items()
+        values = {k.removeprefix("row/"): v for k, v in reported if k.startswith("row/")}
         status = "failed" if error or "failure" in values else "complete" if values else "pruned"
         trial.end_run(seed, values | {"status": status})
-        self._close()
-        if trial.finished:
+        if not trial.seeds and all(other is not trial for other, _ in self.runs.values()):
             self.tell(trial)
-
-    def _close(self) -> None:
-        self.open = [trial for trial in self.open if trial.seeds]
 
     def save(self, checkpoint_path: str) -> None:
         """Do nothing: the rows are the state."""
@@ -108,7 +101,7 @@ class RunSearch(Searcher):
 class StudySearch(RunSearch):
     """Hands out the controls of the cells, then what the samplers propose.
 
-    folder: the study's folder or address, where the journal is; rows: the study's rows so far.
+    folder: the study's folder or address, for the journal; rows: the study's rows so far.
     """
 
     def __init__(self, spec: Spec, folder: str | Path, rows: pd.DataFrame, references: References):
@@ -118,11 +111,10 @@ class StudySearch(RunSearch):
         files = Location.at(folder)
         earlier, self.journal = _handed_out(Journal.stored(files)), Journal(files)
         storage = JournalStorage(self.journal)
-        self.cells = {}
-        for cell in spec.cells:
-            trials = recorded(cell.name, rows, spec.runs(), spec.phase)
-            handed_out = earlier.get(cell.name, {})
-            self.cells[cell.name] = CellSearch(spec, cell, storage, trials, handed_out, references)
+        self.cells = {
+            budget.cell.name: CellSearch(spec, budget, storage, earlier, references)
+            for budget in budgets(spec, rows)
+        }
         self.journal.publish()
 
     def next_trial(self) -> Proposal | None:
@@ -148,8 +140,7 @@ class ConfirmSearch(RunSearch):
         return self.left.pop(0) if self.left else None
 
 
-def _handed_out(journal: Journal) -> dict[str, dict[str, FrozenTrial]]:
-    """Return the trials that Optuna had handed out or enqueued, by cell and number."""
+def _handed_out(journal: Journal) -> Earlier:
     storage, handed_out = JournalStorage(journal), {}
     for cell in optuna.get_all_study_names(storage):
         trials = optuna.load_study(study_name=cell, storage=storage).trials

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -175,7 +175,7 @@ def settings_of(method: str) -> frozenset[str]:
 
 
 def _applicable(settings: Mapping[str, Any], method: str) -> dict[str, Any]:
-    """Return those settings that hold for this one of several methods."""
+    """Return the settings that a method has, where several methods share them."""
     published: Any = method_class(method)
     trains = plays(method) or published.epochs > 0
     names = settings_of(method) - (set() if trains else {"epochs"})
@@ -191,11 +191,10 @@ def _placed(sections: Mapping[str, Mapping[str, Any]], text: str) -> str:
 
 def _experiment(settings: Mapping[str, Any]) -> Experiment:
     """Return the experiment of settings, each in its field's type. Raises ValueError."""
-    shared = {name: value for name, value in settings.items() if name in SETTINGS}
-    options = {name: value for name, value in settings.items() if name not in SETTINGS}
+    shared = {name: settings[name] for name in settings if name in SETTINGS}
+    options = {name: settings[name] for name in settings if name not in SETTINGS}
     method = TypeAdapter(method_class(settings["method"])).validate_python(options)
-    typed = {name: getattr(method, name) for name in options}
-    return TypeAdapter(Experiment).validate_python(shared | {"options": typed})
+    return TypeAdapter(Experiment).validate_python(shared | {"options": asdict(method)})
 
 
 def _check_type(value: Any, typed: Any) -> None:

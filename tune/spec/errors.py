@@ -24,6 +24,12 @@ def check_known(section: str, keys: Iterable[Any], allowed: Iterable[str]) -> No
             raise ValueError(f"unknown key {name}: {hint}allowed: {', '.join(names)}")
 
 
+def last_line(error: object, default: str) -> str:
+    """Return the last line of an error that says something; the default if there is none."""
+    lines = [line.strip() for line in str(error or "").splitlines() if line.strip(" .")]
+    return lines[-1] if lines else default
+
+
 def one_line(error: Exception) -> str:
     """Return an error, also one of pydantic's, as "key = value: what it must be"."""
     if not isinstance(error, ValidationError):

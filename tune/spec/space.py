@@ -4,21 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    FiniteFloat,
-    model_serializer,
-    model_validator,
-)
+import pydantic
+from optuna import distributions
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat
 
 
 class Strict(BaseModel):
@@ -33,7 +21,7 @@ class Range(Strict):
     log: bool = False
     step: Annotated[int, Field(ge=1)] | None = None
 
-    @model_validator(mode="after")
+    @pydantic.model_validator(mode="after")
     def _ordered(self) -> Range:
         if not self.low < self.high:
             raise ValueError(f"low = {self.low} and high = {self.high}: low must be below high")
@@ -54,35 +42,32 @@ class Range(Strict):
         """The number of values; None: not finite."""
         return int((self.high - self.low) // self.step) + 1 if self.step else None
 
-    def distribution(self) -> BaseDistribution:
+    def distribution(self) -> distributions.BaseDistribution:
         if self.step:
-            return IntDistribution(int(self.low), int(self.high), log=self.log, step=self.step)
-        return FloatDistribution(self.low, self.high, log=self.log)
+            low, high = self.ends()
+            return distributions.IntDistribution(low, high, log=self.log, step=self.step)
+        return distributions.FloatDistribution(self.low, self.high, log=self.log)
 
 
-class Choice(Strict):
+class Choice(pydantic.RootModel, frozen=True):
     """One of the values listed."""
 
-    values: Annotated[tuple[int | float | str, ...], Field(min_length=1)]
-
-    @model_serializer
-    def _as_written(self) -> list[Any]:
-        return list(self.values)
+    root: Annotated[tuple[int | float | str, ...], Field(min_length=1)]
 
     def ends(self) -> list[Any]:
-        return list(self.values)
+        return list(self.root)
 
     @property
     def points(self) -> int:
-        return len(set(self.values))
+        return len(set(self.root))
 
-    def distribution(self) -> BaseDistribution:
-        return CategoricalDistribution(self.values)
+    def distribution(self) -> distributions.BaseDistribution:
+        return distributions.CategoricalDistribution(self.root)
 
 
 def _domain(value: Any) -> Any:
     if isinstance(value, list):
-        return Choice.model_validate({"values": value})
+        return Choice.model_validate(value)
     if isinstance(value, dict):
         return Range.model_validate(value)
     raise ValueError("must be a list of values, or low and high (with log or step)")

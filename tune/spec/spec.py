@@ -80,6 +80,10 @@ class Spec(WrittenSpec):
         """The searches: each data set with each method."""
         return tuple(cells(self))
 
+    def to_yaml(self) -> str:
+        """Return the text of a file that `load_spec` reads."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
     def slots_on(self, cpus: float, gpus: float) -> int:
         """Return the number of trials at a time on so many CPUs and GPUs."""
         room = cpus / self.cpus_per_trial
@@ -99,7 +103,7 @@ class Spec(WrittenSpec):
 
 
 def _own_space(method: Any, settings: dict[str, Any]) -> dict[str, Any]:
-    """Return a method's own search space without what is given as a setting."""
+    """Return a method's own search space without the settings that are fixed."""
     space = search_space(method) if isinstance(method, str) and known(method) else {}
     return {key: domain for key, domain in space.items() if key not in settings}
 

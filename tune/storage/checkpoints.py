@@ -1,30 +1,27 @@
-"""The snapshots of trials while they run, one file each in artifacts/checkpoints.
-
-A file's name is made from what decides a trial, so that a worker that starts again and a driver
-that follows a dead one find it. The driver removes it when the trial's row is written.
-Imports no analysis, no Optuna.
-"""
+"""The snapshots of trials while they run."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
 
 from sgu.files.location import Location
-
-WHERE = "artifacts/checkpoints"
+from sgu.results.rows import Row
 
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """The snapshots of a study. version: of the code; another version does not go on with them."""
+    """The snapshots of trials while they run, one file each in artifacts/checkpoints.
+
+    A file's name is made from what decides a trial, so that a worker that starts again and a driver
+    that follows a dead one find it. version: of the code; another one does not go on with them.
+    """
 
     folder: Location
     version: str
 
-    def of(self, settings: dict[str, Any], data_fingerprint: str) -> Location:
+    def of(self, settings: Row, data_fingerprint: str) -> Location:
         decisive = json.dumps([settings, data_fingerprint, self.version], sort_keys=True)
         digest = hashlib.sha256(decisive.encode()).hexdigest()[:16]
         return self.folder.inside(f"{digest}.safetensors")

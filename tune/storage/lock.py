@@ -16,7 +16,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -31,14 +31,12 @@ PAUSE = 2.0  # seconds after which, of two drivers that came at once, each sees 
 
 
 class StudyLocked(RuntimeError):
-    """Another driver is at work on the study."""
+    """A study on which another driver is at work."""
 
 
-@contextmanager
-def study_lock(folder: Location) -> Iterator[None]:
-    """Lock a study's folder within the block. Raises StudyLocked if another driver has the lock."""
-    with _locked(folder) if folder.local else _leased(folder):
-        yield
+def study_lock(folder: Location) -> AbstractContextManager[None]:
+    """Lock a study's folder within a block. Raises StudyLocked if another driver has the lock."""
+    return _locked(folder) if folder.local else _leased(folder)
 
 
 def lock_owner(folder: Location) -> str | None:
@@ -46,14 +44,11 @@ def lock_owner(folder: Location) -> str | None:
     if not folder.local:
         lease = _lease(folder)
         return _described(lease) if _fresh(lease) else None
-    path = Path(folder.inside(NAME).path)
-    if not path.exists():
-        return None
-    with path.open("rb") as file:
+    with suppress(FileNotFoundError), Path(folder.inside(NAME).path).open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return _described(json.loads(file.read() or "{}"))
+            return _described(_lease(folder))
     return None
 
 
@@ -63,8 +58,7 @@ def _locked(folder: Location) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:
         if not _acquired(file):
-            file.seek(0)
-            raise _refusal(folder, json.loads(file.read() or "{}"))
+            raise _refusal(folder, _lease(folder))
         file.truncate(0)
         file.write(json.dumps(_this_driver()))
         file.flush()
@@ -74,15 +68,12 @@ def _locked(folder: Location) -> Iterator[None]:
 def _acquired(file: IO[str]) -> bool:
     """Lock the file; return False if a driver has it. `lock_owner` has it only for an instant."""
     end = time.monotonic() + LOOK
-    while True:
-        try:
+    while time.monotonic() < end:
+        with suppress(BlockingIOError):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > end:
-                return False
-            time.sleep(LOOK / 50)
-        else:
             return True
+        time.sleep(LOOK / 50)
+    return False
 
 
 @contextmanager
@@ -90,21 +81,21 @@ def _leased(folder: Location) -> Iterator[None]:
     lease = _lease(folder)
     if _fresh(lease):
         raise _refusal(folder, lease)
-    own_lease = _this_driver() | {"token": uuid.uuid4().hex}
-    _renew(folder, own_lease)
+    token = uuid.uuid4().hex
+    _renew(folder, _this_driver() | {"token": token})
     time.sleep(PAUSE)
     lease = _lease(folder)
-    if lease.get("token") != own_lease["token"]:
+    if lease.get("token") != token:
         raise _refusal(folder, lease)
     over = threading.Event()
-    renewing = threading.Thread(target=_keep, args=(folder, own_lease, over), daemon=True)
+    renewing = threading.Thread(target=_keep, args=(folder, lease, over), daemon=True)
     renewing.start()
     try:
         yield
     finally:
         over.set()
         renewing.join()
-        if _lease(folder).get("token") == own_lease["token"]:
+        if _lease(folder).get("token") == token:
             folder.inside(NAME).remove()
 
 

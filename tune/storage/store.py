@@ -1,6 +1,7 @@
 """Writes result rows to Parquet: each file is whole or absent, and no row is ever rewritten.
 
 Each row gets its own file as soon as it exists; `compact` packs them at the end of a study.
+Workers load this file: it imports no analysis, no Optuna.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from sgu.files.location import Location
 from sgu.host.provenance import code_version
 from sgu.results.rows import Row, stored
 from sgu.results.schema import EPOCHS, HISTOGRAMS, KEY, TRIALS
-from tune.storage.checkpoints import WHERE, Checkpoints
+from tune.storage.checkpoints import Checkpoints
 
 PARTS = {"trials": TRIALS, "epochs": EPOCHS, "losses": HISTOGRAMS}
 WITHIN = ("attempt", "epoch", "split", "low")  # with KEY, they tell a part's rows apart
@@ -35,7 +36,7 @@ class Store:
     def trial(self, row: Row) -> None:
         """Write the histograms of a trial that has ended, and then its row."""
         if "histograms" in row:
-            self._write("losses", [row | histogram_bin for histogram_bin in row["histograms"]])
+            self._write("losses", [row | columns for columns in row["histograms"]])
         self._write("trials", [row])
 
     def epochs(self, rows: list[Row]) -> None:
@@ -59,7 +60,7 @@ class Store:
             folder.sweep()
 
     def checkpoints(self) -> Checkpoints:
-        return Checkpoints(self.files.inside(WHERE), code_version()[0])
+        return Checkpoints(self.files.inside("artifacts/checkpoints"), code_version()[0])
 
     def tidy(self) -> None:
         """Pack rows and delete checkpoints at the end of a study, if the disk has room."""
@@ -88,8 +89,7 @@ def _parquet(table: pa.Table) -> memoryview:
 
 
 def _read(file: Location, schema: pa.Schema) -> pa.Table | None:
-    """Return a file's rows; None if it has another schema or cannot be read: such a file stays,
-    and `load_study` names it."""
+    """Return a file's rows; None if they cannot be read or have another schema: the file stays."""
     try:
         source = pa.BufferReader(file.read() or b"")
         table = pq.ParquetFile(source, page_checksum_verification=True).read()

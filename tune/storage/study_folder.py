@@ -9,7 +9,6 @@ from hashlib import sha256
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from analysis import load_study
 from sgu.data.memmap import data_folder
@@ -24,8 +23,7 @@ SPEC = "spec.yaml"
 
 @dataclass(frozen=True)
 class Cache:
-    """Trained networks by name. path: on this machine; shared: beside a study in a store, for other
-    drivers."""
+    """Trained networks by name. path: on this machine; shared: in a store, for other drivers."""
 
     path: Path
     shared: Location | None = None
@@ -69,7 +67,7 @@ class StudyFolder:
 
     @property
     def cache(self) -> Cache:
-        """Beside the study, so that all studies there share it."""
+        """The cache beside the study, so that the studies of a folder share it."""
         beside = Location.at(self.results).inside("cache")
         return Cache(Path(beside.path)) if beside.local else Cache(data_folder() / "cache", beside)
 
@@ -83,9 +81,8 @@ class StudyFolder:
 
     def keep(self, spec: Spec) -> None:
         """Write the study's specification."""
-        text = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False)
         self.local_path.mkdir(parents=True, exist_ok=True)
-        self.files.inside(SPEC).write(text.encode())
+        self.files.inside(SPEC).write(spec.to_yaml().encode())
 
     def check(self) -> None:
         """Raise SpecError if nothing can be written to `results`."""

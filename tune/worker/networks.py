@@ -30,10 +30,8 @@ Shadowed = tuple[Shadows, list[Logits]] | None
 def recipes(
     base: Experiment, task: Task, oracle_count: int, shadow_count: int
 ) -> dict[str, Recipe]:
-    """Return the references, further retrained models and shadow models of one task.
-
-    They have the names of their rows, such as retrain-1; shadow models (shadow-0) have none.
-    """
+    """Return the recipes of a task's references, further retrained models (retrain-1) and shadow
+    models (shadow-0), by the names of their rows; shadow models have no rows."""
     by_name = {
         kind: recipe(kind, base.model, task, base.seed, base.pretrain_epochs) for kind in REFERENCES
     }
@@ -43,7 +41,7 @@ def recipes(
 
 
 class Progress:
-    """How far the networks in training are; an actor that needs no CPU."""
+    """An actor that knows how far the networks in training are."""
 
     def __init__(self) -> None:
         self.lines: dict[str, str] = {}
@@ -60,7 +58,7 @@ class Progress:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """A network as it is kept, its answers, and the columns of its row that it has alone."""
+    """A network for the cache, its logits, and the columns of its row that need no other one."""
 
     kept: Kept
     logits: Logits
@@ -70,10 +68,8 @@ class Measured:
 def measured(
     recipe: Recipe, kept: Kept | None, task: Task, splits: Splits, name: str, progress: Any
 ) -> Measured:
-    """Train a network, or take what is kept of it, and measure it.
-
-    progress: an actor that is told how far it is, under `name`.
-    """
+    """Train a network, or take it from the cache, and measure it. progress: an actor to report to,
+    under `name`."""
     device, started = begin()
     task = replace(task, splits=splits)
 
@@ -98,8 +94,8 @@ def measured(
 
 
 def beside(retrained: Row, name: str, measured: Measured, task: Task, shadowed: Shadowed) -> Row:
-    """Return the columns that a network has beside others: its distances from the retrained model,
-    which is not compared with itself, and what attacks by shadow models find of it."""
+    """Return the columns that compare a network with others: its distances from the retrained
+    model, which is not compared with itself, and the success of attacks by shadow models."""
     row = {} if name == "retrain" else against_retrained(measured.row, retrained)
     if shadowed:
         design, logits = shadowed

@@ -11,11 +11,8 @@ from sgu.host.fast_imports import fast_imports
 
 with fast_imports():  # its first trial waits for a worker's imports
     import ray
-    import torch
     from ray.tune import report
-    from torch import nn
 
-    from sgu.data.sources import Source
     from sgu.ensembles.evidence import shadow_metrics
     from sgu.experiment import Experiment
     from sgu.models import build
@@ -23,8 +20,6 @@ with fast_imports():  # its first trial waits for a worker's imports
     from sgu.unlearning import unlearn
     from tune.storage.checkpoints import Checkpoints
     from tune.worker.setup import begin
-
-Weights = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -61,15 +56,17 @@ def run_trial(
     start = inputs[config["data"], config["settings"]["seed"]]
     row: dict[str, Any] = {"original_digest": start.digest}
     try:
-        task, splits, original = ray.get([start.task, start.splits, start.original])
+        task, splits, weights = ray.get([start.task, start.splits, start.original])
         task = replace(task, splits=splits)
         experiment = Experiment.of(**config["settings"])
+        model = build(experiment.model, task.source.shape, experiment.seed)
+        model.load_state_dict(weights)
         snapshots = Snapshots(checkpoints.of(config["settings"], task.source.fingerprint))
         snapshots.add("started", started)
         outcome = unlearn(
             experiment,
             task.to(device),
-            _load(experiment, task.source, original, device),
+            model.to(device),
             lambda epoch: report({"epoch": epoch}),
             snapshots,
         )
@@ -88,11 +85,3 @@ def run_trial(
     except (RuntimeError, ValueError, OSError, MemoryError) as error:
         row["failure"] = f"{type(error).__name__}: {error}"
     report({"row": row | started.provenance(device)})
-
-
-def _load(
-    experiment: Experiment, source: Source, weights: Weights, device: torch.device
-) -> nn.Module:
-    model = build(experiment.model, source.shape, experiment.seed)
-    model.load_state_dict(weights)
-    return model.to(device)

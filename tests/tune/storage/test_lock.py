@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -135,3 +136,21 @@ def test_a_driver_whose_lease_was_taken_over_ends(bucket, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         hang()
     assert lock_owner(folder) == "process 1 on there since now"
+
+
+def test_looking_at_a_study_keeps_no_driver_from_it(tmp_path):
+    (tmp_path / lock.NAME).write_text('{"host": "here", "pid": 1, "since": "long ago"}')
+
+    def look() -> None:
+        with (tmp_path / lock.NAME).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+            looking.set()
+            time.sleep(0.1)
+
+    looking = threading.Event()
+    looker = threading.Thread(target=look)
+    looker.start()
+    looking.wait()
+    with study_lock(Location.at(tmp_path)):
+        pass
+    looker.join()
