@@ -98,9 +98,9 @@ def command(
 
 
 def _words(context: typer.Context) -> str:
-    """Return the command line that repeats this call."""
+    """Return the command line that repeats this call, the models first."""
     words = context.command_path.split()
-    for parameter in context.command.params:
+    for parameter in sorted(context.command.params, key=lambda p: p.param_type_name):
         name = parameter.name or ""
         source = context.get_parameter_source(name)
         if source is None or source.name != "COMMANDLINE":

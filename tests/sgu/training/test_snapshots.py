@@ -24,7 +24,9 @@ RUNS: dict[str, dict[str, Any]] = {
     "sg joint": {"solve_every": 2, "audit_batch": 40},
     "sg alternate": {"update": "alternate", "audit_batch": 40},
     "sg warm": {"solve_every": 2, "warm_start": True},
-    "sg warm mlp": {"solve_every": "epoch", "auditor": "mlp", "warm_start": True},
+    "sg warm mlp": {
+        "solve_every": "epoch", "auditor": "mlp", "warm_start": True, "audit_batch": 40,
+    },
     "adamw, one_cycle, augment": {
         "method": "finetune", "optimiser": "adamw", "schedule": "one_cycle", "augment": True,
     },
