@@ -3,23 +3,15 @@
 from analysis.anytime import anytime
 from analysis.attainment import attainment
 from analysis.band import null_bands, verdicts
-from analysis.charts import (
-    ablation_chart,
-    alpha_chart,
-    attainment_chart,
-    confirm_chart,
-    effect_chart,
-    epochs_chart,
-    front_chart,
-    hypervolume_chart,
-    importance_chart,
-    linked_chart,
-    losses_chart,
-    parallel_chart,
-    save,
-    scaling_chart,
-    split_chart,
-)
+from analysis.charts.chart_parts import save
+from analysis.charts.confirm import confirm_chart
+from analysis.charts.curves import epochs_chart, hypervolume_chart
+from analysis.charts.effects import ablation_chart, alpha_chart, effect_chart, importance_chart
+from analysis.charts.front import attainment_chart, front_chart, split_chart
+from analysis.charts.histograms import histograms_chart
+from analysis.charts.linked import linked_chart
+from analysis.charts.parallel import parallel_chart
+from analysis.charts.scaling import scaling_chart
 from analysis.choose import Choice, choose
 from analysis.configurations import configurations
 from analysis.confirm import confirmed, mean_optimism

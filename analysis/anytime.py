@@ -20,11 +20,10 @@ def anytime(
     frame: pd.DataFrame,
     objectives: Sequence[str] = OBJECTIVES,
     against: Against = "trials",
-    by: Sequence[str] = ("study", "cell"),
 ) -> pd.DataFrame:
-    """Return the hypervolume after each configuration of a search, in the order of their starts.
+    """Return the hypervolume after each configuration of a cell's search, in the order of starts.
 
-    Columns: those of `by`, `against` and hypervolume. trials: configurations so far; seconds: the
+    Columns: study, cell, `against` and hypervolume. trials: configurations so far; seconds: the
     `wall_seconds` of all their seeds so far, the cost of the search however many ran at a time.
     Failed and pruned configurations cost and add nothing; references are no part of a search.
 
@@ -36,8 +35,8 @@ def anytime(
     some(candidates(frame, objectives), objectives)
     rows = configurations(frame)
     rows = rows[~rows["method"].isin(REFERENCES)]
-    parts = [_curve(group, objectives, against) for _, group in rows.groupby(list(by))]
-    return pd.concat(parts, ignore_index=True)[[*by, against, "hypervolume"]]
+    parts = [_curve(group, objectives, against) for _, group in rows.groupby(["study", "cell"])]
+    return pd.concat(parts, ignore_index=True)[["study", "cell", against, "hypervolume"]]
 
 
 def _curve(rows: pd.DataFrame, objectives: Sequence[str], against: Against) -> pd.DataFrame:

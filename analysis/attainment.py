@@ -13,24 +13,18 @@ import moocore
 import numpy as np
 import pandas as pd
 
-from analysis.intervals import numbered
 from analysis.pareto import OBJECTIVES, check_objectives, minimised, only_candidates, some
 from sgu.results.schema import METRICS
 
 LEVELS = (25, 50, 75)
 
 
-def attainment(
-    frame: pd.DataFrame,
-    objectives: Sequence[str] = OBJECTIVES,
-    levels: Sequence[float] = LEVELS,
-    by: Sequence[str] = (),
-) -> pd.DataFrame:
-    """Return the corners of the surfaces that `levels` per cent of the seeds attain, best first.
+def attainment(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> pd.DataFrame:
+    """Return the corners of the surfaces that `LEVELS` per cent of the seeds attain, best first.
 
-    frame: rows of single seeds. Columns of the result: those of `by`, the two or three objectives,
-    level (50: the median seed) and seeds (the number of sets; a single one is its own front at all
-    levels). In two objectives, steps join the corners of a level in this order.
+    frame: rows of single seeds. Columns of the result: the two or three objectives, level (50: the
+    median seed) and seeds (the number of sets; a single one is its own front at all levels). In two
+    objectives, steps join the corners of a level in this order.
 
     Raises:
         ValueError: as `pareto_front`; or more than three objectives.
@@ -39,23 +33,9 @@ def attainment(
     if len(objectives) > 3:
         raise ValueError(f"{len(objectives)} objectives: attainment surfaces take two or three")
     rows = some(only_candidates(frame, objectives), objectives)
-    if not by:
-        return _surface(rows, objectives, levels)
-    groups, group = numbered(rows, by)
-    parts = [_surface(rows[group == at], objectives, levels) for at in range(len(groups))]
-    surfaces = pd.concat(parts, keys=range(len(groups)))
-    keys = groups.loc[surfaces.index.get_level_values(0)].reset_index(drop=True)
-    return pd.concat([keys, surfaces.reset_index(drop=True)], axis=1)
-
-
-def _surface(
-    rows: pd.DataFrame, objectives: Sequence[str], levels: Sequence[float]
-) -> pd.DataFrame:
     runs = rows.groupby(["study", "seed"], dropna=False).ngroup().to_numpy()
     order = np.argsort(runs, kind="stable")
-    corners = moocore.eaf(
-        minimised(rows, objectives)[order], runs[order], percentiles=sorted(set(levels))
-    )
+    corners = moocore.eaf(minimised(rows, objectives)[order], runs[order], percentiles=LEVELS)
     signs = [METRICS[name].sign for name in objectives]
     surface = pd.DataFrame(corners[:, :-1] * signs, columns=list(objectives))
     surface["level"], surface["seeds"] = corners[:, -1], int(runs.max()) + 1

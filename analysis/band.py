@@ -8,11 +8,14 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.configurations import configurations
+from analysis.configurations import complete, configurations
 from sgu.results.null_band import ASPECTS, Band, band, lead_of
 from sgu.results.schema import METRICS
 
-TASK = ("study", "dataset", "model", "scenario", "forget_fraction", "requests")
+SHARED = ("dataset", "model", "scenario", "forget_fraction", "requests")
+"""Columns that configurations must share to compare."""
+
+TASK = ("study", *SHARED)
 """Columns that retrained models must share with a configuration to be its null."""
 
 JUDGED = tuple(name for name in ASPECTS if name in METRICS)
@@ -33,7 +36,7 @@ def null_bands(frame: pd.DataFrame, seeds: int = 1) -> pd.DataFrame:
     """
     records = [
         [*task, name, *(getattr(band, column) for column in COLUMNS)]
-        for task, rows in _by_task(retrained(frame)).items()
+        for task, rows in _by_task(_complete(frame)).items()
         for name, band in bands_of(rows, seeds).items()
     ]
     if not records:
@@ -54,6 +57,13 @@ def bands_of(rows: pd.DataFrame, seeds: int = 1) -> dict[str, Band]:
     }
 
 
+def null_band(frame: pd.DataFrame) -> dict[str, Band]:
+    """Return the band of each metric, from the retrained models in `frame`, for a mean over as many
+    seeds as its trials have."""
+    seeds = configurations(frame)["seeds"].max()
+    return bands_of(_complete(frame), int(seeds) or 1)
+
+
 def limits(frame: pd.DataFrame, rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return the ends, low and high, of the band that each of the configurations `rows` is judged
     by; NaN where it has none. frame: with the retrained models."""
@@ -68,7 +78,7 @@ def _with_bands(
     frame: pd.DataFrame, rows: pd.DataFrame
 ) -> Iterator[tuple[pd.DataFrame, dict[str, Band]]]:
     """Yield the configurations that share a task and a number of seeds, with their bands."""
-    tasks = _by_task(retrained(frame))
+    tasks = _by_task(_complete(frame))
     for seeds in sorted(set(rows["seeds"]) - {0}):
         same = rows[rows["seeds"] == seeds]
         for task, group in _by_task(same).items():
@@ -79,7 +89,7 @@ def _with_bands(
 def uninformative(frame: pd.DataFrame) -> list[str]:
     """Return the metrics of memory or attack on which the original, which has forgotten nothing,
     lies inside the null band of a mean over its seeds: there, to be inside shows no forgetting."""
-    tasks = _by_task(retrained(frame))
+    tasks = _by_task(_complete(frame))
     names = {
         name
         for task, rows in _by_task(_complete(frame, "original")).items()
@@ -89,19 +99,13 @@ def uninformative(frame: pd.DataFrame) -> list[str]:
     return [name for name in JUDGED if name in names]
 
 
-def retrained(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the complete rows of a search's retrained models.
+def _complete(frame: pd.DataFrame, method: str = "retrain") -> pd.DataFrame:
+    """Return the complete rows of a search's retrained models, or of another control.
 
     Those of a sweep of sizes are of other tasks, and those on fresh seeds must not move what was
     chosen before them.
     """
-    return _complete(frame, "retrain")
-
-
-def _complete(frame: pd.DataFrame, method: str) -> pd.DataFrame:
-    return frame[
-        (frame["method"] == method) & (frame["status"] == "complete") & (frame["phase"] == "search")
-    ]
+    return complete(frame[frame["method"] == method])
 
 
 def _by_task(rows: pd.DataFrame) -> dict[tuple[Any, ...], pd.DataFrame]:

@@ -13,15 +13,13 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from analysis.band import limits, uninformative
+from analysis.band import SHARED, limits, uninformative
 from analysis.formats import metric_text, unit
-from analysis.pareto import check_blind, check_directed, eligible
+from analysis.pareto import check_blind, check_directed, eligible, some
 from sgu.results.null_band import ASPECTS, SLACK
 from sgu.results.schema import METRICS
 
 BOUND = re.compile(r"(<=|>=)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)")
-SHARED = ("dataset", "model", "scenario", "forget_fraction", "requests")
-"""Columns that configurations must share to compare."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +74,8 @@ def choose(
         check_blind(name)
     check_directed(metric)
     _check_goal(metric, "min" if maximise is None else "max")
-    rows = _comparable(eligible(frame, list(dict.fromkeys([metric, *bounds]))))
+    names = list(dict.fromkeys([metric, *bounds]))
+    rows = _comparable(some(eligible(frame, names), names))
     ends = {name: _ends(frame, rows, name, text) for name, text in bounds.items()}
     excess = pd.DataFrame({name: _excess(rows[name], ends[name]) for name in ends}, rows.index)
     within = rows[(excess <= SLACK).all(axis=1)]
@@ -85,9 +84,7 @@ def choose(
     order = [metric, "seconds", "trial_id"]
     better = within.sort_values(order, ascending=[maximise is None, True, True], kind="stable")
     best, second = better.iloc[0], better.iloc[1] if len(better) > 1 else None
-    kept = [
-        _kept(best, name, bounds[name], ends[name].loc[better.index].iloc[0]) for name in bounds
-    ]
+    kept = [_kept(best, name, bounds[name], ends[name]) for name in bounds]
     empty = uninformative(frame[frame["dataset"] == best["dataset"]])
     kept += [_empty(name) for name in empty if bounds.get(name, "").strip() == "inside"]
     return Choice(
@@ -114,11 +111,6 @@ def _comparable(rows: pd.DataFrame) -> pd.DataFrame:
                 f"rows of {name} {several} do not compare; keep one of them, such as "
                 f"frame[frame[{name!r}] == {values[0]!r}]"
             )
-    if rows.empty:
-        raise ValueError(
-            "no complete trial has all of these metrics: let the study finish a trial, or see the "
-            "reasons of the failed ones"
-        )
     return rows
 
 
@@ -166,11 +158,11 @@ def _first(best: pd.Series, second: pd.Series | None, metric: str, within: int, 
     return f"{text}, before trial {second['trial_id']} with {_value(metric, second[metric])}."
 
 
-def _kept(best: pd.Series, name: str, bound: str, ends: pd.Series) -> str:
+def _kept(best: pd.Series, name: str, bound: str, ends: pd.DataFrame) -> str:
     value = f"Its {name} is {_value(name, best[name])}"
     if bound.strip() != "inside":
         return f"{value}, within {bound}."
-    low, high = (metric_text(name, ends[end]) for end in ("low", "high"))
+    low, high = (metric_text(name, end) for end in ends.loc[[best.name]].to_numpy()[0])
     return f"{value}, inside the retrained models' {low} to {high}."
 
 

@@ -14,9 +14,9 @@ import pandas as pd
 import typer
 from rich.console import Console
 
-from analysis.cells import cells, of_cell
 from analysis.charts import front_chart, save
 from analysis.choose import choose as chosen
+from analysis.configurations import cells, of_cell
 from analysis.load import load_study
 from analysis.pareto import OBJECTIVES, candidates, check_selectable, hypervolume, pareto_front
 from analysis.report import read_study, write_report

@@ -1,17 +1,24 @@
-"""Configurations: rows of single seeds put together, with the means of their metrics."""
+"""The cells of a study, their configurations (the seeds of each put together) and settings."""
 
 from __future__ import annotations
 
+import json
+
 import pandas as pd
 
-from sgu.results.schema import METRICS, STATUSES
+from sgu.results.schema import METRICS, REFERENCES, STATUSES
 
 CONFIGURED = ("study", "cell", "trial_id")
 """Columns that identify a configuration."""
 
 
-def configurations(frame: pd.DataFrame, phase: str | None = "search") -> pd.DataFrame:
-    """Return one row for each configuration (study, cell, trial_id) of a phase (None: of all).
+def complete(frame: pd.DataFrame, phase: str = "search") -> pd.DataFrame:
+    """Return the complete rows of a phase."""
+    return frame[(frame["status"] == "complete") & (frame["phase"] == phase)]
+
+
+def configurations(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return one row for each configuration (study, cell, trial_id) of the search.
 
     Its columns are those of its first seed's row, except
     - each metric: the mean over the complete seeds that have it;
@@ -22,12 +29,12 @@ def configurations(frame: pd.DataFrame, phase: str | None = "search") -> pd.Data
     """
     if "seeds" in frame:
         return frame
-    rows = frame if phase is None else frame[frame["phase"] == phase]
+    rows = frame[frame["phase"] == "search"]
     rows = rows.sort_values([*CONFIGURED, "seed"], kind="stable", ignore_index=True)
     groups = rows.groupby(list(CONFIGURED), sort=False, dropna=False)
     first, number = groups.head(1).reset_index(drop=True), groups.ngroup()
-    complete = rows["status"] == "complete"
-    measured = rows.loc[complete, list(METRICS)].groupby(number[complete])
+    done = rows["status"] == "complete"
+    measured = rows.loc[done, list(METRICS)].groupby(number[done])
     worst = rows["status"].map(STATUSES.index).groupby(number).max()
     by_number = rows.groupby(number)
     changed = {
@@ -35,9 +42,32 @@ def configurations(frame: pd.DataFrame, phase: str | None = "search") -> pd.Data
         "wall_seconds": by_number["wall_seconds"].sum(min_count=1),
         "device_seconds": by_number["device_seconds"].sum(min_count=1),
         "started": by_number["started"].min(),
-        "seeds": complete.groupby(number).sum(),
+        "seeds": done.groupby(number).sum(),
     }
     kept = first.drop(columns=list(METRICS)).assign(**changed)
     spreads = measured.std(ddof=1).add_suffix("_spread")
     columns = [*frame.columns, "seeds", *spreads.columns]
     return pd.concat([kept, measured.mean(), spreads], axis=1)[columns]
+
+
+def cells(frame: pd.DataFrame) -> list[str]:
+    """Return the names of the cells that a study searched."""
+    searched = (frame["phase"] == "search") & ~frame["method"].isin(REFERENCES)
+    return sorted(frame.loc[searched, "cell"].dropna().unique())
+
+
+def of_cell(frame: pd.DataFrame, cell: str) -> pd.DataFrame:
+    """Return the searched rows of a cell, and those of its data set's references."""
+    rows = frame[frame["phase"] == "search"]
+    inside = rows["cell"] == cell
+    data_sets = rows.loc[inside, "dataset"].unique()
+    return rows[inside | (rows["method"].isin(REFERENCES) & rows["dataset"].isin(data_sets))]
+
+
+def searched(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the settings in which `rows` differ, but for the seed; a column each, in the order of
+    the exact configurations."""
+    configs = [json.loads(text) if isinstance(text, str) else {} for text in rows["config"]]
+    table = pd.DataFrame(configs, index=rows.index).drop(columns="seed", errors="ignore")
+    plain = [name for name in table if not table[name].map(type).isin([list, dict]).any()]
+    return table[[name for name in plain if table[name].nunique() > 1]]

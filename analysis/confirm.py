@@ -12,16 +12,14 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.configurations import CONFIGURED, configurations
+from analysis.configurations import CONFIGURED, complete, configurations
 from analysis.intervals import numbered, with_ends
 from analysis.pareto import OBJECTIVES
-from analysis.resample import LEVEL, Drawn, Resampling
+from analysis.resample import Drawn, Resampling
 from sgu.results.schema import METRICS, REFERENCES
 
 
-def confirmed(
-    frame: pd.DataFrame, metrics: Sequence[str] = OBJECTIVES, level: float = LEVEL
-) -> pd.DataFrame:
+def confirmed(frame: pd.DataFrame, metrics: Sequence[str] = OBJECTIVES) -> pd.DataFrame:
     """Return the metrics of each confirmed configuration in the search and on fresh seeds.
 
     Columns: study, cell, trial_id, metric, searched and confirmed (means over the seeds of either
@@ -32,15 +30,13 @@ def confirmed(
         ValueError: no configuration of the search has complete rows of phase "confirm".
     """
     both = [_optimism(frame, name) for name in metrics]
-    parts = [with_ends(rows, "optimism", drawn, level) for rows, drawn in both]
+    parts = [with_ends(rows, "optimism", drawn) for rows, drawn in both]
     order = [*CONFIGURED, "metric", "searched", "confirmed", "optimism", "low", "high"]
     table = pd.concat(parts, ignore_index=True)[[*order, "searched_seeds", "seeds"]]
     return table.sort_values([*CONFIGURED], kind="stable", ignore_index=True)
 
 
-def mean_optimism(
-    frame: pd.DataFrame, metrics: Sequence[str] = OBJECTIVES, level: float = LEVEL
-) -> pd.DataFrame:
+def mean_optimism(frame: pd.DataFrame, metrics: Sequence[str] = OBJECTIVES) -> pd.DataFrame:
     """Return by how much confirmed configurations are worse than they looked, on average.
 
     Columns: cell, metric, configurations, optimism, low, high, seeds. Fresh seeds that the
@@ -57,7 +53,7 @@ def mean_optimism(
             freedom=np.array([drawn.freedom[cell == at].min() for at in range(len(cells))]),
         )
         counted = cells.assign(metric=name, configurations=np.bincount(cell))
-        parts.append(with_ends(counted, "optimism", mean, level))
+        parts.append(with_ends(counted, "optimism", mean))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -66,7 +62,7 @@ def on_fresh_seeds(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     searched_seeds seeds."""
     searched = configurations(frame)[[*CONFIGURED, name, "seeds"]].dropna(subset=[name])
     searched = searched.rename(columns={name: "searched", "seeds": "searched_seeds"})
-    fresh = frame[(frame["phase"] == "confirm") & (frame["status"] == "complete")]
+    fresh = complete(frame, "confirm")
     fresh = fresh[~fresh["method"].isin(REFERENCES)]  # nobody picked them
     return fresh.dropna(subset=[name]).merge(searched, on=list(CONFIGURED))
 

@@ -40,8 +40,13 @@ def spread_text(name: str, mean: float, spread: float) -> tuple[str, str]:
     return metric_text(name, mean), second
 
 
+def setting_text(value: object) -> str:
+    """Return a setting's value as `plain_text` does, but a float without a fraction in full."""
+    return plain_text(int(value) if isinstance(value, float) and value.is_integer() else value)
+
+
 def plain_text(value: object) -> str:
-    """Return a setting's value, with few digits; a dash for none."""
+    """Return a value with few digits; a dash for none."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return NONE
     if isinstance(value, float):

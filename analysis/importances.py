@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from analysis.configurations import searched
 from analysis.pareto import OBJECTIVES, check_objectives, eligible, some
-from analysis.settings import searched
 from sgu.results.schema import METRICS
 
 Evaluator = Literal["ped-anova", "fanova"]
@@ -20,7 +20,6 @@ def importances(
     frame: pd.DataFrame,
     objectives: Sequence[str] = OBJECTIVES,
     evaluator: Evaluator = "ped-anova",
-    seed: int = 0,
 ) -> pd.DataFrame:
     """Return the share of each searched parameter in the variation of each objective, by cell.
 
@@ -41,7 +40,7 @@ def importances(
     records = []
     for cell, (rows, settings) in enough.items():
         for name in objectives:
-            shares = _shares(settings, METRICS[name].sign * rows[name], evaluator, seed)
+            shares = _shares(settings, METRICS[name].sign * rows[name], evaluator)
             records += [(cell, name, key, share, len(rows)) for key, share in shares.items()]
     columns = ["cell", "metric", "parameter", "importance", "configurations"]
     return pd.DataFrame(records, columns=columns)
@@ -61,9 +60,7 @@ def comparable(
     }
 
 
-def _shares(
-    settings: pd.DataFrame, values: pd.Series, evaluator: Evaluator, seed: int
-) -> dict[str, float]:
+def _shares(settings: pd.DataFrame, values: pd.Series, evaluator: Evaluator) -> dict[str, float]:
     import optuna
     from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
 
@@ -79,7 +76,7 @@ def _shares(
         )
     judge: Any = PedAnovaImportanceEvaluator()
     if evaluator == "fanova":
-        judge = FanovaImportanceEvaluator(seed=seed)
+        judge = FanovaImportanceEvaluator(seed=0)
     return optuna.importance.get_param_importances(study, evaluator=judge)
 
 

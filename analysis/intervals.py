@@ -13,52 +13,45 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.configurations import CONFIGURED
-from analysis.resample import LEVEL, UNIT, Codes, Drawn, Resampling
+from analysis.configurations import CONFIGURED, complete
+from analysis.resample import UNIT, Codes, Drawn, Resampling
 
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A value, the ends it lies between with probability `level`, and the number of its seeds; with
+    """A value, the ends it lies between with probability `LEVEL`, and the number of its seeds; with
     one seed, low and high are NaN."""
 
     value: float
     low: float
     high: float
     seeds: int
-    level: float = LEVEL
 
     def __contains__(self, value: float) -> bool:
         return self.low <= value <= self.high
 
 
 def mean_intervals(
-    frame: pd.DataFrame,
-    metrics: Sequence[str],
-    by: Sequence[str] = CONFIGURED,
-    level: float = LEVEL,
-    phase: str | None = "search",
+    frame: pd.DataFrame, metrics: Sequence[str], by: Sequence[str] = CONFIGURED
 ) -> pd.DataFrame:
-    """Return the mean of each metric in each group, over its complete rows of single seeds of a
-    phase (None: of all).
+    """Return the mean of each metric in each group, over complete rows of single seeds of a search.
 
     by: columns; by default each configuration is a group. A group of several data sets has the mean
     of their means. Columns: those of `by`, metric, mean, low, high, seeds (the fewest of a data
     set; with one, low and high are NaN).
     """
-    rows = frame if phase is None else frame[frame["phase"] == phase]
-    rows = rows[rows["status"] == "complete"]
-    parts = [_means(rows.dropna(subset=[name]), name, list(by), level) for name in metrics]
+    rows = complete(frame)
+    parts = [_means(rows.dropna(subset=[name]), name, list(by)) for name in metrics]
     return pd.concat(parts, ignore_index=True)
 
 
-def _means(rows: pd.DataFrame, name: str, by: list[str], level: float) -> pd.DataFrame:
+def _means(rows: pd.DataFrame, name: str, by: list[str]) -> pd.DataFrame:
     if rows.empty:
         return pd.DataFrame(columns=[*by, "metric", "mean", "low", "high", "seeds"])
     strata, stratum = numbered(rows, list(dict.fromkeys([*by, "dataset"])))
     groups, group = numbered(strata, by)
     drawn = Resampling(rows).means(rows[name], stratum).mean(group)
-    return with_ends(groups.assign(metric=name), "mean", drawn, level)
+    return with_ends(groups.assign(metric=name), "mean", drawn)
 
 
 def numbered(rows: pd.DataFrame, by: Sequence[str]) -> tuple[pd.DataFrame, Codes]:
@@ -68,15 +61,13 @@ def numbered(rows: pd.DataFrame, by: Sequence[str]) -> tuple[pd.DataFrame, Codes
     return rows[list(by)].iloc[first].reset_index(drop=True), number
 
 
-def with_ends(rows: pd.DataFrame, name: str, drawn: Drawn, level: float) -> pd.DataFrame:
+def with_ends(rows: pd.DataFrame, name: str, drawn: Drawn) -> pd.DataFrame:
     """Return the rows with their quantities as column `name`, and columns low, high and seeds."""
-    low, high = drawn.ends(level)
+    low, high = drawn.ends()
     return rows.assign(**{name: drawn.value, "low": low, "high": high, "seeds": drawn.units})
 
 
-def difference(
-    left: pd.DataFrame, right: pd.DataFrame, metric: str, level: float = LEVEL
-) -> Interval:
+def difference(left: pd.DataFrame, right: pd.DataFrame, metric: str) -> Interval:
     """Return by how much the mean of `metric` over the rows `left` is above that over `right`.
 
     left, right: rows of single seeds, of the same data sets; over several data sets, the mean of
@@ -98,8 +89,8 @@ def difference(
     second = first + len(names)
     shared = shared_seeds(both, group, first, second)
     apart = drawn.at(first).less(drawn.at(second), shared).mean(0 * first)
-    value, low, high = (float(end[0]) for end in (apart.value, *apart.ends(level)))
-    return Interval(value=value, low=low, high=high, seeds=int(apart.units[0]), level=level)
+    value, low, high = (float(end[0]) for end in (apart.value, *apart.ends()))
+    return Interval(value=value, low=low, high=high, seeds=int(apart.units[0]))
 
 
 def shared_seeds(rows: pd.DataFrame, group: Codes, left: Codes, right: Codes) -> Codes:

@@ -24,7 +24,7 @@ from scipy.sparse import csc_array
 from scipy.stats import norm, t
 
 DRAWS = 2000
-LEVEL = 0.9
+LEVEL = 0.9  # probability of all intervals over seeds
 UNIT = ("dataset", "seed")
 TINY = 1e-300
 
@@ -46,13 +46,13 @@ class Drawn:
     units: Codes
     freedom: Array
 
-    def ends(self, level: float = LEVEL) -> tuple[Array, Array]:
+    def ends(self) -> tuple[Array, Array]:
         """Return low and high of each quantity's interval; NaN if it rests on a single unit.
 
         Quantiles of the draws, stretched about their mean from the normal's to Student's. Measured
         by benchmarks/coverage.py.
         """
-        tail, middle = (1 - level) / 2, self.draws.mean(axis=0)
+        tail, middle = (1 - LEVEL) / 2, self.draws.mean(axis=0)
         low, high = np.quantile(self.draws, [tail, 1 - tail], axis=0) - middle
         known = np.where(self.freedom > 0, self.freedom, np.nan)
         stretch = t.ppf(1 - tail, known) / norm.ppf(1 - tail)

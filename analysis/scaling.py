@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import linregress, t
 
+from analysis.configurations import complete
 from analysis.intervals import difference
 from analysis.resample import LEVEL
 from sgu.results.schema import REFERENCES
@@ -25,10 +26,17 @@ SIZES = {
 }
 """The column that each sweep varies, and the start of its data sets' names."""
 
+TITLES = {"forget_fraction": "share to forget", "workers": "trials at a time"}
+
+
+def size_title(size: str) -> str:
+    """Return the words for a column of `SIZES`."""
+    return TITLES.get(size, size.replace("_", " "))
+
 
 def sweep(frame: pd.DataFrame, size: str) -> pd.DataFrame:
     """Return the complete rows of the sweep over `size`; none if it was not swept."""
-    rows = frame[(frame["phase"] == "scaling") & (frame["status"] == "complete")]
+    rows = complete(frame, "scaling")
     rows = rows[rows["dataset"].str.startswith(f"{SIZES[size]}-", na=False)]
     return rows if rows[size].nunique() > 1 else rows[:0]
 
@@ -47,7 +55,7 @@ def sweeps(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def power_laws(
-    frame: pd.DataFrame, metrics: Sequence[str] = ("seconds", "val_error"), level: float = LEVEL
+    frame: pd.DataFrame, metrics: Sequence[str] = ("seconds", "val_error")
 ) -> pd.DataFrame:
     """Fit metric = factor size^exponent by least squares in logarithms, for each sweep and method.
 
@@ -63,28 +71,26 @@ def power_laws(
         for size, rows in sweeps(frame).items()
         for method, group in rows.groupby("method")
         for name in metrics
-        if (law := _law(group[size], group[name], level)) is not None
+        if (law := _law(group[size], group[name])) is not None
     ]
     columns = ["size", "method", "metric", "factor", "exponent", "low", "high", "runs", "sizes"]
     return pd.DataFrame(laws, columns=columns)
 
 
-def _law(size: pd.Series, value: pd.Series, level: float) -> list[float] | None:
+def _law(size: pd.Series, value: pd.Series) -> list[float] | None:
     known = (size > 0) & (value > 0)
     x, y = (np.log(column[known].to_numpy(float)) for column in (size, value))
     if len(set(x)) < 2:
         return None
     fit = linregress(x, y)
-    quantile = t.ppf((1 + level) / 2, len(x) - 2) if len(x) > 2 else np.nan
+    quantile = t.ppf((1 + LEVEL) / 2, len(x) - 2) if len(x) > 2 else np.nan
     slope, reach = float(fit.slope), float(quantile * fit.stderr)
     factor = float(np.exp(fit.intercept))
     return [factor, slope, slope - reach, slope + reach, len(x), len(set(x))]
 
 
-def against_retraining(
-    frame: pd.DataFrame, metric: str = "seconds", level: float = LEVEL
-) -> pd.DataFrame:
-    """Return the cost of each method as a multiple of retraining's, at each size.
+def against_retraining(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the seconds of each method as a multiple of retraining's, at each size.
 
     Columns: size, value, method, ratio (of geometric means), low, high (NaN from one seed), seeds.
     Seeds that both have are paired.
@@ -94,13 +100,13 @@ def against_retraining(
     """
     records = []
     for size, rows in sweeps(frame).items():
-        known = rows[rows[metric] > 0]
-        known = known.assign(logarithm=np.log(known[metric].to_numpy(float)))
+        known = rows[rows["seconds"] > 0]
+        known = known.assign(logarithm=np.log(known["seconds"].to_numpy(float)))
         for (value, _), group in known.groupby([size, "dataset"]):
             retrained = group[group["method"] == "retrain"]
             for method, runs in group[~group["method"].isin(REFERENCES)].groupby("method"):
                 if len(retrained):
-                    apart = difference(runs, retrained, "logarithm", level)
+                    apart = difference(runs, retrained, "logarithm")
                     ends = np.exp([apart.value, apart.low, apart.high])
                     records.append([size, value, method, *ends, apart.seeds])
     columns = ["size", "value", "method", "ratio", "low", "high", "seeds"]

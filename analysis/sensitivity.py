@@ -13,13 +13,14 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.configurations import CONFIGURED
+from analysis.configurations import CONFIGURED, complete
 from analysis.intervals import mean_intervals, numbered, with_ends
 from analysis.pareto import OBJECTIVES, check_known, eligible, some
-from analysis.resample import LEVEL, Resampling
+from analysis.resample import Resampling
 from sgu.results.schema import GAME_SETTINGS
 
 PARAMETERS = ("alpha", "reg", "solve_every")
+BINS = 5
 PUBLISHED = (0.0, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 """Alphas of the paper (arXiv 2406.07687)."""
 NO_GAME = (*GAME_SETTINGS, "seed", "method")
@@ -30,13 +31,11 @@ def effects(
     frame: pd.DataFrame,
     objectives: Sequence[str] = OBJECTIVES,
     parameters: Sequence[str] = PARAMETERS,
-    bins: int = 5,
-    level: float = LEVEL,
 ) -> pd.DataFrame:
     """Return the means of each objective over bins of each parameter, in each cell, of the
     configurations that play (alpha > 0).
 
-    A parameter of at most `bins` different values has a bin for each, any other bins of equal
+    A parameter of at most `BINS` different values has a bin for each, any other bins of equal
     numbers. Columns: cell, parameter, least, middle (the median) and most of the bin's values,
     metric, mean, low, high (NaN for one configuration), configurations.
 
@@ -48,7 +47,7 @@ def effects(
     if not groups:
         some(eligible(frame, ()), objectives)
         raise ValueError(f"none of {', '.join(parameters)} varies: search one of them")
-    parts = [_effect(rows, name, metric, bins, level) for rows, name, metric in groups]
+    parts = [_effect(rows, name, metric) for rows, name, metric in groups]
     return pd.concat(parts, ignore_index=True)
 
 
@@ -67,26 +66,22 @@ def varied(
     ]
 
 
-def _effect(
-    rows: pd.DataFrame, parameter: str, metric: str, bins: int, level: float
-) -> pd.DataFrame:
+def _effect(rows: pd.DataFrame, parameter: str, metric: str) -> pd.DataFrame:
     rows = rows.reset_index(drop=True)
     values = rows[parameter]
-    few = values.nunique() <= bins
-    cut = values if few else pd.qcut(values, bins, labels=False, duplicates="drop")
+    few = values.nunique() <= BINS
+    cut = values if few else pd.qcut(values, BINS, labels=False, duplicates="drop")
     _, group = numbered(rows.assign(_bin=cut), ["_bin"])
     edges = values.groupby(group).agg(["min", "median", "max"]).reset_index(drop=True)
     edges.columns = pd.Index(["least", "middle", "most"])
     drawn = Resampling(rows, unit=CONFIGURED).means(rows[metric], group)
     edges.insert(0, "cell", rows["cell"].iloc[0])
     edges.insert(1, "parameter", parameter)
-    table = with_ends(edges.assign(metric=metric), "mean", drawn, level)
+    table = with_ends(edges.assign(metric=metric), "mean", drawn)
     return table.rename(columns={"seeds": "configurations"})
 
 
-def alpha_ablation(
-    frame: pd.DataFrame, metrics: Sequence[str] = OBJECTIVES, level: float = LEVEL
-) -> pd.DataFrame:
+def alpha_ablation(frame: pd.DataFrame, metrics: Sequence[str] = OBJECTIVES) -> pd.DataFrame:
     """Return the metrics by alpha with all other settings the same: the paper's ablation.
 
     Columns: dataset, alpha, published (in the paper's grid), metric, mean, low, high, seeds.
@@ -94,7 +89,7 @@ def alpha_ablation(
     Raises:
         ValueError: as `ablated`.
     """
-    table = mean_intervals(ablated(frame), metrics, ["dataset", "alpha"], level)
+    table = mean_intervals(ablated(frame), metrics, ["dataset", "alpha"])
     table.insert(2, "published", table["alpha"].isin(PUBLISHED))
     return table
 
@@ -117,7 +112,7 @@ def ablated(frame: pd.DataFrame) -> pd.DataFrame:
 
 def differing_in_alpha(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of `ablated`; none if no two alphas share their other settings."""
-    rows = frame[(frame["status"] == "complete") & (frame["phase"] == "search")]
+    rows = complete(frame)
     rows = rows[rows["method"].isin(["sg", "finetune"])].reset_index(drop=True)
     rows["alpha"] = rows["alpha"].where(rows["method"] == "sg", 0.0)
     parts = [_family(group) for _, group in rows.groupby("dataset")]

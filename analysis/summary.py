@@ -7,11 +7,9 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis.band import uninformative
-from analysis.configurations import configurations
+from analysis.configurations import complete, configurations
 from analysis.pareto import candidates, hypervolume
-from sgu.results.schema import GAME, METRICS, REFERENCES
-
-CONFIGURATION = GAME
+from sgu.results.schema import METRICS, REFERENCES
 
 REPORTED = (
     "val_mia_acc", "test_acc", "forget_acc", "retain_acc", "mia_acc", "seconds", "game_seconds"
@@ -46,11 +44,11 @@ def controls(frame: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     Columns: name, runs, and for each metric its mean and `<metric>_spread`, the standard deviation
     over the runs (NaN for a single one).
     """
-    complete = frame[(frame["status"] == "complete") & (frame["phase"] == "search")]
-    named = [(name, complete[complete["method"] == name]) for name in REFERENCES]
-    no_game = complete[is_no_game(complete)]
-    named += [(f"{name}, alpha 0", rows) for name, rows in no_game.groupby("method")]
-    records = [_control(name, rows, metrics) for name, rows in named if len(rows)]
+    rows = complete(frame)
+    named = [(name, rows[rows["method"] == name]) for name in REFERENCES]
+    no_game = rows[is_no_game(rows)]
+    named += [(f"{name}, alpha 0", runs) for name, runs in no_game.groupby("method")]
+    records = [_control(name, runs, metrics) for name, runs in named if len(runs)]
     spreads = [f"{metric}_spread" for metric in metrics]
     return pd.DataFrame(records, columns=["name", "runs", *metrics, *spreads])
 

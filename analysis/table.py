@@ -15,13 +15,11 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from analysis.band import Band, verdicts
-from analysis.cells import cells, null_band, of_cell
-from analysis.configurations import configurations
-from analysis.formats import arrow, better, metric_text, plain_text, spread_text, unit
+from analysis.band import Band, null_band, verdicts
+from analysis.configurations import cells, configurations, of_cell, searched
+from analysis.formats import NONE, arrow, better, metric_text, setting_text, spread_text, unit
 from analysis.intervals import mean_intervals
 from analysis.pareto import OBJECTIVES, candidates, pareto_front, some
-from analysis.settings import names_of, searched
 from analysis.summary import EXPLAINED, controls, notes, shown_metrics
 from sgu.results.schema import METRICS
 
@@ -85,7 +83,7 @@ def lines(frame: pd.DataFrame, objectives: Sequence[str]) -> list[Line]:
     for index, row in front.iterrows():
         known = {**exact.loc[[index]].iloc[0], **row}  # a setting not in use is null in its column
         marks = judged.loc[[index]].iloc[0]
-        texts = [_setting(known[name]) for name in settings]
+        texts = [setting_text(known[name]) for name in settings]
         half = halves.get(row["trial_id"], {})
         values = [_metric(row, name, half.get(name), marks.get(name)) for name in names]
         table.append(Line("trial", _who(row), texts, values))
@@ -95,7 +93,7 @@ def lines(frame: pd.DataFrame, objectives: Sequence[str]) -> list[Line]:
 def setting_names(frame: pd.DataFrame) -> list[str]:
     """Return the settings that one cell's search varied."""
     rows = configurations(frame)
-    return names_of(searched(rows[~rows["control"].astype(bool)]))
+    return list(searched(rows[~rows["control"].astype(bool)]).columns)
 
 
 def _table(frame: pd.DataFrame, objectives: Sequence[str], width: int) -> tuple[Table, list[str]]:
@@ -146,7 +144,7 @@ def _band(bands: dict[str, Band], settings: Sequence[str], names: Sequence[str])
     ends = [
         f"{metric_text(name, bands[name].low)}\nto {metric_text(name, bands[name].high)}"
         if name in bands
-        else plain_text(None)
+        else NONE
         for name in names
     ]
     models = max(band.models for band in bands.values())
@@ -175,10 +173,6 @@ def _metric(row: pd.Series, name: str, half: float | None, verdict: Any) -> str:
 
 def _who(row: pd.Series) -> str:
     return row["trial_id"] if row["seeds"] == 1 else f"{row['trial_id']}\n{row['seeds']} seeds"
-
-
-def _setting(value: Any) -> str:
-    return plain_text(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def legend(

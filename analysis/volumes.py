@@ -28,7 +28,7 @@ from analysis.pareto import (
     some,
     volume,
 )
-from analysis.resample import LEVEL, Codes, Drawn, Resampling
+from analysis.resample import Codes, Drawn, Resampling
 from sgu.results.schema import METRICS
 
 METHODS = ("dataset", "method")
@@ -38,7 +38,6 @@ def hypervolumes(
     frame: pd.DataFrame,
     objectives: Sequence[str] = OBJECTIVES,
     by: Sequence[str] = METHODS,
-    level: float = LEVEL,
 ) -> pd.DataFrame:
     """Return the hypervolume of each group's front of means over seeds, from rows of single seeds.
 
@@ -49,14 +48,13 @@ def hypervolumes(
     """
     rows = _of_candidates(frame, objectives)
     groups, group = numbered(rows, by)
-    return with_ends(groups, "hypervolume", _volumes(rows, objectives, group), level)
+    return with_ends(groups, "hypervolume", _volumes(rows, objectives, group))
 
 
 def method_differences(
     frame: pd.DataFrame,
     against: str,
     objectives: Sequence[str] = OBJECTIVES,
-    level: float = LEVEL,
 ) -> pd.DataFrame:
     """Return by how much the hypervolume of each method is above that of the method `against`.
 
@@ -89,7 +87,7 @@ def method_differences(
     several = np.flatnonzero(np.bincount(method) > 1)
     overall = methods.iloc[several].assign(dataset="all")
     parts = [(compared, apart), (overall, apart.mean(method).at(several))]
-    tables = [with_ends(rows, "difference", drawn, level) for rows, drawn in parts]
+    tables = [with_ends(rows, "difference", drawn) for rows, drawn in parts]
     return pd.concat(tables, ignore_index=True)
 
 
@@ -97,7 +95,6 @@ def front_intervals(
     frame: pd.DataFrame,
     objectives: Sequence[str] = OBJECTIVES,
     by: Sequence[str] = (),
-    level: float = LEVEL,
 ) -> pd.DataFrame:
     """Return `pareto_front` with the intervals of its points, from rows of single seeds.
 
@@ -114,7 +111,7 @@ def front_intervals(
     kept = np.mean([nondominated(draw, group) for draw in points], axis=0)
     added = {"stays": np.where(drawn[0].units.max() > 1, kept, np.nan)}
     for name, objective in zip(objectives, drawn, strict=True):
-        ends = np.sort(np.stack(objective.ends(level)) * METRICS[name].sign, axis=0)
+        ends = np.sort(np.stack(objective.ends()) * METRICS[name].sign, axis=0)
         added |= {f"{name}_low": ends[0], f"{name}_high": ends[1]}
     columns = configured[list(CONFIGURED)].assign(**added)
     return front.merge(columns, on=list(CONFIGURED), how="left").set_index(front.index)

@@ -7,16 +7,17 @@ also has a shape, a dash or a label, so that nothing is told by colour alone.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
-from analysis.cells import null_band
-from analysis.configurations import configurations
+from analysis.band import null_band
+from analysis.configurations import complete, configurations
 from analysis.formats import better, unit
-from analysis.summary import CONFIGURATION, controls, is_no_game, shown_metrics
-from sgu.results.schema import METRICS, REFERENCES
+from analysis.summary import controls, is_no_game, shown_metrics
+from sgu.results.schema import GAME, METRICS, REFERENCES
 
 INK, MUTED, GREY = "#1b1b1b", "#5f5f5f", "#c9c9c9"
 VERMILION, BLUE, PURPLE = "#D55E00", "#0072B2", "#CC79A7"
@@ -24,8 +25,10 @@ METHOD_COLOURS = ("#009E73", "#E69F00", "#56B4E9", PURPLE, "#8a7d00", INK, BLUE,
 METHOD_SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 METHOD_DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 1], [1, 3])
 CONTROLS = (*REFERENCES, "alpha 0")
-CONTROL_COLOURS = (VERMILION, BLUE, PURPLE)
-CONTROL_SHAPES = ("triangle-up", "diamond", "square")
+CONTROL_LOOK = {
+    "color": (VERMILION, BLUE, PURPLE),
+    "shape": ("triangle-up", "diamond", "square"),
+}
 
 Chart = Any
 """A chart of Altair's, whose classes share no base that can be drawn."""
@@ -39,22 +42,22 @@ def in_the_game(frame: pd.DataFrame) -> pd.DataFrame:
     return rows[~is_no_game(rows)]
 
 
-def records(rows: pd.DataFrame, columns: Sequence[str]) -> alt.InlineData:
-    """Return `columns` of `rows` as inline data, each column once, with null for a missing value.
+def chart(rows: pd.DataFrame, columns: Sequence[str]) -> alt.Chart:
+    """Return a chart, without a mark yet, of `columns` of `rows`; a missing value is null.
 
     Inline data that two panels share stands once in a specification, and of any length. It is text
     until it is drawn: Altair copies a list of rows at every step of a chart's making (measured:
     the page of 200 trials took twice the time).
     """
     text = rows[list(dict.fromkeys(columns))].to_json(orient="records")
-    return alt.InlineData(values=text, format=alt.DataFormat(alt.JsonDataFormat(type="json")))
+    form = alt.DataFormat(alt.JsonDataFormat(type="json"))
+    return alt.Chart(alt.InlineData(values=text, format=form))
 
 
-def trial_data(
-    rows: pd.DataFrame, metrics: Sequence[str], more: Sequence[str] = ()
-) -> alt.InlineData:
-    """Return what the mark of a configuration needs for its place, colour and tooltip."""
-    return records(rows, [*IDENTITY, *CONFIGURATION, *shown_metrics(metrics), *more])
+def trials(rows: pd.DataFrame, metrics: Sequence[str], more: Sequence[str] = ()) -> alt.Chart:
+    """Return a chart, without a mark yet, of configurations with their tooltips."""
+    columns = [*IDENTITY, *GAME, *shown_metrics(metrics), *more]
+    return chart(rows, columns).encode(tooltip=tooltip(metrics))
 
 
 def labelled(rows: pd.DataFrame) -> pd.DataFrame:
@@ -170,7 +173,7 @@ def _told_apart(
 def tooltip(metrics: Sequence[str]) -> list[alt.Tooltip]:
     """Return a trial's configuration, then its metrics."""
     configured = [alt.Tooltip(f"{name}:N", title=name) for name in IDENTITY]
-    configured += [alt.Tooltip(f"{name}:Q", format="~g") for name in CONFIGURATION[:-1]]
+    configured += [alt.Tooltip(f"{name}:Q", format="~g") for name in GAME[:-1]]
     return [*configured, alt.Tooltip("update:N"), *metric_tips(shown_metrics(metrics))]
 
 
@@ -189,7 +192,7 @@ def band_shades(frame: pd.DataFrame, **places: Any) -> list[alt.Chart]:
     for channel, place in places.items():
         if band := bands.get(name_of(place)):
             ends = pd.DataFrame([{name_of(place): band.low, "high": band.high}])
-            shade = alt.Chart(records(ends, [name_of(place), "high"]))
+            shade = chart(ends, [name_of(place), "high"])
             shade = shade.mark_rect(color=BLUE, opacity=0.09, clip=True, tooltip=False)
             shades.append(shade.encode(**{channel: place, f"{channel}2": "high:Q"}))
     return shades
@@ -200,36 +203,33 @@ def control_points(frame: pd.DataFrame, x: Any, y: Any) -> list[alt.Chart]:
 
     x, y: the axes of two metrics, from `axis`.
     """
-    names = [name_of(place) for place in (x, y)]
-    runs = frame[(frame["status"] == "complete") & (frame["phase"] == "search")]
+    names, runs = [name_of(x), name_of(y)], complete(frame)
     runs = runs[runs["method"].isin(REFERENCES) | is_no_game(runs)].dropna(subset=names)
     means = controls(frame, names).dropna(subset=names)
-    spread = alt.Chart(records(runs.assign(kind=control_kind(runs["method"])), ["kind", *names]))
-    means = means.assign(kind=control_kind(means["name"]))
-    base = alt.Chart(records(means, ["name", "runs", "kind", *names]))
+    spread = chart(runs.assign(kind=_drawn_as(runs["method"])), ["kind", *names])
+    means = means.assign(kind=_drawn_as(means["name"]))
+    base = chart(means, ["name", "runs", "kind", *names])
     small = spread.mark_point(size=22, filled=True, opacity=0.45, tooltip=False, clip=True)
     large = base.mark_point(size=130, filled=True, opacity=1, stroke="white", strokeWidth=1)
     tips = [alt.Tooltip("name:N", title="control, mean over runs"), alt.Tooltip("runs:Q")]
-    halo: dict[str, Any] = {"stroke": "white", "strokeWidth": 4, "strokeJoin": "round"}
-    text: dict[str, Any] = {
-        "align": "left", "dx": 10, "dy": -8, "fontSize": 11, "fontWeight": 600,
-    }  # fmt: skip
-    place = {"x": x, "y": y}
-    look = _told_apart("kind", CONTROLS, {"color": CONTROL_COLOURS, "shape": CONTROL_SHAPES})
-    return [
-        small.encode(**place, **look),
-        large.encode(**place, **look, tooltip=[*tips, *metric_tips(names)]),
-        base.mark_text(**text, **halo).encode(**place, text="name:N"),
-        base.mark_text(**text).encode(**place, text="name:N", color=look["color"]),
+    text: dict[str, Any] = {"align": "left", "dx": 10, "dy": -8, "fontSize": 11, "fontWeight": 600}
+    halo = base.mark_text(**text, stroke="white", strokeWidth=4, strokeJoin="round")
+    look = _told_apart("kind", CONTROLS, CONTROL_LOOK)
+    marks = [
+        small.encode(**look),
+        large.encode(**look, tooltip=[*tips, *metric_tips(names)]),
+        halo.encode(text="name:N"),
+        base.mark_text(**text).encode(text="name:N", color=look["color"]),
     ]
+    return [mark.encode(x=x, y=y) for mark in marks]
 
 
 def control_rules(frame: pd.DataFrame, objective: str) -> list[alt.Chart]:
     """Draw the means of the retrained models (dotted) and of alpha 0 (dashed) across a panel."""
     rows = controls(frame, [objective]).dropna(subset=[objective])
-    kinds = control_kind(rows["name"])
+    kinds = _drawn_as(rows["name"])
     return [
-        alt.Chart(records(rows[kinds == kind], [objective]))
+        chart(rows[kinds == kind], [objective])
         .mark_rule(strokeDash=dash, color=colour, strokeWidth=1.5)
         .encode(y=axis(objective, "y", short=True))
         for kind, dash, colour in (("retrain", [2, 3], BLUE), ("alpha 0", [6, 4], PURPLE))
@@ -237,7 +237,7 @@ def control_rules(frame: pd.DataFrame, objective: str) -> list[alt.Chart]:
     ]
 
 
-def control_kind(names: pd.Series) -> pd.Series:
+def _drawn_as(names: pd.Series) -> pd.Series:
     """Return what each control is drawn as: its own name for a reference, else "alpha 0"."""
     return names.where(names.isin(REFERENCES), CONTROLS[-1])
 
@@ -254,10 +254,10 @@ LOOK = alt.Config(
 )  # fmt: skip
 
 
-def finish(chart: Any, title: str, subtitle: str | list[str]) -> Any:
-    """Return the chart with its heading and with the look of every figure."""
+def finish(figure: Any, title: str, subtitle: str | list[str]) -> Any:
+    """Return the figure with its heading and with the look of all figures."""
     heading = alt.TitleParams(title, subtitle=subtitle, anchor="start", frame="group", offset=14)
-    return chart.properties(title=heading, background="white", config=LOOK)
+    return figure.properties(title=heading, background="white", config=LOOK)
 
 
 def panelled(
@@ -267,6 +267,21 @@ def panelled(
     if not panels:
         return None
     return finish(alt.concat(*panels, columns=columns, spacing=26), title, subtitle)
+
+
+def save(figure: Chart, path: str | Path) -> Path:
+    """Write a figure as .png (two pixels a point), .svg or .html, without a browser or a network;
+    return the path.
+
+    Raises:
+        ValueError: the path ends in something else.
+    """
+    path = Path(path)
+    if path.suffix not in (".png", ".svg", ".html"):
+        raise ValueError(f"cannot write a chart to {path.name}: end it in .png, .svg or .html")
+    options: dict[str, Any] = {"inline": True} if path.suffix == ".html" else {"scale_factor": 2}
+    figure.save(str(path), **options)
+    return path
 
 
 def panel_title(text: str, below: str | None = None) -> alt.TitleParams:

@@ -27,13 +27,9 @@ def confirm_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -
         _panel(rows, objectives[:2]).properties(title=parts.panel_title(str(cell)))
         for cell, rows in parts.labelled(moved).groupby("cell")
     ]
-    return parts.panelled(
-        panels,
-        1,
-        "The front on fresh seeds",
-        f"open: as the search saw it; filled: {moved['seeds'].min()} fresh seeds, 90 % interval; "
-        f"{_optimism(frame, objectives)}",
-    )
+    note = f"open: as the search saw it; filled: {moved['seeds'].min()} fresh seeds, 90 % interval"
+    note += f"; {_optimism(frame, objectives)}"
+    return parts.panelled(panels, 1, "The front on fresh seeds", note)
 
 
 def _optimism(frame: pd.DataFrame, objectives: Sequence[str]) -> str:
@@ -46,24 +42,23 @@ def _optimism(frame: pd.DataFrame, objectives: Sequence[str]) -> str:
 
 
 def _panel(moved: pd.DataFrame, names: Sequence[str]) -> parts.Chart:
-    wide = moved.assign(sign=moved["metric"].map(lambda name: METRICS[name].sign))
-    wide["one"] = wide["searched"] + wide["sign"] * wide["low"]
-    wide["other"] = wide["searched"] + wide["sign"] * wide["high"]
-    table = wide.pivot(
-        index="trial_id", columns="metric", values=["searched", "confirmed", "one", "other"]
-    )
+    sign = moved["metric"].map(lambda name: METRICS[name].sign)
+    ends = {"one": moved["low"], "other": moved["high"]}
+    wide = moved.assign(**{name: moved["searched"] + sign * end for name, end in ends.items()})
+    table = wide.pivot(index="trial_id", columns="metric", values=["searched", "confirmed", *ends])
     table.columns = table.columns.map(lambda pair: f"{pair[1]}_{pair[0]}")
-    base = alt.Chart(parts.records(table.reset_index(), ["trial_id", *table.columns]))
+    base = parts.chart(table.reset_index(), ["trial_id", *table.columns])
     x, y = (parts.axis(name, channel) for name, channel in zip(names, "xy", strict=True))
 
     def at(place: Any, end: str) -> Any:
         return parts.re_aimed(place, f"{parts.name_of(place)}_{end}")
 
-    tips = [alt.Tooltip("trial_id:N")]
     before = {"x": at(x, "searched"), "y": at(y, "searched")}
     after = {"x": at(x, "confirmed"), "y": at(y, "confirmed")}
     bar = base.mark_rule(color=parts.INK, opacity=0.35, tooltip=False)
     move = base.mark_rule(color=parts.INK, strokeWidth=1.2, strokeDash=[3, 2], tooltip=False)
+    hollow = base.mark_point(size=70, stroke=parts.BLUE, fill="white", opacity=1)
+    solid = base.mark_point(size=70, shape="diamond", color=parts.VERMILION, filled=True, opacity=1)
     bars = [
         bar.encode(x=at(x, "one"), x2=f"{names[0]}_other:Q", y=after["y"]),
         bar.encode(y=at(y, "one"), y2=f"{names[1]}_other:Q", x=after["x"]),
@@ -71,10 +66,6 @@ def _panel(moved: pd.DataFrame, names: Sequence[str]) -> parts.Chart:
     return alt.layer(
         *(bars if moved["low"].notna().any() else []),
         move.encode(**before, x2=f"{names[0]}_confirmed:Q", y2=f"{names[1]}_confirmed:Q"),
-        base.mark_point(size=70, stroke=parts.BLUE, fill="white", opacity=1).encode(
-            **before, tooltip=tips
-        ),
-        base.mark_point(
-            size=70, shape="diamond", color=parts.VERMILION, filled=True, opacity=1
-        ).encode(**after, tooltip=tips),
+        hollow.encode(**before, tooltip=["trial_id:N"]),
+        solid.encode(**after, tooltip=["trial_id:N"]),
     ).properties(width=640, height=320)

@@ -12,9 +12,8 @@ from analysis.charts import chart_parts as parts
 from analysis.configurations import CONFIGURED
 from analysis.formats import better, unit
 from analysis.pareto import OBJECTIVES
-from analysis.summary import CONFIGURATION
 from analysis.volumes import hypervolumes
-from sgu.results.schema import METRICS
+from sgu.results.schema import GAME, METRICS
 
 CURVES = {"train_loss": "training loss", "utility": "auditor's utility"}
 
@@ -33,12 +32,8 @@ def hypervolume_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVE
     ]
     seeds = ends["seeds"].min()
     over = f"bars: 90 % interval over seeds (n = {seeds} or more)" if seeds > 1 else "one seed"
-    return parts.panelled(
-        panels,
-        2,
-        "What the search had reached",
-        f"hypervolume from the fixed reference, higher is better; {over}",
-    )
+    note = f"hypervolume from the fixed reference, higher is better; {over}"
+    return parts.panelled(panels, 2, "What the search had reached", note)
 
 
 def _reached(curves: pd.DataFrame, ends: pd.DataFrame, against: str) -> parts.Chart:
@@ -49,57 +44,49 @@ def _reached(curves: pd.DataFrame, ends: pd.DataFrame, against: str) -> parts.Ch
     x = alt.X(f"{against}:Q", axis=alt.Axis(title=title, format="~s", grid=False))
     y = alt.Y("hypervolume:Q", title="hypervolume").scale(zero=False)
     look = parts.dashed_by("cell", names)
-    line = alt.Chart(parts.records(curves, ["cell", against, "hypervolume"])).mark_line(
-        interpolate="step-after", strokeWidth=1.8
-    )
+    line = parts.chart(curves, ["cell", against, "hypervolume"])
+    line = line.mark_line(interpolate="step-after", strokeWidth=1.8)
     tips = [alt.Tooltip("cell:N"), alt.Tooltip(f"{against}:Q", format=".4~g")]
     tips.append(alt.Tooltip("hypervolume:Q", format=".4f"))
     layers = [line.encode(x=x, y=y, tooltip=tips, **look)]
     last = ends.dropna().merge(curves.groupby("cell", as_index=False)[against].max(), on="cell")
     if len(last):
         last[against] += 0.015 * last[against].max() * (1 + last.index)  # bars side by side
-        bar = alt.Chart(parts.records(last, ["cell", against, "low", "high", "hypervolume"]))
-        place = {"x": x, "y": alt.Y("low:Q"), "y2": "high:Q"}
-        layers.append(
-            bar.mark_rule(strokeWidth=2).encode(**place, color=look["color"], tooltip=tips)
-        )
+        bar = parts.chart(last, ["cell", against, "low", "high", "hypervolume"])
+        bar = bar.mark_rule(strokeWidth=2).encode(x=x, y="low:Q", y2="high:Q")
+        layers.append(bar.encode(color=look["color"], tooltip=tips))
     return alt.layer(*layers).properties(width=340, height=200)
 
 
 def epochs_chart(
-    epochs: pd.DataFrame,
-    frame: pd.DataFrame,
-    objectives: Sequence[str] = OBJECTIVES,
-    *,
-    columns: int = 2,
+    epochs: pd.DataFrame, frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES
 ) -> parts.Chart | None:
     """Draw the training of each candidate: objectives, training loss and auditor's utility by
     epoch, as means over seeds; None if no candidate has a curve."""
-    settings = parts.in_the_game(frame)[[*CONFIGURED, *CONFIGURATION]]
+    settings = parts.in_the_game(frame)[[*CONFIGURED, *GAME]]
     wanted = [name for name in (*objectives, *CURVES) if name in epochs]
     search = epochs[epochs["phase"] == "search"]
     means = search.groupby([*CONFIGURED, "epoch"], as_index=False)[wanted].mean()
     rows = means.merge(settings, on=list(CONFIGURED))
-    data = parts.records(rows, [*CONFIGURED, "epoch", *CONFIGURATION, *wanted])
-    panels = [_epochs_panel(data, name) for name in wanted if rows[name].notna().any()]
-    return parts.panelled(
-        panels,
-        columns,
-        "Training, one line a trial",
-        "objectives at each epoch's end, the others as means over it",
-    )
+    base = parts.chart(rows, [*CONFIGURED, "epoch", *GAME, *wanted])
+    panels = [_epochs_panel(base, name) for name in wanted if rows[name].notna().any()]
+    note = "objectives at each epoch's end, the others as means over it"
+    return parts.panelled(panels, 2, "Training, one line a trial", note)
 
 
-def _epochs_panel(data: alt.InlineData, name: str) -> alt.Chart:
+def _epochs_panel(base: alt.Chart, name: str) -> alt.Chart:
     known = name in METRICS
     heading = METRICS[name].title if known else CURVES[name]
     scale = f"{unit(name)}, {better(name)}" if known else None
     shown = alt.Axis(title=scale, **parts.number_format(name))
-    lines = alt.Chart(data).mark_line(strokeWidth=1.25, opacity=0.6)
-    return lines.encode(
-        x=alt.X("epoch:Q", axis=alt.Axis(title="epoch", tickMinStep=1, format="d", grid=False)),
-        y=alt.Y(f"{name}:Q", axis=shown).scale(zero=False),
-        color=parts.coloured_by_alpha(),
-        detail=[f"{name}:N" for name in CONFIGURED],
-        tooltip=["cell:N", "trial_id:N", "alpha:Q", "epoch:Q"],
-    ).properties(width=340, height=160, title=parts.panel_title(heading))
+    return (
+        base.mark_line(strokeWidth=1.25, opacity=0.6)
+        .encode(
+            x=alt.X("epoch:Q", axis=alt.Axis(title="epoch", tickMinStep=1, format="d", grid=False)),
+            y=alt.Y(f"{name}:Q", axis=shown).scale(zero=False),
+            color=parts.coloured_by_alpha(),
+            detail=[f"{name}:N" for name in CONFIGURED],
+            tooltip=["cell:N", "trial_id:N", "alpha:Q", "epoch:Q"],
+        )
+        .properties(width=340, height=160, title=parts.panel_title(heading))
+    )

@@ -9,45 +9,33 @@ import altair as alt
 import pandas as pd
 
 from analysis.charts import chart_parts as parts
+from analysis.configurations import searched
 from analysis.importances import importances
 from analysis.pareto import OBJECTIVES
 from analysis.sensitivity import PARAMETERS, ablated, alpha_ablation, effects, varied
-from analysis.settings import names_of, searched
 from sgu.results.schema import METRICS, REFERENCES
 
 LINES = "line: mean over bins, 90 % interval; dashed: alpha 0; dotted: retrained; shaded: null band"
 ABLATION = ("test_acc", "forget_acc", "val_mia_acc", "seconds")
 
 
-def effect_chart(
-    frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES, *, columns: int = 3
-) -> parts.Chart | None:
+def effect_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> parts.Chart | None:
     """Draw each objective against each searched setting, one small panel a pair; None if nothing
     was searched."""
-    return parts.panelled(
-        effect_panels(frame, objectives),
-        columns,
-        "Effect of the settings",
-        [f"n = {len(parts.in_the_game(frame))} configurations", LINES],
-    )
+    note = [f"n = {len(parts.in_the_game(frame))} configurations", LINES]
+    panels = effect_panels(frame, objectives)
+    return parts.panelled(panels, 3, "Effect of the settings", note)
 
 
-def alpha_chart(
-    frame: pd.DataFrame, metrics: Sequence[str] = ABLATION, *, columns: int = 2
-) -> parts.Chart | None:
+def alpha_chart(frame: pd.DataFrame, metrics: Sequence[str] = ABLATION) -> parts.Chart | None:
     """Draw what alpha does to accuracy, forgetting, the attack and the seconds, over all values
     of the other settings; None if alpha was not searched."""
-    return parts.panelled(
-        effect_panels(frame, metrics, settings=["alpha"]),
-        columns,
-        "What alpha does",
-        [f"n = {len(parts.in_the_game(frame))} configurations of all other settings", LINES],
-    )
+    note = [f"n = {len(parts.in_the_game(frame))} configurations of all other settings", LINES]
+    panels = effect_panels(frame, metrics, settings=["alpha"])
+    return parts.panelled(panels, 2, "What alpha does", note)
 
 
-def ablation_chart(
-    frame: pd.DataFrame, metrics: Sequence[str] = ABLATION, *, columns: int = 2
-) -> parts.Chart | None:
+def ablation_chart(frame: pd.DataFrame, metrics: Sequence[str] = ABLATION) -> parts.Chart | None:
     """Draw the paper's ablation: what alpha does with all other settings the same; None if none
     of the metrics was measured.
 
@@ -57,19 +45,11 @@ def ablation_chart(
     family = ablated(frame)
     means = alpha_ablation(family, metrics)
     references = frame[frame["method"].isin(REFERENCES)]
-    curves = means.assign(parameter="alpha").rename(columns={"alpha": "middle"})
-    panels = effect_panels(
-        pd.concat([references, family]),
-        metrics,
-        settings=["alpha"],
-        curves=curves[curves["middle"] > 0],
-    )
-    return parts.panelled(
-        panels,
-        columns,
-        "Alpha, all else the same",
-        [f"n = {means['seeds'].min()} seeds a point", LINES.replace("bins", "seeds")],
-    )
+    curves = means[means["alpha"] > 0].assign(parameter="alpha").rename(columns={"alpha": "middle"})
+    rows = pd.concat([references, family])
+    panels = effect_panels(rows, metrics, settings=["alpha"], curves=curves)
+    note = [f"n = {means['seeds'].min()} seeds a point", LINES.replace("bins", "seeds")]
+    return parts.panelled(panels, 2, "Alpha, all else the same", note)
 
 
 def effect_panels(
@@ -87,18 +67,24 @@ def effect_panels(
     rows = parts.in_the_game(frame)
     metrics = [name for name in metrics if rows[name].notna().any()]
     table = searched(rows)
-    numbers = [name for name in names_of(table) if pd.api.types.is_numeric_dtype(table[name])]
+    numbers = [name for name in table.columns if pd.api.types.is_numeric_dtype(table[name])]
     numbers = [name for name in numbers if settings is None or name in settings]
     rows = rows.assign(**{name: table[name] for name in numbers})
     if curves is None:
         curves = _curves(frame, metrics, [name for name in numbers if name in PARAMETERS])
-    places = {name: parts.log_axis(rows[name].dropna(), name) for name in numbers}
+    xs = {name: parts.log_axis(rows[name].dropna(), name) for name in numbers}
+    ys = {name: parts.axis(name, "y", short=True) for name in metrics}
+    colour = parts.coloured_by_alpha(*conditions, legend=False)
+    points = {
+        name: parts.trials(rows, metrics, [name]).mark_circle(size=40, opacity=0.75)
+        for name in numbers
+    }
     return [
         alt.layer(
-            *parts.band_shades(frame, y=parts.axis(metric, "y", short=True)),
+            *parts.band_shades(frame, y=ys[metric]),
             *parts.control_rules(frame, metric),
-            *_curve(curves, places[name], metric),
-            _points(rows, places[name], metric, metrics, conditions),
+            *_curve(curves, xs[name], ys[metric]),
+            points[name].encode(x=xs[name], y=ys[metric], color=colour),
         ).properties(width=225, height=150, title=parts.panel_title(METRICS[metric].title))
         for metric in metrics
         for name in numbers
@@ -114,8 +100,7 @@ def importance_chart(
         ValueError: as `importances`.
     """
     shares = importances(frame, objectives)
-    n = shares["configurations"].min()
-    base = alt.Chart(parts.records(shares, ["cell", "metric", "parameter", "importance"]))
+    base = parts.chart(shares, ["cell", "metric", "parameter", "importance"])
     share = alt.X("importance:Q", axis=alt.Axis(title="importance (share)", format=".0%"))
     panels = [
         base.transform_filter(alt.datum.cell == cell)
@@ -130,12 +115,9 @@ def importance_chart(
         for cell in sorted(shares["cell"].unique())
         for name in objectives
     ]
-    return parts.panelled(
-        panels,
-        2,
-        "Which setting decides",
-        f"PED-ANOVA, in reaching the best tenth; n = {n} configurations",
-    )
+    number = shares["configurations"].min()
+    note = f"PED-ANOVA, in reaching the best tenth; n = {number} configurations"
+    return parts.panelled(panels, 2, "Which setting decides", note)
 
 
 def _curves(frame: pd.DataFrame, metrics: Sequence[str], settings: Sequence[str]) -> pd.DataFrame:
@@ -145,36 +127,18 @@ def _curves(frame: pd.DataFrame, metrics: Sequence[str], settings: Sequence[str]
     return effects(frame, metrics, settings)
 
 
-def _curve(curves: pd.DataFrame, x: Any, metric: str) -> list[alt.Chart]:
+def _curve(curves: pd.DataFrame, x: Any, y: Any) -> list[alt.Chart]:
     """Draw the mean over bins of the setting along x, with its interval."""
-    setting = parts.name_of(x)
+    setting, metric = parts.name_of(x), parts.name_of(y)
     bins = curves[(curves["parameter"] == setting) & (curves["metric"] == metric)]
     if bins.empty:
         return []
     bins = bins.rename(columns={"middle": setting, "mean": metric})
-    base = alt.Chart(parts.records(bins, [setting, metric, "low", "high"]))
+    base = parts.chart(bins, [setting, metric, "low", "high"])
     line = base.mark_line(color=parts.INK, strokeWidth=1.5, opacity=0.7, tooltip=False)
-    bars = base.transform_filter("isValid(datum.low)").mark_rule(
-        color=parts.INK, opacity=0.5, clip=True
-    )
-    y = parts.axis(metric, "y", short=True)
     layers = [line.encode(x=x, y=y)]
     if bins["low"].notna().any():
+        bars = base.transform_filter("isValid(datum.low)")
+        bars = bars.mark_rule(color=parts.INK, opacity=0.5, clip=True)
         layers.append(bars.encode(x=x, y=parts.re_aimed(y, "low"), y2="high:Q"))
     return layers
-
-
-def _points(
-    rows: pd.DataFrame,
-    x: Any,
-    objective: str,
-    objectives: Sequence[str],
-    conditions: Sequence[Any],
-) -> alt.Chart:
-    points = alt.Chart(parts.trial_data(rows, objectives, [parts.name_of(x)]))
-    return points.mark_circle(size=40, opacity=0.75).encode(
-        x=x,
-        y=parts.axis(objective, "y", short=True),
-        color=parts.coloured_by_alpha(*conditions, legend=False),
-        tooltip=parts.tooltip(objectives),
-    )

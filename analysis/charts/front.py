@@ -1,4 +1,4 @@
-"""The front in the plane of two objectives, with its intervals, the controls and the null band."""
+"""The plane of two objectives: the front with its intervals, and what a share of seeds reaches."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from analysis.cells import cells, null_band
+from analysis.attainment import attainment
+from analysis.band import null_band
 from analysis.charts import chart_parts as parts
+from analysis.configurations import cells
 from analysis.pareto import OBJECTIVES, candidates, hypervolume, pareto_front, some
 from analysis.summary import controls, counts_line
 from analysis.volumes import front_intervals
 from sgu.results.schema import METRICS
+
+SHARE = "share of the seeds"
 
 
 def front_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> parts.Chart:
@@ -74,7 +78,7 @@ def plane(
         for name, channel in zip(objectives[:2], "xy", strict=True)
     )
     front = front_intervals(frame, objectives, by=["cell"] if several else [])
-    points = _points(parts.in_the_game(frame), x, y, objectives, several, conditions)
+    points = _points(frame, x, y, objectives, *conditions)
     return _overlaid(
         *parts.band_shades(frame, x=x, y=y),
         points.add_params(brush) if brush is not None else points,
@@ -88,16 +92,13 @@ def plane(
 def split_chart(frame: pd.DataFrame) -> parts.Chart | None:
     """Draw attack accuracy on val against accuracy on test, with the retrained models as the
     target; None if no trial has both."""
-    complete = frame[frame["status"] == "complete"]
-    if complete[["val_mia_acc", "test_acc"]].dropna().empty:
+    names = ["val_mia_acc", "test_acc"]
+    if frame.loc[frame["status"] == "complete", names].dropna().empty:
         return None
-    x, y = (parts.axis("val_mia_acc", "x"), parts.axis("test_acc", "y"))
-    target = controls(frame, ["val_mia_acc", "test_acc"]).query("name == 'retrain'")
-    rule = alt.Chart(parts.records(target, ["val_mia_acc", "test_acc"])).mark_rule(
-        strokeDash=[2, 3], color=parts.BLUE
-    )
-    several = len(cells(frame)) > 1
-    points = _points(parts.in_the_game(frame), x, y, ["val_mia_acc", "test_acc"], several, ())
+    x, y = (parts.axis(name, channel) for name, channel in zip(names, "xy", strict=True))
+    target = controls(frame, names).query("name == 'retrain'")
+    rule = parts.chart(target, names).mark_rule(strokeDash=[2, 3], color=parts.BLUE)
+    points = _points(frame, x, y, names)
     return parts.finish(
         _overlaid(points, rule.encode(x=x), rule.encode(y=y), *parts.control_points(frame, x, y)),
         "What the attack finds, what the model still knows",
@@ -111,31 +112,25 @@ def _overlaid(*layers: alt.Chart) -> alt.LayerChart:
 
 
 def _points(
-    rows: pd.DataFrame,
-    x: Any,
-    y: Any,
-    metrics: Sequence[str],
-    several: bool,
-    conditions: Sequence[Any],
+    frame: pd.DataFrame, x: Any, y: Any, metrics: Sequence[str], *conditions: Any
 ) -> alt.Chart:
     """Draw a mark for each configuration."""
-    base = alt.Chart(parts.trial_data(rows, metrics)).mark_point(
-        filled=True, size=60, opacity=0.8, strokeWidth=0
-    )
-    place: dict[str, Any] = {"x": x, "y": y, "tooltip": parts.tooltip(metrics)}
-    if several:
-        return base.encode(**place, **parts.by_method(sorted(rows["method"].unique())))
-    return base.encode(**place, color=parts.coloured_by_alpha(*conditions))
+    rows = parts.in_the_game(frame)
+    base = parts.trials(rows, metrics).encode(x=x, y=y)
+    base = base.mark_point(filled=True, size=60, opacity=0.8, strokeWidth=0)
+    if len(cells(frame)) > 1:
+        return base.encode(**parts.by_method(sorted(rows["method"].unique())))
+    return base.encode(color=parts.coloured_by_alpha(*conditions))
 
 
 def _line(front: pd.DataFrame, x: Any, y: Any, several: bool) -> alt.Chart:
     """Draw the line of the best second objective reached within each bound on the first."""
     name, other = (parts.name_of(place) for place in (x, y))
-    line = alt.Chart(parts.records(front, ["method", name, other])).mark_line(
+    line = parts.chart(front, ["method", name, other]).encode(x=x, y=y, order=f"{name}:Q")
+    line = line.mark_line(
         interpolate=parts.step_from(name), color=parts.INK, strokeWidth=1, opacity=0.6
     )
-    detail = {"detail": "method:N"} if several else {}
-    return line.encode(x=x, y=y, order=alt.Order(f"{name}:Q"), **detail)
+    return line.encode(detail="method:N") if several else line
 
 
 def _bars(front: pd.DataFrame, x: Any, y: Any) -> list[alt.Chart]:
@@ -143,9 +138,8 @@ def _bars(front: pd.DataFrame, x: Any, y: Any) -> list[alt.Chart]:
     names = [parts.name_of(place) for place in (x, y)]
     ends = [f"{name}_{end}" for name in names for end in ("low", "high")]
     rows = front.dropna(subset=ends)
-    bar = alt.Chart(parts.records(rows, [*names, *ends])).mark_rule(
-        color=parts.INK, opacity=0.3, clip=True, tooltip=False
-    )
+    bar = parts.chart(rows, [*names, *ends])
+    bar = bar.mark_rule(color=parts.INK, opacity=0.3, clip=True, tooltip=False)
     across = {"x": parts.re_aimed(x, ends[0]), "x2": f"{ends[1]}:Q", "y": y}
     along = {"y": parts.re_aimed(y, ends[2]), "y2": f"{ends[3]}:Q", "x": x}
     return [bar.encode(**across), bar.encode(**along)] if len(rows) else []
@@ -154,12 +148,34 @@ def _bars(front: pd.DataFrame, x: Any, y: Any) -> list[alt.Chart]:
 def _rings(front: pd.DataFrame, x: Any, y: Any, metrics: Sequence[str]) -> alt.Chart:
     """Draw a ring around each configuration on the front, dashed for one seed; the point below
     keeps its colour. The ring of alpha 0 is wide enough to be seen around its square."""
-    mark = alt.Chart(parts.trial_data(front, metrics, ["stays"])).mark_point(
-        stroke=parts.INK, strokeWidth=1.5, fill="transparent", opacity=1
-    )
+    mark = parts.trials(front, metrics, ["stays"])
+    mark = mark.mark_point(stroke=parts.INK, strokeWidth=1.5, fill="transparent", opacity=1)
     size = alt.when(alt.datum.alpha == 0).then(alt.value(340)).otherwise(alt.value(130))
     one_seed = alt.when(alt.datum.seeds == 1).then(alt.value([3, 2])).otherwise(alt.value([1, 0]))
     stays = alt.Tooltip("stays:Q", title="on the front in (of resampled seeds)", format=".0%")
-    return mark.encode(
-        x=x, y=y, size=size, strokeDash=one_seed, tooltip=[*parts.tooltip(metrics), stays]
-    )
+    tips = [*parts.tooltip(metrics), stays]
+    return mark.encode(x=x, y=y, size=size, strokeDash=one_seed, tooltip=tips)
+
+
+def attainment_chart(
+    frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES
+) -> parts.Chart | None:
+    """Draw the trade-offs that a quarter, half and three quarters of the seeds reach in one cell.
+
+    None unless there are two objectives and every configuration has two or more seeds.
+    """
+    rows = candidates(frame, objectives)
+    if len(objectives) != 2 or rows.empty or rows["seeds"].min() < 2:
+        return None
+    surfaces = attainment(frame, objectives)
+    surfaces[SHARE] = surfaces["level"].map("{:.0f} %".format)
+    shares = list(surfaces.sort_values("level")[SHARE].unique())
+    x, y = (parts.axis(name, channel) for name, channel in zip(objectives, "xy", strict=True))
+    base = parts.chart(surfaces, [SHARE, *objectives])
+    base = base.encode(x=x, y=y, tooltip=[f"{SHARE}:N", *parts.metric_tips(objectives)])
+    line = base.mark_line(interpolate=parts.step_from(objectives[0]), strokeWidth=1.8)
+    line = line.encode(**parts.dashed_by(SHARE, shares))
+    corner = base.mark_circle(size=28, opacity=0.9).encode(color=line.encoding.color)
+    note = f"each line bounds what at least that share of {surfaces['seeds'].max()} seeds attains"
+    figure = alt.layer(line, corner).properties(width=640, height=300)
+    return parts.finish(figure, "What a share of the seeds reaches", note)

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.charts import chart_parts as parts
+from analysis.configurations import searched
 from analysis.formats import arrow, metric_text, plain_text, unit
 from analysis.pareto import OBJECTIVES
-from analysis.settings import names_of, searched
 
 GATE = "gate"
 LINE = 12  # points from one line of a label to the next
@@ -52,7 +52,7 @@ def lines(frame: pd.DataFrame, objectives: Sequence[str], *conditions: Any) -> p
     y = alt.Y("position:Q", axis=None).scale(domain=[0, 1])
     gate = alt.selection_interval(name=GATE)
     drawn = (
-        alt.Chart(parts.trial_data(rows.join(places), objectives, names))
+        parts.trials(rows.join(places), objectives, names)
         .transform_fold(names, as_=["axis", "position"])
         .transform_calculate(passes=PASSES)
         .transform_joinaggregate(held="min(passes)", groupby=["cell", "trial_id"])
@@ -62,11 +62,10 @@ def lines(frame: pd.DataFrame, objectives: Sequence[str], *conditions: Any) -> p
             y=y,
             detail=["cell:N", "trial_id:N"],
             color=parts.coloured_by_alpha(*conditions, alt.datum.held > 0, legend=False),
-            tooltip=parts.tooltip(objectives),
         )
         .add_params(gate)
     )
-    ends = alt.Chart(parts.records(pd.DataFrame(axes), ["axis", "least", "most"]))
+    ends = parts.chart(pd.DataFrame(axes), ["axis", "least", "most"])
     text: dict[str, Any] = {"fontSize": 10, "color": parts.MUTED, "tooltip": False}
     top = ends.mark_text(**text, dy=-9).encode(x=x, y=alt.value(0), text="most:N")
     bottom = ends.mark_text(**text, dy=11).encode(x=x, y=alt.value("height"), text="least:N")
@@ -78,19 +77,18 @@ def _axes(rows: pd.DataFrame, metrics: Sequence[str]) -> list[dict[str, Any]]:
     settings = searched(rows)
     axes = [
         {"axis": f"{name.replace('_', '|')}|", **_setting_axis(settings[name])}
-        for name in names_of(settings)
+        for name in settings.columns
     ]
-    for name in metrics:
-        values = rows[name].astype(float)
-        axes.append(
-            {
-                "axis": f"{name.replace('_', '|')}|{unit(name)} {arrow(name)}",
-                "least": metric_text(name, values.min()),
-                "most": metric_text(name, values.max()),
-                "places": (values - values.min()) / (np.ptp(values.dropna()) or 1.0),
-            }
-        )
-    return axes
+    return axes + [_metric_axis(name, rows[name].astype(float)) for name in metrics]
+
+
+def _metric_axis(name: str, values: pd.Series) -> dict[str, Any]:
+    return {
+        "axis": f"{name.replace('_', '|')}|{unit(name)} {arrow(name)}",
+        "least": metric_text(name, values.min()),
+        "most": metric_text(name, values.max()),
+        "places": (values - values.min()) / (np.ptp(values.dropna()) or 1.0),
+    }
 
 
 def _setting_axis(values: pd.Series) -> dict[str, Any]:

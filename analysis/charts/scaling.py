@@ -9,19 +9,12 @@ import altair as alt
 import pandas as pd
 
 from analysis.charts import chart_parts as parts
-from analysis.scaling import sweeps
-
-SIZE_TITLES = {
-    "train_examples": "train examples",
-    "classes": "classes",
-    "audit_examples": "audit examples",
-    "forget_fraction": "share to forget",
-    "workers": "trials at a time",
-}
+from analysis.configurations import complete
+from analysis.scaling import size_title, sweeps
 
 
 def scaling_chart(
-    frame: pd.DataFrame, metrics: Sequence[str] = ("seconds", "test_acc"), *, columns: int = 2
+    frame: pd.DataFrame, metrics: Sequence[str] = ("seconds", "test_acc")
 ) -> parts.Chart | None:
     """Draw each metric against each size that a sweep varied, for each method and retraining.
 
@@ -29,8 +22,7 @@ def scaling_chart(
         ValueError: the frame holds no sweep of sizes.
     """
     by_size = {size: rows[rows["method"] != "original"] for size, rows in sweeps(frame).items()}
-    runs = frame[(frame["phase"] == "scaling") & (frame["status"] == "complete")]
-    runs = runs[runs["method"] != "original"]
+    runs = complete(frame[frame["method"] != "original"], "scaling")
     methods = sorted(runs["method"].unique(), key=lambda name: (name == "retrain", name))
     panels = [
         _panel(rows, size, name, methods)
@@ -38,19 +30,15 @@ def scaling_chart(
         for name in metrics
         if rows[name].notna().any()
     ]
-    return parts.panelled(
-        panels,
-        columns,
-        "Seconds and quality against size",
-        f"a mark a run (n = {len(runs)}), lines through their means; seconds are logarithmic",
-    )
+    note = f"a mark a run (n = {len(runs)}), lines through their means; seconds are logarithmic"
+    return parts.panelled(panels, 2, "Seconds and quality against size", note)
 
 
 def _panel(rows: pd.DataFrame, size: str, metric: str, methods: Sequence[str]) -> parts.Chart:
-    base = alt.Chart(parts.records(rows, ["method", "trial_id", "seed", size, metric]))
+    base = parts.chart(rows, ["method", "trial_id", "seed", size, metric])
     values = sorted(rows[size].unique().tolist())
     shown = alt.Axis(
-        title=SIZE_TITLES[size], values=values, format="~s", grid=False, labelOverlap=True
+        title=size_title(size), values=values, format="~s", grid=False, labelOverlap=True
     )
     x = alt.X(f"{size}:Q", axis=shown)
     place: dict[str, Any] = {"x": x.scale(type="log", nice=False, padding=14)}
@@ -68,4 +56,4 @@ def _panel(rows: pd.DataFrame, size: str, metric: str, methods: Sequence[str]) -
         base.mark_point(filled=True, size=45, opacity=0.8).encode(
             **place, color=look["color"], tooltip=[*tips, *parts.metric_tips([metric])]
         ),
-    ).properties(width=340, height=190, title=parts.panel_title(SIZE_TITLES[size]))
+    ).properties(width=340, height=190, title=parts.panel_title(size_title(size)))

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from analysis.charts.scaling import SIZE_TITLES
-from analysis.formats import NONE, plain_text
+from analysis.formats import NONE, setting_text
 from analysis.pareto import candidates
-from analysis.report.tables import whole
-from analysis.scaling import against_retraining, power_laws, speed_up, swept
+from analysis.scaling import against_retraining, power_laws, size_title, speed_up, swept
 from analysis.volumes import method_differences
 from sgu.results.schema import REFERENCES
 
@@ -28,18 +26,63 @@ class Comparison:
     rows: list[list[str]]
 
 
+WORDS = {"size": size_title, "value": setting_text}
+INTERVAL = "90 % interval"
+DIFFERENCES = {
+    "data set": "{dataset}", "method": "{method}", "difference": "{difference:+.4f}",
+    INTERVAL: "{low:+.4f} to {high:+.4f}", "seeds": "{seeds}",
+}  # fmt: skip
+LAWS = {
+    "size": "{size}", "method": "{method}", "metric": "{metric}", "exponent": "{exponent:.2f}",
+    INTERVAL: "{low:.2f} to {high:.2f}", "sizes": "{sizes}", "runs": "{runs}",
+}  # fmt: skip
+PRICES = {
+    "size": "{size}", "value": "{value}", "method": "{method}", "of retraining": "{ratio:.3f}",
+    INTERVAL: "{low:.3f} to {high:.3f}", "seeds": "{seeds}",
+}  # fmt: skip
+SPEED_UPS = {
+    "trials at a time": "{workers:.0f}", "runs": "{runs}", "seconds": "{seconds:.1f}",
+    "runs an hour": "{throughput:.1f}", "speed-up": "{speed_up:.2f}",
+    "efficiency": "{efficiency:.2f}",
+}  # fmt: skip
+
+
 def comparisons(frame: pd.DataFrame, objectives: Sequence[str]) -> list[Comparison]:
     """Return the tables that the study has rows for."""
     tables = []
     proposed = frame[~frame["control"].fillna(False).astype(bool)]  # as many of each method
     if base := _base(proposed, objectives):
-        tables.append(_methods(method_differences(proposed, base, objectives), base))
+        note = f"Hypervolume above that of {base}; positive is better. An interval that holds 0 "
+        rows = method_differences(proposed, base, objectives)
+        title = f"Methods against {base}"
+        tables.append(_table("methods", title, f"{note}tells no difference.", DIFFERENCES, rows))
     sweeps = swept(frame)
     if sweeps:
-        tables += [_laws(power_laws(frame)), _prices(against_retraining(frame))]
+        note = "metric = factor × size^exponent: with an exponent of 1, twice the size takes twice."
+        tables.append(_table("laws", "Powers of the size", note, LAWS, power_laws(frame)))
+        note = "Seconds of a method over those of retraining: below 1, unlearning is cheaper."
+        rows = against_retraining(frame)
+        tables.append(_table("prices", "Seconds against retraining", note, PRICES, rows))
     if "workers" in sweeps and not sweeps["workers"]["method"].isin(REFERENCES).all():
-        tables.append(_workers(speed_up(frame)))
+        note = "From the first start to the last end; efficiency is the speed-up a trial at a time."
+        tables.append(_table("workers", "More trials at a time", note, SPEED_UPS, speed_up(frame)))
     return [table for table in tables if table.rows]
+
+
+def _table(
+    name: str, title: str, note: str, columns: Mapping[str, str], rows: pd.DataFrame
+) -> Comparison:
+    texts = [[_text(form, row) for form in columns.values()] for row in rows.to_dict("records")]
+    return Comparison(name, title, note, list(columns), texts)
+
+
+def _text(form: str, row: dict[Any, Any]) -> str:
+    """Return the columns of a row in a format; a dash for the interval of a single seed."""
+    if "{low" in form and pd.isna(row["low"]):
+        return NONE
+    return form.format_map(
+        row | {name: WORDS[name](row[name]) for name in WORDS.keys() & row.keys()}
+    )
 
 
 def _base(frame: pd.DataFrame, objectives: Sequence[str]) -> str | None:
@@ -48,54 +91,3 @@ def _base(frame: pd.DataFrame, objectives: Sequence[str]) -> str | None:
     several = rows.groupby("dataset")["method"].transform("nunique") > 1
     methods = sorted(rows.loc[several, "method"].unique(), key=lambda name: (name != "sg", name))
     return methods[0] if methods else None
-
-
-def _methods(differences: pd.DataFrame, base: str) -> Comparison:
-    rows = [
-        [row["dataset"], row["method"], f"{row['difference']:+.4f}", _interval(row, "+.4f"),
-         str(row["seeds"])]
-        for row in differences.to_dict("records")
-    ]  # fmt: skip
-    note = f"Hypervolume above that of {base}; positive is better. An interval that holds 0 tells "
-    note += "no difference."
-    columns = ["data set", "method", "difference", "90 % interval", "seeds"]
-    return Comparison("methods", f"Methods against {base}", note, columns, rows)
-
-
-def _laws(laws: pd.DataFrame) -> Comparison:
-    rows = [
-        [SIZE_TITLES[row["size"]], row["method"], row["metric"], f"{row['exponent']:.2f}",
-         _interval(row, ".2f"), str(row["sizes"]), str(row["runs"])]
-        for row in laws.to_dict("records")
-    ]  # fmt: skip
-    note = "metric = factor × size^exponent: with an exponent of 1, twice the size takes twice."
-    columns = ["size", "method", "metric", "exponent", "90 % interval", "sizes", "runs"]
-    return Comparison("laws", "Powers of the size", note, columns, rows)
-
-
-def _prices(prices: pd.DataFrame) -> Comparison:
-    rows = [
-        [SIZE_TITLES[row["size"]], plain_text(whole(row["value"])), row["method"],
-         f"{row['ratio']:.3f}", _interval(row, ".3f"), str(row["seeds"])]
-        for row in prices.to_dict("records")
-    ]  # fmt: skip
-    note = "Seconds of a method over those of retraining: below 1, unlearning is cheaper."
-    columns = ["size", "value", "method", "of retraining", "90 % interval", "seeds"]
-    return Comparison("prices", "Seconds against retraining", note, columns, rows)
-
-
-def _workers(speeds: pd.DataFrame) -> Comparison:
-    rows = [
-        [f"{row['workers']:.0f}", str(row["runs"]), f"{row['seconds']:.1f}",
-         f"{row['throughput']:.1f}", f"{row['speed_up']:.2f}", f"{row['efficiency']:.2f}"]
-        for row in speeds.to_dict("records")
-    ]  # fmt: skip
-    note = "From the first start to the last end; efficiency is the speed-up a trial at a time."
-    columns = ["trials at a time", "runs", "seconds", "runs an hour", "speed-up", "efficiency"]
-    return Comparison("workers", "More trials at a time", note, columns, rows)
-
-
-def _interval(row: Mapping[Hashable, Any], form: str) -> str:
-    if pd.isna(row["low"]):
-        return NONE
-    return f"{row['low']:{form}} to {row['high']:{form}}"

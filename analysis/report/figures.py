@@ -11,8 +11,8 @@ import vl_convert
 from markupsafe import Markup
 
 from analysis import charts
-from analysis.cells import cells, of_cell
 from analysis.charts.chart_parts import Chart
+from analysis.configurations import cells, of_cell
 from analysis.confirm import on_fresh_seeds
 from analysis.importances import comparable
 from analysis.pareto import candidates
@@ -26,8 +26,8 @@ def of_the_cell(study: Study, cell: str, objectives: Sequence[str]) -> list[dict
     frame = of_cell(study.frame, cell)
     drawn: dict[str, Chart | None] = {"linked": charts.linked_chart(frame, objectives)}
     drawn["attainment"] = charts.attainment_chart(frame, objectives)
-    if study.losses is not None:
-        drawn["losses"] = charts.losses_chart(study.losses, frame, objectives)
+    if study.histograms is not None:
+        drawn["histograms"] = charts.histograms_chart(study.histograms, frame, objectives)
     if comparable(frame, objectives):
         drawn["importance"] = charts.importance_chart(frame, objectives)
     alone = len(differing_in_alpha(frame))

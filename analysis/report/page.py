@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader
 
-from analysis.cells import cells, null_band, of_cell
+from analysis.band import null_band
 from analysis.choose import choose
-from analysis.configurations import configurations
+from analysis.configurations import cells, configurations, of_cell
 from analysis.pareto import OBJECTIVES, candidates, check_objectives, knee
 from analysis.report import figures, tables
 from analysis.report.comparisons import comparisons

@@ -18,7 +18,7 @@ class Study:
 
     frame: pd.DataFrame
     epochs: pd.DataFrame | None = None
-    losses: pd.DataFrame | None = None
+    histograms: pd.DataFrame | None = None
     spec: str | None = None
 
 
@@ -32,7 +32,7 @@ def read_study(folder: str | Path) -> Study:
     return Study(
         frame=load_study(folder),
         epochs=_if_any(load_epochs, folder),
-        losses=_if_any(load_histograms, folder),
+        histograms=_if_any(load_histograms, folder),
         spec=None if spec is None else spec.decode(),
     )
 

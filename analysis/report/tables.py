@@ -9,24 +9,15 @@ from typing import Any
 import pandas as pd
 
 from analysis.charts.chart_parts import in_the_game
-from analysis.configurations import configurations
-from analysis.formats import arrow, metric_text, plain_text, unit
-from analysis.settings import names_of, searched
-from analysis.summary import CONFIGURATION, shown_metrics
-from sgu.results.schema import STATUSES
+from analysis.configurations import configurations, searched
+from analysis.formats import arrow, metric_text, plain_text, setting_text, unit
+from analysis.summary import shown_metrics
+from sgu.results.schema import GAME, STATUSES
 
 PROVENANCE = (
-    "code_version",
-    "code_dirty",
-    "data_fingerprint",
-    "split_digest",
-    "original_digest",
-    "device",
-    "threads",
-    "host",
-    "host_class",
-    "versions",
-)
+    "code_version", "code_dirty", "data_fingerprint", "split_digest", "original_digest",
+    "device", "threads", "host", "host_class", "versions",
+)  # fmt: skip
 
 
 def columns(settings: Sequence[str], objectives: Sequence[str]) -> list[dict[str, Any]]:
@@ -52,7 +43,7 @@ def what_was_searched(frame: pd.DataFrame) -> dict[str, str]:
     rows = in_the_game(frame)
     settings = searched(rows)
     texts = {name: _values(rows[name]) for name in ("dataset", "model", "scenario", "method")}
-    texts |= {name: _values(settings[name]) for name in names_of(settings)}
+    texts |= {name: _values(settings[name]) for name in settings.columns}
     seeds = frame[frame["method"].isin(rows["method"]) & (frame["phase"] == "search")]
     return texts | {"seed": _values(seeds["seed"])}
 
@@ -66,9 +57,9 @@ def _values(column: pd.Series) -> str:
 
 def trial_settings(frame: pd.DataFrame) -> list[str]:
     """Return the settings shown for every trial: the game's, then others that were searched."""
-    game = [name for name in CONFIGURATION if frame[name].nunique() > 1]
-    others = names_of(searched(in_the_game(frame)))
-    return [*game, *(name for name in others if name not in frame)][:8]
+    game = [name for name in GAME if frame[name].nunique() > 1]
+    others = [name for name in searched(in_the_game(frame)).columns if name not in frame]
+    return [*game, *others][:8]
 
 
 def trials(frame: pd.DataFrame, objectives: Sequence[str]) -> list[dict[str, Any]]:
@@ -86,7 +77,7 @@ def _trial(
     objectives: Sequence[str],
 ) -> dict[str, Any]:
     texts = {"trial_id": row["trial_id"]}
-    texts |= {name: plain_text(whole(row[name])) for name in settings}
+    texts |= {name: setting_text(row[name]) for name in settings}
     texts |= {name: metric_text(name, row[name]) for name in metrics}
     texts |= {"cell": row["cell"], "seeds": str(row["seeds"]), "status": row["status"]}
     keys = {name: "" if pd.isna(row[name]) else row[name] for name in texts}
@@ -96,11 +87,6 @@ def _trial(
         "place": json.dumps([keys[name] if keys[name] != "" else None for name in objectives[:2]]),
         "config": _pretty(row["config"]),
     }
-
-
-def whole(value: Any) -> Any:
-    """Return a float without a fraction as an int, and anything else as it is."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _pretty(config: Any) -> str:
@@ -121,7 +107,7 @@ def unfinished(frame: pd.DataFrame) -> list[list[str]]:
 
 
 def _configuration(row: Mapping[Hashable, Any]) -> str:
-    pairs = [f"{name} {plain_text(whole(row[name]))}" for name in CONFIGURATION]
+    pairs = [f"{name} {setting_text(row[name])}" for name in GAME]
     return ", ".join([str(row["method"]), *pairs, f"seed {row['seed']}"])
 
 

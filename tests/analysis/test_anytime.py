@@ -29,7 +29,7 @@ def search(synthetic):
 
 @pytest.mark.parametrize("against", ["trials", "seconds"])
 def test_a_curve_is_the_volume_of_what_was_there(search, against):
-    found = anytime(search, against=against, by=["cell"])
+    found = anytime(search, against=against)
     spent = {"trials": np.arange(1, 11), "seconds": np.cumsum(2.0 * np.arange(1, 11))}[against]
     for cell, curve in found.groupby("cell"):
         assert list(curve[against]) == list(spent)

@@ -50,17 +50,6 @@ def test_one_seed_has_its_front_at_every_level():
         assert rows[list(PAIR)].to_numpy() == pytest.approx(front)
 
 
-def test_groups_have_their_own():
-    frame = runs(PAIR, 4, np.random.default_rng(1))
-    frame["cell"] = np.where(frame["seed"] < 2, "x/a", "x/b")
-    found = attainment(frame, PAIR, by=["cell"])
-    assert set(found["seeds"]) == {2}
-    alone = attainment(frame[frame["cell"] == "x/b"], PAIR)
-    pd.testing.assert_frame_equal(
-        found[found["cell"] == "x/b"].drop(columns="cell").reset_index(drop=True), alone
-    )
-
-
 def test_four_objectives_and_no_rows_say_so():
     frame = runs(TRIPLE, 2, np.random.default_rng(1))
     with pytest.raises(ValueError, match="4 objectives: attainment surfaces take two or three"):

@@ -16,13 +16,13 @@ from analysis import (
     effect_chart,
     epochs_chart,
     front_chart,
+    histograms_chart,
     hypervolume,
     hypervolume_chart,
     importance_chart,
     linked_chart,
     load_epochs,
     load_histograms,
-    losses_chart,
     null_bands,
     parallel_chart,
     save,
@@ -296,7 +296,7 @@ def test_linked_charts_share_one_brush(frame):
 
 
 def test_histograms_show_the_controls_and_the_front(study, frame):
-    spec = losses_chart(load_histograms(study), frame).to_dict()
+    spec = histograms_chart(load_histograms(study), frame).to_dict()
     titles = [panel["title"]["text"] for panel in spec["concat"]]
     headings = spec["concat"][0]["title"]
     assert (headings["text"], headings["subtitle"]) == (
@@ -327,7 +327,7 @@ def test_trials_of_two_cells_that_share_an_id_are_two(synthetic):
     ]  # fmt: skip
     frame = pa.Table.from_pylist(rows, schema=TRIALS).to_pandas()
     bins = pd.DataFrame(synthetic.loss_rows(rows)).assign(phase="search")
-    titles = [panel["title"]["text"] for panel in losses_chart(bins, frame).to_dict()["concat"]]
+    titles = [panel["title"]["text"] for panel in histograms_chart(bins, frame).to_dict()["concat"]]
     assert len(titles) == len(set(titles)) == 6
     assert titles[0] == "trial 0000, digits/salun"
     epochs = pd.DataFrame(synthetic.epoch_rows(rows))

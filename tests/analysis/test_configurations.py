@@ -43,4 +43,4 @@ def test_one_seed_each_changes_nothing(frame):
 
 def test_no_rows_are_no_configurations(frame):
     assert configurations(frame[:0]).empty
-    assert configurations(frame, "confirm").empty
+    assert configurations(frame.assign(phase="confirm")).empty

@@ -191,13 +191,16 @@ def test_a_column_name_that_is_no_text_is_named(tmp_path, synthetic):
         assert len(load_study(tmp_path)) == 1
 
 
-@pytest.mark.parametrize("part", ["epochs", "losses"])
-def test_a_study_is_read_without_a_part_that_cannot_be(study, part):
+@pytest.mark.parametrize(
+    ("part", "field", "other"),
+    [("epochs", "epochs", "histograms"), ("losses", "histograms", "epochs")],
+)
+def test_a_study_is_read_without_a_part_that_cannot_be(study, part, field, other):
     (damaged,) = (study / part).iterdir()
     damaged.write_bytes(damaged.read_bytes()[:-100])
     with pytest.warns(UserWarning, match="is set aside") as caught:
         found = read_study(study)
     assert [damaged.name in str(warning.message) for warning in caught] == [True]
-    assert getattr(found, part) is None
-    assert getattr(found, {"epochs": "losses", "losses": "epochs"}[part]) is not None
+    assert getattr(found, field) is None
+    assert getattr(found, other) is not None
     assert len(found.frame) == len(load_study(study))

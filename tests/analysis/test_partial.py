@@ -125,7 +125,7 @@ DRAWN = {
     "references only": (set(), {"linked", "hypervolume", "confirm"}),
     "two trials": ({"linked", "alpha"}, {"importance"}),
     "alpha fixed": ({"importance"}, {"alpha"}),
-    "nothing searched": ({"epochs", "losses"}, {"importance", "alpha"}),
+    "nothing searched": ({"epochs", "histograms"}, {"importance", "alpha"}),
     "three sampled and the published": ({"alpha"}, {"importance"}),
     "only failed fresh seeds": ({"linked"}, {"confirm"}),
     "fresh seeds lack an objective": ({"linked"}, {"confirm"}),

@@ -36,7 +36,7 @@ def test_specifications_are_whole(text):
     names = re.findall(r'data-name="(\w+)"', text)
     specs = re.findall(r'<script type="application/json">(.*?)</script>', text, re.DOTALL)
     assert names == [
-        *("linked", "losses", "importance", "alpha"),
+        *("linked", "histograms", "importance", "alpha"),
         *("split", "epochs", "hypervolume"),
     ]
     for spec in specs:
