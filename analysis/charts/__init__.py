@@ -1,6 +1,6 @@
 """Figures of a study in one grammar: interactive in a notebook and on a page, or as PNG and SVG."""
 
-# ruff: noqa: F401 - all imports are the package's public names
+
 
 from analysis.charts.chart_parts import save
 from analysis.charts.confirm import confirm_chart
