@@ -1,7 +1,5 @@
 """Figures of a study in one grammar: interactive in a notebook and on a page, or as PNG and SVG."""
 
-
-
 from analysis.charts.chart_parts import save
 from analysis.charts.confirm import confirm_chart
 from analysis.charts.curves import epochs_chart, hypervolume_chart
