@@ -1,4 +1,4 @@
-"""What a smaller audit batch buys and costs: `python benchmarks/audit_batch.py`.
+"""The price and the gain of a smaller audit batch: `python benchmarks/audit_batch.py`.
 
 One game on the embedded data at several sizes of the audit batch, alike in everything else, over
 seeds of split, training and game; then at equal numbers of scored images, where a smaller batch

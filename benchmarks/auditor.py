@@ -1,4 +1,4 @@
-"""How fast and how exact the linear auditor is, beside the two ways of using CVXPY layers.
+"""The speed and exactness of the linear auditor, beside the two ways of using CVXPY layers.
 
     python benchmarks/auditor.py [--quick] [--out results/benchmarks] [--device cpu|cuda]
 

@@ -1,4 +1,4 @@
-"""How often the 90 % intervals of analysis cover the truth, by simulation.
+"""Coverage of the 90 % intervals of analysis, by simulation.
 
     python benchmarks/coverage.py [--rounds 4000]
 

@@ -1,4 +1,4 @@
-"""What the engine adds to the trials themselves, and how it grows with a cluster's nodes.
+"""The engine's overhead beside the trials themselves, and its growth with a cluster's nodes.
 
     .venv/bin/python benchmarks/study.py                 overhead, beside a plain loop of Optuna
     .venv/bin/python benchmarks/study.py --nodes 1 2 4   throughput of simulated clusters

@@ -74,7 +74,7 @@ def bits() -> Callable[[nn.Module], Bits]:
 
 @pytest.fixture(scope="session")
 def same() -> Callable[[Bits, Bits], bool]:
-    """Whether two such copies agree bit for bit."""
+    """Return a function that is True if two such copies agree bit for bit."""
 
     def compare(left: Bits, right: Bits) -> bool:
         return left.keys() == right.keys() and all(

@@ -1,4 +1,4 @@
-"""How far each cell of a study is: what the live view and `sgu-study status` show."""
+"""The progress of each cell of a study, for the live view and `sgu-study status`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happened over time: what a search had reached, and the training of each trial."""
+"""Charts over time: what a search had reached, and the training of each trial."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How seconds and quality grow with the size of the data, of the audit, and of the cluster."""
+"""Charts of seconds and quality against the size of the data, the audit and the cluster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the page needs of a study's folder."""
+"""The parts of a study's folder that its page needs."""
 
 from __future__ import annotations
 

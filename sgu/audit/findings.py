@@ -1,4 +1,4 @@
-"""What an audit found of each model, as numbers, and as the rows of its Parquet file."""
+"""The findings of an audit on each model, as numbers and as the rows of its Parquet file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an audit found as tables of words, for a terminal and a page alike."""
+"""The findings of an audit as tables of words, for a terminal and a page alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands share: options, and errors in one line."""
+"""Options that the commands share, and errors in one line."""
 
 from __future__ import annotations
 

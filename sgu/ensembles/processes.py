@@ -24,7 +24,7 @@ class Died(RuntimeError):
 
 @dataclass(frozen=True)
 class Trainings:
-    """How networks are trained. run: as of `ensemble`; jobs: how many at a time (None: as many as
+    """The way in which networks are trained. run: as of `ensemble`; jobs: how many at a time (None: as many as
     there is room for); threads: of each."""
 
     run: Run

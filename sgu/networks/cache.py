@@ -17,7 +17,7 @@ from sgu.files.atomic import atomic_write
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """What is kept of a network: tensors by name, on the CPU, and the seconds they took."""
+    """The tensors that are kept of a network, by name, on the CPU, and the seconds they took."""
 
     tensors: dict[str, Tensor]
     seconds: float

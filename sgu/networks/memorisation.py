@@ -1,4 +1,4 @@
-"""How much a network memorises each training example: counterfactual memorisation.
+"""Counterfactual memorisation: how much a network memorises each training example.
 
     mem(i) = E[ p(y_i | x_i) | trained with i ] - E[ p(y_i | x_i) | trained without i ]
 

@@ -1,4 +1,4 @@
-"""What decides a trained network, and the name in the cache that follows from it."""
+"""Recipes: all that decides a trained network, and its name in the cache."""
 
 from __future__ import annotations
 

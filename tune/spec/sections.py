@@ -105,7 +105,7 @@ class Scheduler(Strict):
 
 
 class WrittenSpec(Strict):
-    """What to search, on which data, with which methods, and on what budget.
+    """A specification as written: what to search, on which data, by which methods, how much.
 
     data, methods: one or many; each pair is a cell with a search of its own. experiment: settings
     that all trials share (see `sgu.experiment.Experiment`, and `sgu methods` for each method's).
