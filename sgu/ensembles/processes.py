@@ -24,8 +24,11 @@ class Died(RuntimeError):
 
 @dataclass(frozen=True)
 class Trainings:
-    """The way in which networks are trained. run: as of `ensemble`; jobs: how many at a time (None: as many as
-    there is room for); threads: of each."""
+    """The way in which networks are trained.
+
+    run: as of `ensemble`; jobs: how many at a time (None: as many as there is room for); threads:
+    of each.
+    """
 
     run: Run
     jobs: int | None

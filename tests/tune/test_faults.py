@@ -274,18 +274,6 @@ def check_bits(siege: Siege, count: int) -> None:
 
 
 @pytest.mark.long
-def test_one_kill_of_each_kind(tmp_path):
-    trials = 4
-    with nodes() as (cluster, workers):
-        siege = Siege(tmp_path, cluster, workers, seed=1, trials=trials)
-        for what in ("worker", "driver", "node"):
-            siege.kill(what)
-        siege.finish()
-    check(siege, trials)
-    check_bits(siege, 1)
-
-
-@pytest.mark.long
 def test_twenty_kills_at_random_moments(tmp_path):
     trials, kills = 30, 8 * ["worker"] + 6 * ["driver"] + 6 * ["node"]
     random.Random(0).shuffle(kills)
