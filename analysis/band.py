@@ -125,9 +125,9 @@ def verdicts(frame: pd.DataFrame, metrics: Sequence[str] = JUDGED) -> pd.DataFra
     Raises:
         ValueError: a metric can have no band.
     """
-    strange = [name for name in metrics if name not in JUDGED]
-    if strange:
-        raise ValueError(f"{strange} have no null band: choose from {', '.join(JUDGED)}")
+    unjudged = [name for name in metrics if name not in JUDGED]
+    if unjudged:
+        raise ValueError(f"{unjudged} have no null band: choose from {', '.join(JUDGED)}")
     rows = configurations(frame)
     judged = rows[["study", "cell", "trial_id", "seeds"]].assign(**dict.fromkeys(metrics))
     for group, bands in _with_bands(frame, rows):

@@ -84,22 +84,22 @@ def choose(
     order = [metric, "seconds", "trial_id"]
     better = within.sort_values(order, ascending=[maximise is None, True, True], kind="stable")
     best, second = better.iloc[0], better.iloc[1] if len(better) > 1 else None
-    kept = [_kept(best, name, bounds[name], ends[name]) for name in bounds]
+    reasons = [_bound_kept(best, name, bounds[name], ends[name]) for name in bounds]
     empty = uninformative(frame[frame["dataset"] == best["dataset"]])
-    kept += [_empty(name) for name in empty if bounds.get(name, "").strip() == "inside"]
+    reasons += [_empty(name) for name in empty if bounds.get(name, "").strip() == "inside"]
     return Choice(
         row=best,
         runner_up=second,
         settings=json.loads(best["config"]),
-        why=(_first(best, second, metric, len(within), len(rows)), *kept, _seeds(best)),
+        why=(_first(best, second, metric, len(within), len(rows)), *reasons, _seeds(best)),
         reported={name: float(best[name]) for name in METRICS if METRICS[name].reads_test},
     )
 
 
-def _check_goal(metric: str, asked: str) -> None:
-    goal = METRICS[metric].goal
-    if goal != asked:
-        raise ValueError(f"{metric} is best at its {goal}imum: {goal}imise it instead")
+def _check_goal(metric: str, goal: str) -> None:
+    best = METRICS[metric].goal
+    if goal != best:
+        raise ValueError(f"{metric} is best at its {best}imum: {best}imise it instead")
 
 
 def _comparable(rows: pd.DataFrame) -> pd.DataFrame:
@@ -158,7 +158,7 @@ def _first(best: pd.Series, second: pd.Series | None, metric: str, within: int, 
     return f"{text}, before trial {second['trial_id']} with {_value(metric, second[metric])}."
 
 
-def _kept(best: pd.Series, name: str, bound: str, ends: pd.DataFrame) -> str:
+def _bound_kept(best: pd.Series, name: str, bound: str, ends: pd.DataFrame) -> str:
     value = f"Its {name} is {_value(name, best[name])}"
     if bound.strip() != "inside":
         return f"{value}, within {bound}."

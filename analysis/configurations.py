@@ -44,10 +44,10 @@ def configurations(frame: pd.DataFrame) -> pd.DataFrame:
         "started": by_number["started"].min(),
         "seeds": done.groupby(number).sum(),
     }
-    kept = first.drop(columns=list(METRICS)).assign(**changed)
+    others = first.drop(columns=list(METRICS)).assign(**changed)
     spreads = measured.std(ddof=1).add_suffix("_spread")
     columns = [*frame.columns, "seeds", *spreads.columns]
-    return pd.concat([kept, measured.mean(), spreads], axis=1)[columns]
+    return pd.concat([others, measured.mean(), spreads], axis=1)[columns]
 
 
 def cells(frame: pd.DataFrame) -> list[str]:

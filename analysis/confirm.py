@@ -29,11 +29,11 @@ def confirmed(frame: pd.DataFrame, metrics: Sequence[str] = OBJECTIVES) -> pd.Da
     Raises:
         ValueError: no configuration of the search has complete rows of phase "confirm".
     """
-    both = [_optimism(frame, name) for name in metrics]
-    parts = [with_ends(rows, "optimism", drawn) for rows, drawn in both]
+    pairs = [_optimism(frame, name) for name in metrics]
+    parts = [with_ends(rows, "optimism", drawn) for rows, drawn in pairs]
     order = [*CONFIGURED, "metric", "searched", "confirmed", "optimism", "low", "high"]
     table = pd.concat(parts, ignore_index=True)[[*order, "searched_seeds", "seeds"]]
-    return table.sort_values([*CONFIGURED], kind="stable", ignore_index=True)
+    return table.sort_values(list(CONFIGURED), kind="stable", ignore_index=True)
 
 
 def mean_optimism(frame: pd.DataFrame, metrics: Sequence[str] = OBJECTIVES) -> pd.DataFrame:

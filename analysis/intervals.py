@@ -76,21 +76,21 @@ def difference(left: pd.DataFrame, right: pd.DataFrame, metric: str) -> Interval
     Raises:
         ValueError: the two sides have no rows, or not the same data sets.
     """
-    both = pd.concat([left.assign(side=0), right.assign(side=1)], ignore_index=True)
-    both = both[(both["status"] == "complete") & both[metric].notna()]
-    names, others = (sorted(both.loc[both["side"] == side, "dataset"].unique()) for side in (0, 1))
+    rows = pd.concat([left.assign(side=0), right.assign(side=1)], ignore_index=True)
+    rows = rows[(rows["status"] == "complete") & rows[metric].notna()]
+    names, others = (sorted(rows.loc[rows["side"] == side, "dataset"].unique()) for side in (0, 1))
     if not names or names != others:
         raise ValueError(
             f"{metric} of data sets {names} and of {others} do not compare: give complete rows of "
             "the same data sets on both sides"
         )
-    _, group = numbered(both, ["side", "dataset"])
-    drawn, first = Resampling(both).means(both[metric], group), np.arange(len(names))
+    _, group = numbered(rows, ["side", "dataset"])
+    drawn, first = Resampling(rows).means(rows[metric], group), np.arange(len(names))
     second = first + len(names)
-    shared = shared_seeds(both, group, first, second)
-    apart = drawn.at(first).less(drawn.at(second), shared).mean(0 * first)
-    value, low, high = (float(end[0]) for end in (apart.value, *apart.ends()))
-    return Interval(value=value, low=low, high=high, seeds=int(apart.units[0]))
+    shared = shared_seeds(rows, group, first, second)
+    mean = drawn.at(first).less(drawn.at(second), shared).mean(0 * first)
+    value, low, high = (float(end[0]) for end in (mean.value, *mean.ends()))
+    return Interval(value=value, low=low, high=high, seeds=int(mean.units[0]))
 
 
 def shared_seeds(rows: pd.DataFrame, group: Codes, left: Codes, right: Codes) -> Codes:

@@ -88,8 +88,8 @@ def _load(
     tables = [_folder(folder, part, schema) for folder in folders]
     _check_names(folders, tables)
     table = pa.concat_tables(tables).unify_dictionaries()
-    kept = _kept(table, key)
-    rows = None if np.array_equal(kept, np.arange(len(table))) else pa.array(kept)
+    indices = _indices(table, key)
+    rows = None if np.array_equal(indices, np.arange(len(table))) else pa.array(indices)
 
     def finished(name: str) -> pa.Array:
         column = table[name].combine_chunks()
@@ -113,7 +113,7 @@ def _check_names(folders: Sequence[Location], tables: Sequence[pa.Table]) -> Non
             of[name] = folder.shown
 
 
-def _kept(table: pa.Table, key: Sequence[str]) -> NDArray[np.int64]:
+def _indices(table: pa.Table, key: Sequence[str]) -> NDArray[np.int64]:
     """Return the indices of the rows to keep, in the order of the key."""
     number = np.zeros(len(table), dtype=np.int64)
     for name in key:
@@ -180,28 +180,19 @@ def _read(file: Location, schema: pa.Schema, threads: bool) -> pa.Table | str:
 
 
 def _completed(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Return the table with the schema's columns, in its order; one that it lacks is null."""
-    wanted = pa.schema([(field.name, _type(field)) for field in schema])
-    if table.schema.equals(wanted):
+    """Return the table with the schema's columns, in its order and types, those of few words as
+    numbers; a column that it lacks is null."""
+    coded = pa.dictionary(pa.int32(), pa.string())
+    types = {field.name: coded if field.name in FEW else field.type for field in schema}
+    if table.schema.equals(pa.schema(types)):
         return table
-    columns = [_typed(table, field) for field in schema]
-    return pa.table(columns, names=schema.names)
-
-
-def _type(field: pa.Field) -> pa.DataType:
-    return pa.dictionary(pa.int32(), pa.string()) if field.name in FEW else field.type
-
-
-def _typed(table: pa.Table, field: pa.Field) -> pa.ChunkedArray | pa.Array:
-    """Return a column in its type; a column of few words as numbers."""
-    wanted = _type(field)
-    if field.name not in table.column_names:
-        return pa.nulls(len(table), wanted)
-    column = table[field.name]
-    if column.type == wanted:
-        return column
-    typed = column.cast(field.type)
-    return typed.dictionary_encode() if field.name in FEW else typed
+    for name in types.keys() - set(table.column_names):
+        table = table.append_column(name, pa.nulls(len(table), types[name]))
+    columns = [
+        column if column.type == types[name] else column.cast(schema.field(name).type)
+        for name, column in zip(schema.names, table.select(schema.names).columns, strict=True)
+    ]
+    return pa.table(columns, schema.names).cast(pa.schema(types))
 
 
 def _problem(table: pa.Table, schema: pa.Schema) -> str:
@@ -213,9 +204,9 @@ def _problem(table: pa.Table, schema: pa.Schema) -> str:
     if versions not in ([], [SCHEMA_VERSION]):
         names = ", ".join(map(str, versions))
         return f"written by schema version {names}, this code reads {SCHEMA_VERSION}"
-    strange = sorted(set(table.column_names) - set(schema.names))
-    if strange:
-        return f"columns unknown to schema version {SCHEMA_VERSION}: {strange}"
+    unknown = sorted(set(table.column_names) - set(schema.names))
+    if unknown:
+        return f"columns unknown to schema version {SCHEMA_VERSION}: {unknown}"
     statuses = set(pc.unique(table["status"]).to_pylist()) if "status" in schema.names else set()
     if statuses - set(STATUSES):
         return f"status {statuses - set(STATUSES)} is none of {STATUSES}"

@@ -27,16 +27,16 @@ _ON_VAL = {"test_acc": "val_acc", "utility_paper": "val_acc"}
 
 def check_objectives(objectives: Sequence[str]) -> None:
     """Raise ValueError unless there are two or more different metrics."""
-    check_known(objectives)
+    for name in objectives:
+        check_known(name)
     if len(set(objectives)) != len(objectives) or len(objectives) < 2:
         raise ValueError(f"objectives are {list(objectives)}; need two or more different ones")
 
 
-def check_known(names: Sequence[str]) -> None:
+def check_known(name: str) -> None:
     """Raise ValueError for a name that is no metric."""
-    for name in names:
-        if name not in METRICS:
-            raise ValueError(f"unknown objective {name!r}: choose from {', '.join(METRICS)}")
+    if name not in METRICS:
+        raise ValueError(f"unknown metric {name!r}: choose from {', '.join(METRICS)}")
 
 
 def check_selectable(objectives: Sequence[str]) -> None:
@@ -49,8 +49,7 @@ def check_selectable(objectives: Sequence[str]) -> None:
 
 def check_blind(name: str) -> None:
     """Raise ValueError for a metric that reads the test split, and for what is no metric."""
-    if name not in METRICS:
-        raise ValueError(f"unknown metric {name!r}: choose from {', '.join(METRICS)}")
+    check_known(name)
     if METRICS[name].reads_test:
         twin = _ON_VAL.get(name, f"val_{name}")
         advice = f"use {twin}" if twin in METRICS else "use one measured on val"
@@ -86,13 +85,13 @@ def eligible(frame: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
 
 def only_candidates(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     """Return the rows of the search that are complete, have all `metrics`, and are no reference."""
-    kept = rows[list(metrics)].notna().all(axis=1)
-    for name, allowed in (("status", ("complete",)), ("phase", ("search",))):
+    allowed = rows[list(metrics)].notna().all(axis=1)
+    for name, value in (("status", "complete"), ("phase", "search")):
         if name in rows:
-            kept &= rows[name].isin(allowed)
+            allowed &= rows[name] == value
     if "method" in rows:
-        kept &= ~rows["method"].isin(REFERENCES)
-    return rows[kept]
+        allowed &= ~rows["method"].isin(REFERENCES)
+    return rows[allowed]
 
 
 def pareto_front(
@@ -109,8 +108,8 @@ def pareto_front(
     """
     rows = some(candidates(frame, objectives), objectives)
     group = rows.groupby(list(by), dropna=False).ngroup().to_numpy() if by else None
-    kept = nondominated(minimised(rows, objectives), group)
-    return rows[kept].sort_values([*by, *objectives], kind="stable")
+    front = rows[nondominated(minimised(rows, objectives), group)]
+    return front.sort_values([*by, *objectives], kind="stable")
 
 
 def nondominated(
@@ -120,11 +119,11 @@ def nondominated(
     objectives), all minimised."""
     if group is None:
         return moocore.is_nondominated(values, keep_weakly=True)
-    order, kept = np.argsort(group, kind="stable"), np.empty(len(values), dtype=bool)
-    kept[order] = moocore.is_nondominated_within_sets(
+    order, mask = np.argsort(group, kind="stable"), np.empty(len(values), dtype=bool)
+    mask[order] = moocore.is_nondominated_within_sets(
         values[order], sets=group[order], keep_weakly=True
     )
-    return kept
+    return mask
 
 
 def hypervolume(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -> float:

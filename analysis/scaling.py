@@ -106,9 +106,9 @@ def against_retraining(frame: pd.DataFrame) -> pd.DataFrame:
             retrained = group[group["method"] == "retrain"]
             for method, runs in group[~group["method"].isin(REFERENCES)].groupby("method"):
                 if len(retrained):
-                    apart = difference(runs, retrained, "logarithm")
-                    ends = np.exp([apart.value, apart.low, apart.high])
-                    records.append([size, value, method, *ends, apart.seeds])
+                    log = difference(runs, retrained, "logarithm")
+                    ratios = np.exp([log.value, log.low, log.high])
+                    records.append([size, value, method, *ratios, log.seeds])
     columns = ["size", "value", "method", "ratio", "low", "high", "seeds"]
     return pd.DataFrame(records, columns=columns)
 

@@ -42,7 +42,8 @@ def effects(
     Raises:
         ValueError: as `pareto_front`; or no parameter varies.
     """
-    check_known(objectives)
+    for name in objectives:
+        check_known(name)
     groups = varied(frame, objectives, parameters)
     if not groups:
         some(eligible(frame, ()), objectives)
@@ -101,13 +102,13 @@ def ablated(frame: pd.DataFrame) -> pd.DataFrame:
     Raises:
         ValueError: no two alphas share their other settings.
     """
-    kept = differing_in_alpha(frame)
-    if kept.empty:
+    family = differing_in_alpha(frame)
+    if family.empty:
         raise ValueError(
             "no two alphas share their other settings: run a study that searches alpha alone, "
             "such as studies/ablation.yaml"
         )
-    return kept
+    return family
 
 
 def differing_in_alpha(frame: pd.DataFrame) -> pd.DataFrame:

@@ -48,15 +48,13 @@ def controls(frame: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     named = [(name, rows[rows["method"] == name]) for name in REFERENCES]
     no_game = rows[is_no_game(rows)]
     named += [(f"{name}, alpha 0", runs) for name, runs in no_game.groupby("method")]
-    records = [_control(name, runs, metrics) for name, runs in named if len(runs)]
+    records = [
+        [name, len(runs), *(runs[metric].mean() for metric in metrics),
+         *(runs[metric].std(ddof=1) for metric in metrics)]
+        for name, runs in named if len(runs)
+    ]  # fmt: skip
     spreads = [f"{metric}_spread" for metric in metrics]
     return pd.DataFrame(records, columns=["name", "runs", *metrics, *spreads])
-
-
-def _control(name: str, rows: pd.DataFrame, metrics: Sequence[str]) -> dict[str, object]:
-    means = {metric: rows[metric].mean() for metric in metrics}
-    spreads = {f"{metric}_spread": rows[metric].std(ddof=1) for metric in metrics}
-    return {"name": name, "runs": len(rows), **means, **spreads}
 
 
 def counts(frame: pd.DataFrame) -> dict[str, int]:
@@ -86,18 +84,14 @@ def seeds_line(rows: pd.DataFrame) -> str:
     return f"Each trial is the mean over its seeds, {seeds.min()} to {seeds.max()}."
 
 
-def hypervolume_line(frame: pd.DataFrame, objectives: Sequence[str]) -> str:
-    """Return a sentence with the front's hypervolume and its fixed reference point."""
-    point = ", ".join(f"{name} = {METRICS[name].reference_point:g}" for name in objectives)
-    return f"Hypervolume {hypervolume(frame, objectives):.5g} (reference point {point})."
-
-
 def notes(frame: pd.DataFrame, objectives: Sequence[str]) -> list[str]:
     """Return the sentences that belong under every front, the most important first."""
     rows = candidates(frame, objectives)
     if rows.empty:
         return [NO_FRONT, f"{counts_line(frame)}."]
-    lines = [hypervolume_line(frame, objectives), f"{counts_line(frame)}.", seeds_line(rows)]
+    point = ", ".join(f"{name} = {METRICS[name].reference_point:g}" for name in objectives)
+    reached = f"Hypervolume {hypervolume(frame, objectives):.5g} (reference point {point})."
+    lines = [reached, f"{counts_line(frame)}.", seeds_line(rows)]
     unsolved = rows[rows["unsolved"] > 0]
     if len(unsolved):
         lines.append(f"{len(unsolved)} of these trials had auditor problems left unsolved.")

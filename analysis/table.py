@@ -41,7 +41,7 @@ class Line:
     """A row of a front's table: a name, a text for each setting, a text for each metric."""
 
     kind: Literal["control", "band", "trial"]
-    who: str
+    name: str
     settings: list[str]
     metrics: list[str]
 
@@ -86,7 +86,7 @@ def lines(frame: pd.DataFrame, objectives: Sequence[str]) -> list[Line]:
         texts = [setting_text(known[name]) for name in settings]
         half = halves.get(row["trial_id"], {})
         values = [_metric(row, name, half.get(name), marks.get(name)) for name in names]
-        table.append(Line("trial", _who(row), texts, values))
+        table.append(Line("trial", _name(row), texts, values))
     return table
 
 
@@ -121,7 +121,7 @@ def _filled(
     for before, row in zip([None, *rows], rows, strict=False):
         if row.kind == "trial" and (before is None or before.kind != "trial"):
             table.add_section()
-        texts = [row.who, *row.settings, *row.metrics[: len(names)]]
+        texts = [row.name, *row.settings, *row.metrics[: len(names)]]
         table.add_row(*texts, style=STYLES[row.kind])
     return table
 
@@ -153,7 +153,7 @@ def _band(bands: dict[str, Band], settings: Sequence[str], names: Sequence[str])
 
 def _half_intervals(
     frame: pd.DataFrame, front: pd.DataFrame, names: Sequence[str]
-) -> dict[str, dict[str, float]]:
+) -> dict[Any, dict[Any, float]]:
     """Return half the interval of each metric's mean, by trial of the front with several seeds."""
     several = front.loc[front["seeds"] > 1, ["cell", "trial_id"]]
     rows = frame.merge(several, on=["cell", "trial_id"])
@@ -161,8 +161,7 @@ def _half_intervals(
         return {}
     means = mean_intervals(rows, names, by=["trial_id"])
     means["half"] = (means["high"] - means["low"]) / 2
-    table = means.pivot(index="trial_id", columns="metric", values="half")
-    return {str(trial): {str(k): v for k, v in row.items()} for trial, row in table.iterrows()}
+    return means.pivot(index="trial_id", columns="metric", values="half").to_dict("index")
 
 
 def _metric(row: pd.Series, name: str, half: float | None, verdict: Any) -> str:
@@ -171,7 +170,7 @@ def _metric(row: pd.Series, name: str, half: float | None, verdict: Any) -> str:
     return f"{mean}{mark}\n{reach}" if reach else f"{mean}{mark}"
 
 
-def _who(row: pd.Series) -> str:
+def _name(row: pd.Series) -> str:
     return row["trial_id"] if row["seeds"] == 1 else f"{row['trial_id']}\n{row['seeds']} seeds"
 
 

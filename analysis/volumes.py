@@ -81,12 +81,12 @@ def method_differences(
         )
     left, right = np.array(pairs).T
     drawn = _volumes(rows, objectives, group)
-    apart = drawn.at(left).less(drawn.at(right), shared_seeds(rows, group, left, right))
+    differences = drawn.at(left).less(drawn.at(right), shared_seeds(rows, group, left, right))
     compared = groups.iloc[left].reset_index(drop=True)
     methods, method = numbered(compared, ["method"])
     several = np.flatnonzero(np.bincount(method) > 1)
     overall = methods.iloc[several].assign(dataset="all")
-    parts = [(compared, apart), (overall, apart.mean(method).at(several))]
+    parts = [(compared, differences), (overall, differences.mean(method).at(several))]
     tables = [with_ends(rows, "difference", drawn) for rows, drawn in parts]
     return pd.concat(tables, ignore_index=True)
 
@@ -108,8 +108,8 @@ def front_intervals(
     drawn = _means(rows, objectives, config)
     group = numbered(configured, by)[1] if by else None
     points = np.stack([objective.draws for objective in drawn], axis=2)
-    kept = np.mean([nondominated(draw, group) for draw in points], axis=0)
-    added = {"stays": np.where(drawn[0].units.max() > 1, kept, np.nan)}
+    stays = np.mean([nondominated(draw, group) for draw in points], axis=0)
+    added = {"stays": np.where(drawn[0].units.max() > 1, stays, np.nan)}
     for name, objective in zip(objectives, drawn, strict=True):
         ends = np.sort(np.stack(objective.ends()) * METRICS[name].sign, axis=0)
         added |= {f"{name}_low": ends[0], f"{name}_high": ends[1]}

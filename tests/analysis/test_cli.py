@@ -139,7 +139,7 @@ def test_a_choice_that_cannot_be_made_costs_one_line(study, arguments, message):
         (["nothing"], "no trials in"),
         (["demo", "--objectives", "val_error,mia_acc"],
          "mia_acc reads the test split, which is only ever reported; use val_mia_acc"),
-        (["demo", "--objectives", "val_error,speed"], "unknown objective 'speed'"),
+        (["demo", "--objectives", "val_error,speed"], "unknown metric 'speed'"),
         (["demo", "--objectives", "val_error"], "need two or more"),
     ],
 )  # fmt: skip
