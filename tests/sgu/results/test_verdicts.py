@@ -1,0 +1,125 @@
+"""Verdicts keep their promises in simulation, and none is passed where the data allow none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sgu.results.verdicts import References, judge, residual
+
+NAMES = ("forget_acc", "loss_auc", "rmia_auc", "lira_auc")
+RETRAINED = np.array([0.63, 0.52, 0.51, 0.52])
+ORIGINAL = np.array([1.0, 0.82, 0.92, 0.88])
+DEVIATIONS = np.array([0.018, 0.011, 0.012, 0.02])  # as measured on the embedded data
+TOGETHER = 0.4  # correlation of two metrics of one model
+
+
+def draw(rng: np.random.Generator, kept: float = 0.0) -> dict[str, float]:
+    """Return the metrics of a model that keeps a share of what the original knows."""
+    shared, own = rng.standard_normal(), rng.standard_normal(len(NAMES))
+    noise = DEVIATIONS * (TOGETHER**0.5 * shared + (1 - TOGETHER) ** 0.5 * own)
+    values = RETRAINED + kept * (ORIGINAL - RETRAINED) + noise
+    return dict(zip(NAMES, values.tolist(), strict=True)) | {"retain_acc": 0.99}
+
+
+def references(rng: np.random.Generator, models: int) -> References:
+    original = dict(zip(NAMES, ORIGINAL.tolist(), strict=True))
+    return References(original=original, retrained=[draw(rng) for _ in range(models)])
+
+
+def shares(models: int, kept: float, count: int = 400, seeds: int = 1) -> dict[str, float]:
+    """Return how often a model that keeps so much gets each verdict."""
+    rng, verdicts = np.random.default_rng(round(1000 * (1 + kept)) + models), []
+    for _ in range(count):
+        groups = [references(rng, models) for _ in range(seeds)]
+        runs = [draw(rng, kept) for _ in groups]
+        verdicts.append(judge(runs, groups, NAMES, forgotten=400, classes=10).verdict)
+    return {str(name): verdicts.count(name) / count for name in set(verdicts)}
+
+
+@pytest.mark.parametrize("models", [3, 4, 6, 8])
+def test_a_retrained_model_is_accused_in_one_of_twenty_cases_at_most(models):
+    found = shares(models, 0.0)
+    assert found.get("remembers", 0) + found.get("over-forgotten", 0) <= 0.05
+
+
+def test_six_retrained_models_show_equality_and_see_a_third():
+    assert shares(6, 0.0)["like retrained"] >= 0.80
+    assert shares(6, 0.2).get("like retrained", 0) <= 0.05
+    assert shares(6, 0.35)["remembers"] >= 0.90
+    assert shares(6, 0.5)["remembers"] >= 0.99
+    assert shares(6, -0.5)["over-forgotten"] >= 0.99
+
+
+def test_seeds_make_it_sharper():
+    assert shares(3, 0.0, seeds=3)["like retrained"] > shares(3, 0.0)["like retrained"]
+    assert shares(3, 0.2, seeds=3).get("like retrained", 0) <= 0.05
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.3])
+@pytest.mark.parametrize("models", [3, 5, 10])
+def test_intervals_hold_the_truth_as_often_as_they_promise(models, kept):
+    rng, inside, count = np.random.default_rng(models), 0, 2000
+    for _ in range(count):
+        group = references(rng, models)
+        found = residual("rmia_auc", [draw(rng, kept)], [group], 400)
+        assert found is not None
+        inside += found.low <= kept <= found.high
+    assert 0.93 <= inside / count <= 0.98  # wider where three models agree by chance: the floor
+
+
+def test_three_equal_retrained_models_do_not_make_a_point_of_the_interval():
+    equal = dict(zip(NAMES, RETRAINED.tolist(), strict=True))
+    original = dict(zip(NAMES, ORIGINAL.tolist(), strict=True))
+    group = References(original=original, retrained=[equal] * 3)
+    found = residual("forget_acc", [equal], [group], 400)
+    assert found is not None
+    assert found.value == 0
+    assert 0.02 < found.high < 0.3
+
+
+def test_the_original_remembers_all_and_a_metric_that_knows_no_difference_is_blind():
+    rng = np.random.default_rng(0)
+    group = references(rng, 6)
+    noisy = [{**m, "ks_acc": value} for m, value in zip(group.retrained, [0, 1] * 3, strict=True)]
+    group = References(original={**group.original, "ks_acc": 0.6}, retrained=noisy)
+    judged = judge([group.original], [group], (*NAMES, "ks_acc"), forgotten=400, classes=10)
+    assert judged.verdict == "remembers"
+    assert judged.blind == ("ks_acc",)
+    assert [round(found.value) for found in judged.residuals] == [1] * len(NAMES)
+
+
+def judged_beside(models: int = 6, forgotten: int = 400, **changes: float) -> str:
+    rng = np.random.default_rng(1)
+    group = references(rng, models)
+    judged = judge([draw(rng) | changes], [group], NAMES, forgotten=forgotten, classes=10)
+    assert judged.verdict is None
+    assert judged.text() == f"No verdict: {judged.reason}."
+    return judged.reason
+
+
+def test_where_the_data_allow_no_verdict_the_reason_is_said():
+    assert "2 retrained models; need 3" in judged_beside(models=2)
+    assert "near chance on retain" in judged_beside(retain_acc=0.11)
+    few = judged_beside(forgotten=5, forget_acc=1.0)
+    assert "right on 5 of them, retrained models on 3." in few
+    assert "with probability 0.1" in few  # .63^5
+
+
+def test_originals_that_are_like_retrained_models_allow_no_verdict():
+    rng = np.random.default_rng(2)
+    group = References(original=draw(rng), retrained=[draw(rng) for _ in range(4)])
+    judged = judge([draw(rng)], [group], NAMES, forgotten=400, classes=10)
+    assert judged.verdict is None
+    assert "no metric tells the original from retrained models" in judged.reason
+
+
+def test_an_undecided_verdict_says_what_would_decide_it():
+    rng, texts = np.random.default_rng(3), list[str]()
+    for _ in range(200):
+        group = references(rng, 3)
+        judged = judge([draw(rng)], [group], NAMES, forgotten=400, classes=10)
+        if judged.verdict == "undecided" and judged.joint and judged.joint.advice:
+            texts.append(judged.text())
+    assert texts
+    assert all("more retrained models of each seed" in text or "seeds" in text for text in texts)
