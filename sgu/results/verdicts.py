@@ -44,6 +44,9 @@ FLOOR = 0.25
 """Least deviation of a rate, as a share of its binomial deviation: a few retrained models may agree
 by chance. Measured on the embedded data: .37 to .5 (forget accuracy, 4 models, 3 seeds)."""
 
+POWER = 0.5
+"""Widest half-width of a metric's interval that counts: with a wider one it tells nothing."""
+
 MOST_MODELS = 64
 """Beyond so many retrained models, more of them are no advice."""
 
@@ -86,8 +89,7 @@ class Judgement:
     """The joint verdict on one model, and what it rests on.
 
     verdict: None where the data allow none, and `reason` says why; joint: the mean over the primary
-    metrics; residuals: each metric that tells the original from retrained models; blind: those that
-    do not, at this size; sees: the least residual memory that this size tells from none.
+    metrics; residuals: each metric that has power at this size; blind: those that have not; sees: the least residual memory that this size tells from none.
     """
 
     verdict: Verdict | None
@@ -227,8 +229,8 @@ class _Scale:
 
     @property
     def tells(self) -> bool:
-        """Return True if the original lies outside the retrained models' own interval."""
-        return self.half_width(0.0, LEVEL) < 1
+        """Return True if the metric has power: it tells half of the original's memory from none."""
+        return self.half_width(0.0, LEVEL) < POWER
 
     def half_width(self, rho: float, level: float) -> float:
         """Return half of the interval's width at a residual memory of rho."""
@@ -285,8 +287,8 @@ def _few(models: Sequence[Metrics], references: Sequence[References], forgotten:
     expected = float(np.mean(others))  # type: ignore[arg-type]
     chance = float(binom.sf(right - 1, forgotten, expected))
     return (
-        f"{forgotten} forgotten examples; need {FEWEST_FORGOTTEN}. The model is right on {right} of "
-        f"them, retrained models on {expected * forgotten:.1f}; a retrained model is right on "
+        f"{forgotten} forgotten examples; need {FEWEST_FORGOTTEN}. The model is right on {right} "
+        f"of them, retrained models on {expected * forgotten:.1f}; a retrained model is right on "
         f"{right} or more with probability {chance:.2f}"
     )
 
