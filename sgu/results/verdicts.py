@@ -89,7 +89,8 @@ class Judgement:
     """The joint verdict on one model, and what it rests on.
 
     verdict: None where the data allow none, and `reason` says why; joint: the mean over the primary
-    metrics; residuals: each metric that has power at this size; blind: those that have not; sees: the least residual memory that this size tells from none.
+    metrics; residuals: each metric that has power at this size; blind: those that have none; sees:
+    the least residual memory that this size tells from none.
     """
 
     verdict: Verdict | None
