@@ -10,6 +10,7 @@ from sgu.metrics import Estimate, Record, Slice
 from sgu.metrics.shadow import Klom
 from sgu.results.null_band import Band, Verdict
 from sgu.results.rows import Row
+from sgu.results.verdicts import Judgement
 
 BAND = ("mean", "sd", "low", "high", "models")
 QUANTITIES = ("auc", "tpr_at_1", "tpr_at_01", "retain_mia_auc")
@@ -18,7 +19,8 @@ QUANTITIES = ("auc", "tpr_at_1", "tpr_at_01", "retain_mia_auc")
 @dataclass(frozen=True, kw_only=True)
 class Audited:
     """The findings on one model. metrics: as `sgu.results.schema` names them, and retain_mia_auc;
-    bands, verdicts: by metric; klom: None if no ensemble could be unlearned as it was."""
+    bands, verdicts: by metric; klom: None if no ensemble could be unlearned as it was; judgement:
+    the joint verdict beside the original, None without retrained models."""
 
     metrics: Mapping[str, float]
     bands: Mapping[str, Band]
@@ -27,6 +29,7 @@ class Audited:
     slices: list[Slice]
     relearned: Relearned
     klom: Klom | None
+    judgement: Judgement | None
 
     @property
     def by_attack(self) -> dict[str, Record]:
@@ -39,6 +42,8 @@ class Audited:
             ends = {f"band_{end}": getattr(band, end, None) for end in BAND}
             verdict = self.verdicts.get(name)
             yield {"kind": "metric", "name": name, "value": value, "verdict": verdict} | ends
+        if self.judgement:
+            yield from _of_judgement(self.judgement)
         for record in self.attacks:
             yield from _of_attack(record)
         for part in self.slices:
@@ -86,6 +91,18 @@ class Audit:
             line if len(names) == len(self.models) else f"{line} ({', '.join(names)})"
             for line, names in models.items()
         )
+
+
+def _of_judgement(judgement: Judgement) -> Iterator[Row]:
+    """Yield the joint residual memory, or why there is no verdict, and that by each metric."""
+    joint = {"kind": "residual", "name": "joint", "verdict": judgement.verdict}
+    if judgement.joint is None:
+        yield joint | {"value": None, "suppressed": judgement.reason}
+        return
+    for residual in (judgement.joint, *judgement.residuals):
+        ends = {name: getattr(residual, name) for name in ("value", "low", "high")}
+        own = {"name": residual.metric, "verdict": residual.verdict}
+        yield joint | ends | ({} if residual is judgement.joint else own)
 
 
 def _of_attack(record: Record) -> Iterator[Row]:

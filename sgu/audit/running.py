@@ -22,11 +22,12 @@ from sgu.evaluation import Logits
 from sgu.experiment import Experiment
 from sgu.metrics import Record, Slice, against_retrained, attack_table, metrics_of, slices
 from sgu.metrics.attacks import against_test
-from sgu.metrics.evaluate import against_others, mean_of
+from sgu.metrics.evaluate import against_others, loss_auc, mean_of
 from sgu.metrics.scored import Scored
 from sgu.networks.recipe import REFERENCES, Recipe
 from sgu.networks.references import recipe, reference
 from sgu.results.null_band import bands, verdicts
+from sgu.results.verdicts import REPORTING, Judgement, References, judge
 from sgu.task import Task
 from sgu.training.inference import default_device
 from sgu.unlearning import unlearn
@@ -74,11 +75,12 @@ def audit(
     trainer = Trainer(task, cache, device, run, notes)
     networks = trainer.networks(experiment, oracle_count, shadow_count, known)
     level, steps = SHARE * forget_acc(original, task), relearning(experiment.model)
-    findings = {}
+    findings = dict[str, Audited]()
     for name, model in audited.items():
         say(f"attacking {name}")
         again = relearned(model, task, steps, level, experiment.seed)
-        findings[name] = _audited(name, answers[name], again, networks, notes)
+        original_metrics = findings["original"].metrics if findings else None
+        findings[name] = _audited(name, answers[name], again, networks, notes, original_metrics)
     return Audit(models=findings, seeds=networks.seeds, notes=notes.lines)
 
 
@@ -119,9 +121,15 @@ def _answers(name: str, model: nn.Module, task: Task) -> Logits:
 
 
 def _audited(
-    name: str, logits: Logits, again: Relearned, networks: Networks, notes: Notes
+    name: str,
+    logits: Logits,
+    again: Relearned,
+    networks: Networks,
+    notes: Notes,
+    original: Mapping[str, float] | None,
 ) -> Audited:
-    """Audit one model, from its answers and how soon it relearned."""
+    """Audit one model, from its answers and how soon it relearned. original: metrics of the
+    original; None for the original itself."""
     scored = logits.scored(networks.task)
     metrics, shadowed = measured(name, logits, networks)
     retrained = [measured(name, oracle, networks)[0] for oracle in networks.oracles]
@@ -145,7 +153,19 @@ def _audited(
         slices=parts,
         relearned=again,
         klom=klom,
+        judgement=_judged(metrics, original or metrics, retrained, networks.task),
     )
+
+
+def _judged(
+    metrics: Metrics, original: Mapping[str, float], retrained: list[Metrics], task: Task
+) -> Judgement | None:
+    """Return the joint verdict on a model; None without retrained models."""
+    if not retrained:
+        return None
+    references = References(original=original, retrained=retrained)
+    forgotten, classes = len(task.splits.forget), task.source.num_classes
+    return judge([metrics], [references], REPORTING, forgotten=forgotten, classes=classes)
 
 
 def measured(name: str, logits: Logits, networks: Networks) -> tuple[Metrics, list[Record]]:
@@ -154,7 +174,8 @@ def measured(name: str, logits: Logits, networks: Networks) -> tuple[Metrics, li
     scored, shadowed = logits.scored(networks.task), networks.attacks(name, logits)
     aucs = {f"{record.attack}_auc": record.auc.value for record in shadowed}
     stay = against_test("loss", scored, "retain").auc().value
-    return metrics_of(scored) | aucs | {"retain_mia_auc": stay}, shadowed
+    aucs |= {"retain_mia_auc": stay, "loss_auc": loss_auc(scored)}
+    return metrics_of(scored) | aucs, shadowed
 
 
 def _slices(scored: Mapping[str, Scored], networks: Networks) -> list[Slice]:

@@ -15,6 +15,9 @@ STYLES = {
     "over-forgotten": ("over", "bold magenta"),
     "worse": ("worse", "yellow"),
     "better": ("better", "cyan"),
+    "like retrained": ("like retrained", "green"),
+    "remembers": ("remembers", "bold red"),
+    "undecided": ("undecided", "yellow"),
 }
 
 

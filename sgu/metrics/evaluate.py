@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 
 from sgu.metrics.loss_attack import loss_attack
-from sgu.metrics.rates import LOW_FPR, suppressed, tpr_at
+from sgu.metrics.rates import LOW_FPR, auc, suppressed, tpr_at
 from sgu.metrics.scored import Scored
 
 Metrics = dict[str, float]
@@ -64,6 +64,14 @@ def loss_histograms(scored: Mapping[str, Scored]) -> list[Bin]:
         for low, high, count in zip(EDGES, EDGES[1:], counts, strict=False):
             bins.append({"split": split, "low": low, "high": high, "count": int(count)})
     return bins
+
+
+def loss_auc(scored: Mapping[str, Scored]) -> float:
+    """Return the area of the loss itself, with nothing fitted: how often a forgotten example has a
+    lower loss than a test example of forget's classes."""
+    forget, test = scored["forget"], scored["test"].of_classes(scored["forget"].targets)
+    members = np.repeat([True, False], [len(forget), len(test)])
+    return auc(-np.concatenate([forget.losses, test.losses]), members)
 
 
 def against_retrained(metrics: Mapping[str, float], retrained: Mapping[str, float]) -> Metrics:

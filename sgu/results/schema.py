@@ -118,10 +118,13 @@ _METRICS = (
 _RETAIN_MIA = Metric("retain_mia_auc", "min", 1.0, "attack AUC, retain vs test",
     "attack on the loss, retain vs test: area under the ROC curve", reads_test=True)  # fmt: skip
 
+_LOSS = Metric("loss_auc", "min", 1.0, "AUC of the loss, forget vs test",
+    "area under the ROC curve of the loss, nothing fitted", reads_test=True)  # fmt: skip
+
 METRICS = {metric.name: metric for metric in _METRICS}
 """Metrics that a result row has a column for."""
 
-AUDITED = METRICS | {_RETAIN_MIA.name: _RETAIN_MIA}
+AUDITED = METRICS | {metric.name: metric for metric in (_RETAIN_MIA, _LOSS)}
 """Metrics of an audit: those of a row, and those that audits alone have."""
 
 SELECTABLE = tuple(name for name, metric in METRICS.items() if not metric.reads_test)

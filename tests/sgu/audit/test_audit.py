@@ -118,6 +118,15 @@ def test_three_retrained_models_give_the_distances_a_band(small, cache):
         assert {one.verdicts[name] for name in ("avg_gap", "tow")} <= {"inside", "better", "worse"}
 
 
+def test_three_retrained_models_allow_a_joint_verdict(small, cache):
+    """These networks have learned too little for one: the reason is said instead."""
+    three = audit({}, EXPERIMENT, small, cache, CPU, oracle_count=3, shadow_count=0)
+    original = three.models["original"].judgement
+    assert original is not None
+    assert original.models == 3
+    assert original.verdict or "have not learned retain" in original.reason
+
+
 @pytest.mark.long
 def test_processes_find_what_a_loop_finds(run_audit, audited, tmp_path: Path):
     """Two at a time, of one thread each as here: the same bits."""
@@ -165,7 +174,8 @@ def test_a_table_has_a_cell_for_each_column_and_the_verdicts_are_counted(audited
     for sheet in sheets(audited):
         assert {len(row) for row in sheet.rows} <= {1, len(sheet.columns)}
     judged = {n: v for n, v in audited.models["original"].verdicts.items() if n in ALL}
-    first, *others = summary(audited)["original"]
+    joint, first, *others = summary(audited)["original"]
+    assert joint == "No verdict: 2 retrained models; need 3 or more."
     inside = sum(verdict == "inside" for verdict in judged.values())
     assert first == f"inside the band in {inside} of {len(judged)} metrics"
     assert sum(len(line.split(",")) for line in others) == len(judged) - inside

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import StringIO
 
 import pytest
@@ -9,9 +10,11 @@ from rich.console import Console
 
 from sgu.audit.findings import Audit, Audited
 from sgu.audit.relearn import Relearned
+from sgu.audit.tables import summary
 from sgu.audit.terminal import show
 from sgu.metrics import ATTACKS, Estimate, Record
 from sgu.results.null_band import bands, verdicts
+from sgu.results.verdicts import References, judge
 
 FEW = "40 non-members; a rate at 0.001 false positives needs 4000 or more"
 RETRAINED = [{"forget_acc": 0.88 + d, "mia_auc": 0.5 + d} for d in (0.0, 0.01, 0.02)]
@@ -34,6 +37,11 @@ def record(attack: str) -> Record:
     )
 
 
+def judged(metrics: dict[str, float], original: dict[str, float]):
+    group = References(original=original, retrained=RETRAINED)
+    return judge([metrics], [group], ("forget_acc",), forgotten=400, classes=10)
+
+
 def audited(steps: tuple[int | None, ...]) -> Audited:
     metrics, null = {"forget_acc": 1.0, "mia_auc": 0.512}, bands(RETRAINED)
     return Audited(
@@ -44,6 +52,7 @@ def audited(steps: tuple[int | None, ...]) -> Audited:
         slices=[],
         relearned=Relearned(steps),
         klom=None,
+        judgement=judged(metrics, metrics),
     )
 
 
@@ -73,8 +82,9 @@ def test_no_table_is_cut_or_too_wide(names, width):
     at = beginning(lines, "linear_svc")
     assert lines[at].split() == ["linear_svc", "AUC", *["0.512"] * len(names)]
     assert lines[at + 1].split() == ["[.45", ".57]"] * len(names)
-    at = beginning(lines, "forget_acc")
-    assert "".join(lines[at : at + 2]).count("under") == len(names)
+    metrics = lines[lines.index("Metrics, beside the null band of retrained models") :]
+    at = beginning(metrics, "forget_acc")
+    assert "".join(metrics[at : at + 2]).count("under") == len(names)
 
 
 def test_where_there_is_room_a_row_is_one_line():
@@ -100,3 +110,30 @@ def test_what_was_not_relearned_is_explained():
     both = Audit(models=models, seeds={}, notes=[])
     assert line in both.suppressed()
     assert line in shown(both, 80)
+
+
+def test_the_joint_verdict_comes_first_with_its_residual_memory_in_every_form():
+    audit = audit_of("original", "sg")
+    like = replace(audit.models["sg"], judgement=judged({"forget_acc": 0.885}, {"forget_acc": 1.5}))
+    audit = replace(audit, models={**audit.models, "sg": like})
+    lines = shown(audit, 130).splitlines()
+    row = lines[beginning(lines, "joint")]
+    assert row.split()[:3] == ["joint", "100", "%"]
+    assert row.count("remembers") == row.count("like retrained") == 1
+    assert summary(audit)["original"][0].startswith("Remembers: residual memory 100 % (")
+    assert summary(audit)["sg"][0].startswith("Like retrained: residual memory -1 % (")
+    rows = [row for row in audit.rows() if row["kind"] == "residual"]
+    assert [(row["model"], row["name"], row["verdict"]) for row in rows] == [
+        ("original", "joint", "remembers"), ("original", "forget_acc", "remembers"),
+        ("sg", "joint", "like retrained"), ("sg", "forget_acc", "like retrained"),
+    ]  # fmt: skip
+    assert all(row["low"] <= row["value"] <= row["high"] for row in rows)
+
+
+def test_where_there_is_no_verdict_the_rows_say_why():
+    none = judge([{}], [References(original={}, retrained=[])], (), forgotten=400, classes=10)
+    (row, *_) = [
+        row for row in replace(audited((4,)), judgement=none).rows() if row["kind"] == "residual"
+    ]
+    assert row["value"] is None
+    assert row["suppressed"] == "0 retrained models; need 3 or more"
