@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -39,7 +38,13 @@ app = Typer(
 )
 
 DEFAULT = "results"
-say = partial(print, flush=True)  # above the live view, if there is one
+
+
+def say(text: str) -> None:
+    """Print a line at once; above the live view, if there is one."""
+    print(text, flush=True)
+
+
 FORESEEN = (SpecError, DataError, AuditorError, Interrupted, SubmitError, StudyLocked, OSError)
 
 

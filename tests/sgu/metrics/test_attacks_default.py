@@ -90,10 +90,16 @@ def areas(
     return by_attack
 
 
+def is_chance(area: Estimate) -> bool:
+    """Return True within 1.5 half-widths of the 95 % interval, about 3 deviations: eight attacks on
+    one network are to pass on any machine, whose last bits make another network."""
+    return abs(area.value - 0.5) <= 0.75 * (area.high - area.low)
+
+
 @pytest.mark.parametrize("name", [*ATTACKS, *SHADOW_ATTACKS])
 def test_the_original_fails_and_the_retrained_model_passes(name, areas):
     assert areas[name, "original"].low > 0.55
-    assert 0.5 in areas[name, "retrain"]
+    assert is_chance(areas[name, "retrain"])
     assert areas[name, "retrain"].high < areas[name, "original"].low
 
 
