@@ -231,7 +231,7 @@ def test_a_model_that_has_diverged_is_an_error(small, cache):
 
 
 def command(words: list[str], cache: Path, out: Path) -> Any:
-    options = ["--cache", str(cache), "--out", str(out)]
+    options = ["--jobs", "1", "--cache", str(cache), "--out", str(out)]
     return CliRunner().invoke(app, ["audit", *words, *options])
 
 
