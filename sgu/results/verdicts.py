@@ -255,8 +255,9 @@ class _Scale:
         for count in range(min(self.counts) + 1, MOST_MODELS + 1):
             reach = _reach(seeds * (count - 1), level) * self.deviation
             if reach * math.sqrt((1 + (1 - self.value) ** 2 / count) / seeds) < needed:
-                more = count - min(self.counts)
-                return f"{more} more retrained models of each seed would decide it."
+                more, of = count - min(self.counts), " of each seed" if seeds > 1 else ""
+                models = "model" if more == 1 else "models"
+                return f"{more} more retrained {models}{of} would decide it."
         return "More seeds would decide it: retrained models alone would not."
 
 

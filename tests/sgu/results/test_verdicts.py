@@ -122,4 +122,5 @@ def test_an_undecided_verdict_says_what_would_decide_it():
         if judged.verdict == "undecided" and judged.joint and judged.joint.advice:
             texts.append(judged.text())
     assert texts
-    assert all("more retrained models of each seed" in text or "seeds" in text for text in texts)
+    assert all("more retrained model" in text or "More seeds" in text for text in texts)
+    assert not any("of each seed" in text for text in texts)
