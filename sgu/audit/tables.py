@@ -57,10 +57,10 @@ def residual_memory(audit: Audit) -> Sheet:
     return Sheet(
         "Residual memory: 0 % is like retraining, 100 % like the original",
         "The share of what the original knows of forget that a model still knows [95 % interval, "
-        f"from the retrained models' spread]. Like retrained: all of it is within ±{100 * MARGIN:.0f} %, "
-        "which shows equality. Remembers, over-forgotten: it is beyond 0 and reaches past that. "
-        "The joint verdict rests on the mean over the metrics and on each of them, so that a "
-        "retrained model is accused in one of 20 audits at most.",
+        "from the retrained models' spread]. Like retrained: all of it is within "
+        f"±{100 * MARGIN:.0f} %, which shows equality. Remembers, over-forgotten: it is beyond 0 "
+        "and reaches past that. The joint verdict rests on the mean over the metrics and on each "
+        "of them, so that a retrained model is accused in one of 20 audits at most.",
         ["metric", *audit.models],
         rows,
     )
