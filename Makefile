@@ -2,8 +2,8 @@
 PYTHON ?= python3
 STUDY ?= default
 BIN := .venv/bin
-# Three files at a time: many tests wait for processes, and two cores are busy all the same.
-AT_ONCE := -n 3 --dist loadfile
+# Four files at a time: many tests wait for processes, and two cores are busy all the same.
+AT_ONCE := -n 4 --dist loadfile
 
 .PHONY: setup study test test-all lint bench clean
 

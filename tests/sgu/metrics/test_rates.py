@@ -121,10 +121,10 @@ class TestIntervals:
         assert max(sizes) == 7
 
     def test_a_thousand_resamples_are_quick(self):
-        """Well under .3 s for 400 + 400; measured .04 s."""
+        """Well under .3 s of this process for 400 + 400; measured .04 s."""
         rng = np.random.default_rng(0)
         scores, members = rng.normal(size=800), np.repeat([True, False], 400)
         strata = np.zeros(800, int)
-        begin = time.perf_counter()
+        begin = time.process_time()
         bootstrap(lambda counts: aucs(counts, scores, members, strata), strata + members)
-        assert time.perf_counter() - begin < 0.3
+        assert time.process_time() - begin < 0.3
