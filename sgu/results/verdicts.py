@@ -28,6 +28,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -305,6 +306,7 @@ def _verdict(low: float, high: float, margin: float) -> Verdict:
     return "undecided"
 
 
+@lru_cache
 def _reach(freedom: int, level: float) -> float:
     return float(t.ppf((1 + level) / 2, freedom))
 

@@ -35,6 +35,7 @@ AUDITED = Audited(
     slices=[],
     relearned=Relearned((4, None, 6)),
     klom=None,
+    judgement=None,
 )
 AUDIT = Audit(models={"mine": AUDITED}, seeds={}, notes=[])
 

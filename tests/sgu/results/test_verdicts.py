@@ -27,7 +27,7 @@ def references(rng: np.random.Generator, models: int) -> References:
     return References(original=original, retrained=[draw(rng) for _ in range(models)])
 
 
-def shares(models: int, kept: float, count: int = 400, seeds: int = 1) -> dict[str, float]:
+def shares(models: int, kept: float, count: int = 200, seeds: int = 1) -> dict[str, float]:
     """Return how often a model that keeps so much gets each verdict."""
     rng, verdicts = np.random.default_rng(round(1000 * (1 + kept)) + models), []
     for _ in range(count):
