@@ -95,14 +95,12 @@ class Audit:
 
 def _of_judgement(judgement: Judgement) -> Iterator[Row]:
     """Yield the joint residual memory, or why there is no verdict, and that by each metric."""
-    joint = {"kind": "residual", "name": "joint", "verdict": judgement.verdict}
-    if judgement.joint is None:
-        yield joint | {"value": None, "suppressed": judgement.reason}
-        return
-    for residual in (judgement.joint, *judgement.residuals):
-        ends = {name: getattr(residual, name) for name in ("value", "low", "high")}
-        own = {"name": residual.metric, "verdict": residual.verdict}
-        yield joint | ends | ({} if residual is judgement.joint else own)
+    row: Row = {"kind": "residual"}
+    if judgement.verdict is None:
+        yield row | {"name": "joint", "value": None, "suppressed": judgement.reason}
+    for name, residual in judgement.by_metric.items():
+        ends = {end: getattr(residual, end) for end in ("value", "low", "high")}
+        yield row | {"name": name, "verdict": residual.verdict} | ends
 
 
 def _of_attack(record: Record) -> Iterator[Row]:

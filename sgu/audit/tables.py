@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sgu.audit.findings import Audit, Audited
 from sgu.metrics import Estimate
-from sgu.results.verdicts import MARGIN, REPORTING, Residual
+from sgu.results.verdicts import MARGIN, REPORTING
 
 GROUPS = {
     "forgetting": (
@@ -67,17 +67,11 @@ def residual_memory(audit: Audit) -> Sheet:
 
 
 def _residual(findings: Audited, name: str) -> Cell:
-    judgement = findings.judgement
-    if judgement is None or judgement.joint is None:
-        return NONE
-    residuals = {residual.metric: residual for residual in judgement.residuals}
-    residual: Residual | None = judgement.joint if name == "joint" else residuals.get(name)
+    residual = findings.judgement.by_metric.get(name) if findings.judgement else None
     if residual is None:
         return NONE
-    verdict = judgement.verdict if name == "joint" else residual.verdict
-    shares = (f"{100 * share:.0f}" for share in (residual.value, residual.low, residual.high))
-    value, low, high = shares
-    return Cell(f"{value} % [{low} {high}]", verdict or "")
+    value, low, high = residual.per_cent()
+    return Cell(f"{value} % [{low} {high}]", residual.verdict)
 
 
 def main(audit: Audit) -> Sheet:

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -51,8 +51,6 @@ POWER = 0.5
 MOST_MODELS = 64
 """Beyond so many retrained models, more of them are no advice."""
 
-SELECTING = ("forget_acc", "val_loss_auc", "val_rmia_auc", "val_lira_auc")
-"""Primary metrics that a search and a choice may look at."""
 REPORTING = ("forget_acc", "loss_auc", "rmia_auc", "lira_auc")
 """Primary metrics of an audit."""
 
@@ -79,10 +77,9 @@ class Residual:
     verdict: Verdict
     advice: str = ""
 
-    def text(self) -> str:
-        """Return the share and its interval in per cent, such as "31 % (25 to 37)"."""
-        value, low, high = (f"{100 * share:.0f}" for share in (self.value, self.low, self.high))
-        return f"{value} % ({low} to {high})"
+    def per_cent(self) -> list[str]:
+        """Return the share and the ends of its interval in whole per cent."""
+        return [f"{100 * share:.0f}" for share in (self.value, self.low, self.high)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,11 +100,22 @@ class Judgement:
     sees: float = math.nan
     margin: float = MARGIN
 
+    @property
+    def by_metric(self) -> dict[str, Residual]:
+        """Return the residual memory, jointly (with the model's verdict) and by each metric; empty
+        without a verdict."""
+        if self.verdict is None or self.joint is None:
+            return {}
+        joint = replace(self.joint, verdict=self.verdict)
+        return {residual.metric: residual for residual in (joint, *self.residuals)}
+
     def text(self) -> str:
         """Return the verdict and its reasons in one or two sentences."""
         if self.verdict is None or self.joint is None:
             return f"No verdict: {self.reason}."
-        share = f"residual memory {self.joint.text()}, margin {100 * self.margin:.0f} %"
+        value, low, high = self.joint.per_cent()
+        margin = f"margin {100 * self.margin:.0f} %"
+        share = f"residual memory {value} % ({low} to {high}), {margin}"
         size = f"{self.models} retrained models see {100 * self.sees:.0f} % or more"
         sentence = f"{self.verdict.capitalize()}: {share}; {size}."
         return f"{sentence} {self.joint.advice}".rstrip()
@@ -151,19 +159,6 @@ def judge(
         sees=mean.half_width(0.0, LEVEL),
         margin=margin,
     )
-
-
-def residual(
-    name: str,
-    models: Sequence[Metrics],
-    references: Sequence[References],
-    forgotten: int,
-    margin: float = MARGIN,
-) -> Residual | None:
-    """Return the residual memory by one metric; None where a model lacks it, or where it does not
-    tell the original from retrained models."""
-    scale = _Scale.of(name, models, references, forgotten)
-    return scale.residual(margin, LEVEL) if scale and scale.tells else None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sgu.results.verdicts import References, judge, residual
+from sgu.results.verdicts import References, Residual, judge
 
 NAMES = ("forget_acc", "loss_auc", "rmia_auc", "lira_auc")
 RETRAINED = np.array([0.63, 0.52, 0.51, 0.52])
@@ -25,6 +25,10 @@ def draw(rng: np.random.Generator, kept: float = 0.0) -> dict[str, float]:
 def references(rng: np.random.Generator, models: int) -> References:
     original = dict(zip(NAMES, ORIGINAL.tolist(), strict=True))
     return References(original=original, retrained=[draw(rng) for _ in range(models)])
+
+
+def residual(name: str, model: dict[str, float], group: References) -> Residual:
+    return judge([model], [group], (name,), forgotten=400, classes=10).by_metric[name]
 
 
 def shares(models: int, kept: float, count: int = 200, seeds: int = 1) -> dict[str, float]:
@@ -62,8 +66,7 @@ def test_intervals_hold_the_truth_as_often_as_they_promise(models, kept):
     rng, inside, count = np.random.default_rng(models), 0, 2000
     for _ in range(count):
         group = references(rng, models)
-        found = residual("rmia_auc", [draw(rng, kept)], [group], 400)
-        assert found is not None
+        found = residual("rmia_auc", draw(rng, kept), group)
         inside += found.low <= kept <= found.high
     assert 0.93 <= inside / count <= 0.98  # wider where three models agree by chance: the floor
 
@@ -72,8 +75,7 @@ def test_three_equal_retrained_models_do_not_make_a_point_of_the_interval():
     equal = dict(zip(NAMES, RETRAINED.tolist(), strict=True))
     original = dict(zip(NAMES, ORIGINAL.tolist(), strict=True))
     group = References(original=original, retrained=[equal] * 3)
-    found = residual("forget_acc", [equal], [group], 400)
-    assert found is not None
+    found = residual("forget_acc", equal, group)
     assert found.value == 0
     assert 0.02 < found.high < 0.3
 
