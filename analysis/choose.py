@@ -16,7 +16,7 @@ import yaml
 from analysis.band import SHARED, limits, uninformative
 from analysis.formats import metric_text, unit
 from analysis.pareto import check_blind, check_directed, eligible, some
-from analysis.verdicts import Key, judgement_of, judgements
+from analysis.residual import Key, judgement_of, judgements
 from sgu.results.null_band import ASPECTS, SLACK
 from sgu.results.schema import METRICS
 from sgu.results.verdicts import MARGIN, Judgement
@@ -50,6 +50,18 @@ class Choice:
         """Return the settings as a study's `experiment:` holds them."""
         return yaml.safe_dump(self.settings)
 
+    def record(self) -> dict[str, Any]:
+        """Return the choice as plain values."""
+        return {
+            "trial": self.row["trial_id"],
+            "cell": self.row["cell"],
+            "verdict": self.judgement.verdict,
+            "why": list(self.why),
+            "settings": self.settings,
+            "reported": self.reported,
+            "command": self.command(),
+        }
+
     def command(self) -> str:
         """Return the call of `sgu` that runs it again."""
         words = [f"{name}={_word(value)}" for name, value in sorted(self.settings.items())]
@@ -70,7 +82,7 @@ def choose(
 
     maximise, minimise: the metric, one of the two; val_acc without them. where: bounds by metric,
     each "inside" (the null band of the retrained models), "<= 0.6" or ">= 0.6". verdict: the joint
-    verdict beside `margin` that it must have, see `analysis.verdicts`. All are means over seeds,
+    verdict beside `margin` that it must have, see `analysis.residual`. All are means over seeds,
     and none may read the test split. Of equals, the quicker one is chosen. Example:
 
         choose(load_study("results/default"), where={"seconds": "<= 20"})

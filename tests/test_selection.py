@@ -127,7 +127,7 @@ class TestAPoisonedStudy:
         costs = {name: clean[name] for name in COSTS}  # of equals, the quicker one is chosen
         poisoned = poisoned.assign(**costs)
         for wish in ({"maximise": "val_acc"}, {"minimise": "val_mia_advantage"}):
-            ours, theirs = choose(clean, **wish), choose(poisoned, **wish)
+            ours, theirs = (choose(frame, **wish, verdict="any") for frame in (clean, poisoned))
             assert ours.row["trial_id"] == theirs.row["trial_id"]
             assert ours.reported != theirs.reported
 

@@ -287,7 +287,7 @@ def _no_verdict(
     if forgotten < FEWEST_FORGOTTEN:
         return _few(models, references, forgotten)
     retained = [metrics.get("retain_acc") for seed in references for metrics in seed.retrained]
-    chance = 1 / classes
+    chance = 1 / max(classes, 2)
     if any(value is not None and value < 1.5 * chance for value in retained):
         return "the retrained models have not learned retain: train them for longer"
     if any((model.get("retain_acc") or 1.0) < 1.5 * chance for model in models):

@@ -35,8 +35,8 @@ def judgements(
             _metrics(runs),
             [references.get(_task(run), NOBODY) for run in _records(runs)],
             SELECTION,
-            forgotten=round(first["forget_fraction"] * first["train_examples"]),
-            classes=int(first["classes"]),
+            forgotten=_count(first["forget_fraction"] * first["train_examples"]),
+            classes=_count(first["classes"]),
             margin=margin,
         )
     return judged
@@ -58,6 +58,10 @@ def _references(rows: pd.DataFrame) -> dict[Key, OfSeed]:
         retrained = _metrics(of_task[of_task["method"] == "retrain"])
         references[key] = OfSeed(original=original[0] if original else {}, retrained=retrained)
     return references
+
+
+def _count(number: float) -> int:
+    return 0 if pd.isna(number) else round(number)
 
 
 def _task(run: dict[Hashable, Any]) -> Key:
