@@ -5,7 +5,8 @@ RMIA and LiRA are offline, so they need only networks that saw neither forget no
 the retrained models, of which each in turn is left out (of itself, where it is attacked); RMIA's
 correction is fitted on forget under the original. It prints means and deviations over the seeds,
 the joint verdict of `sgu.results.verdicts`, and residual memory (0: retrained, 1: the original)
-with its interval. Networks and results are kept in the folder `--cache`: the same command prints a table again.
+with its interval. Networks and results are kept in the folder `--cache`: the same command prints
+a table again.
 """
 
 from __future__ import annotations

@@ -31,7 +31,8 @@ class Experiment:
     The text of each setting is also the help of its option on the command line. More about the
     data: `load_source` and `Scenario`; about the game, which methods sg and sg+NAME play: `Game`.
     options: the method's own settings and those of its optimisation; those left out are as
-    published. None for pretrain_epochs is the model's own number. audit_batch counts both sides of
+    published. None for pretrain_epochs is the model's own number; for view, calibrated where the game
+    is over a method with a reference, else logits+loss. audit_batch counts both sides of
     a round; all 800 of the embedded data fit.
     """
 
@@ -58,9 +59,7 @@ class Experiment:
     loss: Annotated[Literal["hinge", "squared_hinge", "logistic"], "The auditor's loss"] = "hinge"
     penalty: Annotated[Literal["l2", "l1"], "The auditor's penalty"] = "l2"
     view: Annotated[
-        View | None,
-        "What the auditor sees: logits+loss, loss, or calibrated (beside a reference's margin); "
-        "none: logits+loss, or calibrated where the method has a reference.",
+        View | None, "What the auditor sees: logits+loss, loss, calibrated; none: by method."
     ] = None
     statistics: Annotated[Literal["batch", "running"], "Batch-norm while scoring"] = "batch"
     folds: Annotated[int, "Folds of a round, each with its own auditor."] = 3
