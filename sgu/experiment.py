@@ -31,9 +31,9 @@ class Experiment:
     The text of each setting is also the help of its option on the command line. More about the
     data: `load_source` and `Scenario`; about the game, which methods sg and sg+NAME play: `Game`.
     options: the method's own settings and those of its optimisation; those left out are as
-    published. None for pretrain_epochs is the model's own number; for view, calibrated where the game
-    is over a method with a reference, else logits+loss. audit_batch counts both sides of
-    a round; all 800 of the embedded data fit.
+    published. None for pretrain_epochs is the model's own number; for view, calibrated if the game
+    is over a method with a reference, else logits+loss. audit_batch counts both sides of a round;
+    all 800 of the embedded data fit.
     """
 
     data: Annotated[str, "embedded, cifar10, cifar100, svhn, newsgroups, or a folder."] = "embedded"
