@@ -63,6 +63,7 @@ def unlearn(
         run = Run(
             model=model,
             original=requests.original,
+            architecture=experiment.model,
             task=request.task,
             game=game,
             seed=experiment.seed,
@@ -81,6 +82,8 @@ def unlearn(
         "solve_seconds": clock.seconds("solve"),
         "examples_seen": clock.examples,
     }
+    if unlearner.has_reference:
+        cost["reference_seconds"] = clock.seconds("reference")
     logits = Logits.of(model, task, cost["seconds"])
     scored = logits.scored(task)
     return Outcome(

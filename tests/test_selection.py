@@ -40,7 +40,7 @@ oracles: 2
 trials: {trials}
 slots: 1
 """
-COSTS = {"seconds", "game_seconds", "solve_seconds", "peak_memory"}
+COSTS = {"seconds", "game_seconds", "solve_seconds", "reference_seconds", "peak_memory"}
 OBJECTIVES = ("val_error", "val_mia_advantage")
 READS_TEST = [name for name in METRICS if METRICS[name].reads_test]
 

@@ -121,6 +121,8 @@ _METRICS = (
            "seconds in the game: audit forward and backward, and solving", "s"),
     Metric("solve_seconds", "min", 3600.0, "time solving the auditor",
            "seconds of solving the auditor, and of its implicit gradient", "s"),
+    Metric("reference_seconds", "min", 3600.0, "time of the reference",
+           "seconds of training a network that never saw forget, for methods that need one", "s"),
     Metric("examples_seen", "min", 1e9, "examples through the network, forward and backward",
            "examples through the network, forward and backward", "examples"),
     Metric("peak_memory", "min", 1e6, "peak memory", "most memory of the GPU, or of the process",
