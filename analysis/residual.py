@@ -68,10 +68,13 @@ def _task(run: dict[Hashable, Any]) -> Key:
     return run["study"], run["dataset"], run["seed"]
 
 
-def _metrics(rows: pd.DataFrame) -> list[dict[str, float | None]]:
-    """Return the metrics that verdicts rest on, row by row; None where one is missing."""
-    values = rows[[*SELECTION, "retain_acc"]]
-    return values.astype(object).where(values.notna(), None).to_dict("records")
+def _metrics(rows: pd.DataFrame) -> list[dict[str, float]]:
+    """Return the metrics that verdicts rest on, row by row."""
+    names = [*SELECTION, "retain_acc"]
+    return [
+        {name: float(value) for name, value in zip(names, values, strict=True) if pd.notna(value)}
+        for values in rows[names].to_numpy()
+    ]
 
 
 def _records(rows: pd.DataFrame) -> list[dict[Hashable, Any]]:
