@@ -113,17 +113,22 @@ class Trainer:
     notes: Notes
 
     def networks(
-        self, experiment: Experiment, count: int, shadow_count: int, known: Mapping[str, Experiment]
+        self,
+        experiment: Experiment,
+        count: int,
+        shadow_count: int,
+        known: Mapping[str, Experiment],
+        with_klom: bool = True,
     ) -> Networks:
         """Return `count` retrained models, `shadow_count` shadow models, and for each model whose
-        unlearning is known: the shadow models unlearned like it, and as many ensembles."""
+        unlearning is known: the shadow models unlearned like it, and as many ensembles for KLoM."""
         task, retrained = self.task, oracles(experiment, self.task, count)
         groups = {Group("oracle", number=i): [recipe] for i, recipe in enumerate(retrained, 1)}
         design = shadows(experiment, task, shadow_count // 2) if shadow_count else None
         if design is not None:
             groups[SHADOWS] = design.recipes
             groups |= {Group("shadow", k): design.unlearned(e, task) for k, e in known.items()}
-        if known and count > 1:
+        if with_klom and known and count > 1:
             groups[Group("start")] = originals(experiment, task, count)
             groups |= {Group("start", k): unlearned(e, task, count) for k, e in known.items()}
         answers = self.trained(groups)

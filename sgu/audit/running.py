@@ -44,6 +44,7 @@ def audit(
     *,
     oracle_count: int = 3,
     shadow_count: int = 8,
+    with_klom: bool = True,
     unlearned_by: Mapping[str, Experiment] | None = None,
     run: Run = map,
     say: Say = lambda _: None,
@@ -53,7 +54,8 @@ def audit(
 
     unlearned_by: how models were unlearned, as far as that is known, for U-LiRA and KLoM; those
     that are not among `models` are unlearned here. oracle_count: retrained models for the bands, 0:
-    no bands; shadow_count: 0, or even and >= 4; device: None takes a GPU where there is one, where
+    no bands; shadow_count: 0, or even and >= 4; with_klom: measure KLoM, which trains and unlearns
+    `oracle_count` further originals for each method; device: None takes a GPU where there is one, where
     each network is trained; run: as of `ensemble`. What diverges is said and noted, and what needs
     it left out. Raises ValueError if one of `models` has diverged.
     """
@@ -73,7 +75,7 @@ def audit(
     audited = {"original": original.to(home)} | audited | {"retrained": retrained.to(home)}
     answers = {name: _answers(name, model, task) for name, model in audited.items()}
     trainer = Trainer(task, cache, device, run, notes)
-    networks = trainer.networks(experiment, oracle_count, shadow_count, known)
+    networks = trainer.networks(experiment, oracle_count, shadow_count, known, with_klom)
     level, steps = SHARE * forget_acc(original, task), relearning(experiment.model)
     findings = dict[str, Audited]()
     for name, model in audited.items():
