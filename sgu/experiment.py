@@ -58,11 +58,15 @@ class Experiment:
     loss: Annotated[Literal["hinge", "squared_hinge", "logistic"], "The auditor's loss"] = "hinge"
     penalty: Annotated[Literal["l2", "l1"], "The auditor's penalty"] = "l2"
     view: Annotated[Literal["logits+loss", "loss"], "What the auditor sees"] = "logits+loss"
-    statistics: Annotated[Literal["batch", "running"], "Batch-norm while scoring"] = "batch"
+    statistics: Annotated[Literal["batch", "separate", "running"], "Batch-norm while scoring"] = (
+        "batch"
+    )
     folds: Annotated[int, "Folds of a round, each with its own auditor."] = 3
     audit_batch: Annotated[int | None, "Most examples scored in one round."] = 1000
     warm_start: Annotated[bool, "Start each round's auditor from the last one."] = False
-    game_lr: Annotated[float, "Learning rate of the game's own steps (alternate)."] = 0.01
+    game_lr: Annotated[
+        float | None, "Rate of the game's own steps (alternate); none: the training's optimiser."
+    ] = None
 
     def __post_init__(self) -> None:
         check(self, auditor=one_of(AUDITORS))

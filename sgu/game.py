@@ -37,10 +37,12 @@ class Game:
 
     solve_every: optimiser steps between rounds, or "epoch"; update: "joint" adds alpha dU to the
     gradient of the current step, "alternate" (the authors' way) takes a separate step after every
-    epoch, with learning rate `lr`, on the sum over all audit batches.
+    epoch, on the mean over all audit batches. lr: of plain SGD for those steps; None (the authors'
+    way): the optimiser of the training takes them, with its rate, momentum and weight decay.
     view: the auditor sees the logits and the loss (d = C + 1) or the loss alone (d = 1).
-    statistics: batch-norm scores by those of the batch or by the running ones (what an attacker
-    sees); neither writes a buffer. audit_batch: the most examples of both sides in one round, which
+    statistics: batch-norm scores by those of the batch, by those of each side of it ("separate",
+    the authors' way) or by the running ones (what an attacker sees); none writes a buffer.
+    audit_batch: the most examples of both sides in one round, which
     bounds its memory; None takes all of forget, or as many as audit has counterparts for.
     warm_start: start each auditor from the round before. It is off, since each round draws other
     folds and the linear auditor took 17 iterations instead of 13 (embedded data, alpha 1, reg .1).
@@ -53,10 +55,10 @@ class Game:
     folds: int = 3
     heldout_share: float = 0.3
     view: Literal["logits+loss", "loss"] = "logits+loss"
-    statistics: Literal["batch", "running"] = "batch"
+    statistics: Literal["batch", "separate", "running"] = "batch"
     audit_batch: int | None = None
     warm_start: bool = False
-    lr: float = 0.01
+    lr: float | None = None
 
     def __post_init__(self) -> None:
         check(
@@ -70,9 +72,9 @@ class Game:
             folds=at_least(1),
             heldout_share=FRACTION,
             view=one_of(("logits+loss", "loss")),
-            statistics=one_of(("batch", "running")),
+            statistics=one_of(("batch", "separate", "running")),
             audit_batch=optional(4),
-            lr=POSITIVE,
+            lr=(lambda lr: lr is None or POSITIVE[0](lr), "> 0, or none"),
         )
 
     @property
@@ -114,8 +116,8 @@ class Match:
         self.turn, self.shuffled = 0, list[list[Tensor]]()
         self.last: Any = None  # the fit of the round before: a warm start
 
-    def play(self, model: nn.Module) -> Round:
-        """Play one round: add alpha dU/dtheta_u to the gradients of the model's parameters."""
+    def play(self, model: nn.Module, share: float = 1.0) -> Round:
+        """Play one round: add share alpha dU/dtheta_u to the gradients of the model's weights."""
         with self.clock.part("game"):
             with self.clock.part("audit"):
                 scores = self._scores(model)
@@ -124,7 +126,7 @@ class Match:
                 utility, unsolved = self._answer(leaves)
                 (gradient,) = torch.autograd.grad(utility, leaves)
             with self.clock.part("audit"):
-                scores.backward(self.game.alpha * gradient)
+                scores.backward(share * self.game.alpha * gradient)
         self.clock.saw(len(scores))
         return Round(utility.detach(), unsolved)
 
@@ -165,12 +167,12 @@ class Match:
             examples.at(split[drawn], device)
             for (examples, split), drawn in zip(self.sides, self._draw(), strict=True)
         ]
-        inputs, targets = (torch.cat(both) for both in zip(*parts, strict=True))
-        prepared = self.pipeline.prepare(inputs)
-        scoring = batch_statistics if self.game.statistics == "batch" else evaluating
+        inputs, targets = zip(*parts, strict=True)
+        passes = inputs if self.game.statistics == "separate" else [torch.cat(inputs)]
+        scoring = evaluating if self.game.statistics == "running" else batch_statistics
         with scoring(model), precision(device):
-            logits = model(prepared).float()
-        loss = F.cross_entropy(logits, targets, reduction="none")[:, None]
+            logits = torch.cat([model(self.pipeline.prepare(part)).float() for part in passes])
+        loss = F.cross_entropy(logits, torch.cat(targets), reduction="none")[:, None]
         return loss if self.game.view == "loss" else torch.cat([logits, loss], 1)
 
     def _answer(self, scores: Tensor) -> tuple[Tensor, Tensor]:
@@ -234,8 +236,8 @@ class Board:
     ):
         self.model, self.match, self.adjust, self.report = model, match, adjust, report
         self.rounds, self.steps, self.epoch_steps = list[Round](), 0, epoch_steps
-        if match:
-            self.apart = torch.optim.SGD(model.parameters(), lr=match.game.lr)
+        lr = match.game.lr if match else None
+        self.apart = torch.optim.SGD(model.parameters(), lr=lr) if lr else None
 
     def on_step(self, step: int, last: bool) -> None:
         self.steps += 1
@@ -243,12 +245,16 @@ class Board:
             self.rounds.append(self.match.play(self.model))
         self.adjust()
 
-    def on_epoch(self, epoch: int, loss: float) -> None:
+    def after_steps(self, optimiser: torch.optim.Optimizer) -> None:
+        """Take the separate step of an epoch, if there is one, on the mean over audit batches."""
         if self.match and self.match.game.update == "alternate":
-            self.apart.zero_grad()
-            self.rounds += [self.match.play(self.model) for _ in range(self.match.batches)]
+            optimiser, batches = self.apart or optimiser, self.match.batches
+            optimiser.zero_grad()
+            self.rounds += [self.match.play(self.model, 1 / batches) for _ in range(batches)]
             self.adjust()
-            self.apart.step()
+            optimiser.step()
+
+    def on_epoch(self, epoch: int, loss: float) -> None:
         self.epoch_steps.append(self.steps)
         self.report(epoch, loss, self.rounds)
         self.rounds, self.steps = [], 0
