@@ -39,6 +39,7 @@ class Experiment:
     subset: Annotated[int | None, "Use this many train examples, class-balanced."] = None
     classes: Annotated[int | None, "Use the first so many classes; none: all."] = None
     audit: Annotated[int | None, "Held-out examples for the game; none: two fifths."] = None
+    halved: Annotated[bool, "Halve held-out: audit, which is val, and test, as published."] = False
     scenario: Annotated[ScenarioName, "What to forget"] = "random"
     forget_fraction: Annotated[float, "Share of train (subgroup: of its classes) to forget."] = 0.1
     forget_classes: Annotated[tuple[int, ...] | int, "Of class and subgroup, such as 3,5."] = ()
@@ -119,6 +120,7 @@ class Experiment:
             subset=self.subset,
             classes=self.classes,
             audit=self.audit,
+            halved=self.halved,
             seed=self.seed,
             memorisation=lambda source: memorisation(
                 source, self.model, self.seed, cache, self.pretrain_epochs, on_epoch=on_epoch
@@ -161,7 +163,7 @@ class Experiment:
 
 SETTINGS = frozenset(field.name for field in fields(Experiment)) - {"options"}
 DATA_SETTINGS = {
-    "data", "subset", "classes", "audit", "scenario", "forget_fraction", "forget_classes",
+    "data", "subset", "classes", "audit", "halved", "scenario", "forget_fraction", "forget_classes",
     "requests",
 }  # fmt: skip
 REFERENCE_SETTINGS = DATA_SETTINGS | {"model", "pretrain_epochs", "seed"}

@@ -9,6 +9,8 @@ from inspect import Parameter
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
+from click import get_current_context
+from click.core import ParameterSource
 from typer import Option
 
 from sgu.cli.shared import value_of
@@ -33,16 +35,17 @@ OPTIONS: dict[str, tuple[Any, str]] = {
 def with_settings(names: Container[str]) -> Callable[[Command], Command]:
     """Return a decorator that gives a command an option for each of these settings.
 
-    The command takes those that are not None as one dict, its parameter `settings`.
+    The command takes those that were given as one dict, its parameter `settings`.
     """
     chosen = [name for name in OPTIONS if name in names]
 
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
         def run(**values: Any) -> None:
-            read = {name: _read(name, values.pop(name)) for name in chosen}
-            settings = {name: value for name, value in read.items() if value is not None}
-            command(settings=settings, **values)
+            source = get_current_context().get_parameter_source
+            given = [name for name in chosen if source(name) is not ParameterSource.DEFAULT]
+            typed = {name: values.pop(name) for name in chosen}
+            command(settings={name: _read(name, typed[name]) for name in given}, **values)
 
         parameters = list[Parameter]()
         for parameter in inspect.signature(command, eval_str=True).parameters.values():
