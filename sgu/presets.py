@@ -17,7 +17,7 @@ class Preset:
 
 PRESETS: Mapping[str, Preset] = {
     "paper": Preset(
-        what="the game as the program of arXiv 2406.07687 plays it; docs/method.md says what differs",
+        what="the program of arXiv 2406.07687; docs/method.md says what differs",
         settings={
             "method": "sg",
             "halved": True,
