@@ -40,6 +40,7 @@ class Experiment:
     subset: Annotated[int | None, "Use this many train examples, class-balanced."] = None
     classes: Annotated[int | None, "Use the first so many classes; none: all."] = None
     audit: Annotated[int | None, "Held-out examples for the game; none: two fifths."] = None
+    halved: Annotated[bool, "Halve held-out: audit, which is val, and test, as published."] = False
     scenario: Annotated[ScenarioName, "What to forget"] = "random"
     forget_fraction: Annotated[float, "Share of train (subgroup: of its classes) to forget."] = 0.1
     forget_classes: Annotated[tuple[int, ...] | int, "Of class and subgroup, such as 3,5."] = ()
@@ -61,11 +62,15 @@ class Experiment:
     view: Annotated[
         View | None, "What the auditor sees: logits+loss, loss, calibrated; none: by method."
     ] = None
-    statistics: Annotated[Literal["batch", "running"], "Batch-norm while scoring"] = "batch"
+    statistics: Annotated[Literal["batch", "separate", "running"], "Batch-norm while scoring"] = (
+        "batch"
+    )
     folds: Annotated[int, "Folds of a round, each with its own auditor."] = 3
     audit_batch: Annotated[int | None, "Most examples scored in one round."] = 1000
     warm_start: Annotated[bool, "Start each round's auditor from the last one."] = False
-    game_lr: Annotated[float, "Learning rate of the game's own steps (alternate)."] = 0.01
+    game_lr: Annotated[
+        float | None, "Rate of the game's own steps (alternate); none: the training's optimiser."
+    ] = None
 
     def __post_init__(self) -> None:
         check(self, auditor=one_of(AUDITORS))
@@ -125,6 +130,7 @@ class Experiment:
             subset=self.subset,
             classes=self.classes,
             audit=self.audit,
+            halved=self.halved,
             seed=self.seed,
             memorisation=lambda source: memorisation(
                 source, self.model, self.seed, cache, self.pretrain_epochs, on_epoch=on_epoch
@@ -172,7 +178,7 @@ class Experiment:
 
 SETTINGS = frozenset(field.name for field in fields(Experiment)) - {"options"}
 DATA_SETTINGS = {
-    "data", "subset", "classes", "audit", "scenario", "forget_fraction", "forget_classes",
+    "data", "subset", "classes", "audit", "halved", "scenario", "forget_fraction", "forget_classes",
     "requests",
 }  # fmt: skip
 REFERENCE_SETTINGS = DATA_SETTINGS | {"model", "pretrain_epochs", "seed"}

@@ -39,12 +39,14 @@ class Game:
 
     solve_every: optimiser steps between rounds, or "epoch"; update: "joint" adds alpha dU to the
     gradient of the current step, "alternate" (the authors' way) takes a separate step after every
-    epoch, with learning rate `lr`, on the sum over all audit batches.
+    epoch, on the mean over all audit batches. lr: of plain SGD for those steps; None (the authors'
+    way): the optimiser of the training takes them, with its rate, momentum and weight decay.
     view: the auditor sees the logits and the loss (d = C + 1); the loss alone (d = 1); or, where a
     network that never saw forget is at hand, "calibrated": logits, loss, margin and the margin of
     that reference (d = C + 3), which tells examples that are hard from examples that are forgotten.
-    statistics: batch-norm scores by those of the batch or by the running ones (what an attacker
-    sees); neither writes a buffer. audit_batch: the most examples of both sides in one round, which
+    statistics: batch-norm scores by those of the batch, by those of each side of it ("separate",
+    the authors' way) or by the running ones (what an attacker sees); none writes a buffer.
+    audit_batch: the most examples of both sides in one round, which
     bounds its memory; None takes all of forget, or as many as audit has counterparts for.
     warm_start: start each auditor from the round before. It is off, since each round draws other
     folds and the linear auditor took 17 iterations instead of 13 (embedded data, alpha 1, reg .1).
@@ -57,10 +59,10 @@ class Game:
     folds: int = 3
     heldout_share: float = 0.3
     view: View = "logits+loss"
-    statistics: Literal["batch", "running"] = "batch"
+    statistics: Literal["batch", "separate", "running"] = "batch"
     audit_batch: int | None = None
     warm_start: bool = False
-    lr: float = 0.01
+    lr: float | None = None
 
     def __post_init__(self) -> None:
         check(
@@ -74,9 +76,9 @@ class Game:
             folds=at_least(1),
             heldout_share=FRACTION,
             view=one_of(get_args(View)),
-            statistics=one_of(("batch", "running")),
+            statistics=one_of(("batch", "separate", "running")),
             audit_batch=optional(4),
-            lr=POSITIVE,
+            lr=(lambda lr: lr is None or POSITIVE[0](lr), "> 0, or none"),
         )
 
     @property
@@ -127,8 +129,8 @@ class Match:
         self.last: Any = None  # the fit of the round before: a warm start
         self.calibration = self._calibration(reference) if game.view == "calibrated" else None
 
-    def play(self, model: nn.Module) -> Round:
-        """Play one round: add alpha dU/dtheta_u to the gradients of the model's parameters."""
+    def play(self, model: nn.Module, share: float = 1.0) -> Round:
+        """Play one round: add share alpha dU/dtheta_u to the gradients of the model's weights."""
         with self.clock.part("game"):
             with self.clock.part("audit"):
                 scores = self._scores(model)
@@ -137,7 +139,7 @@ class Match:
                 utility, unsolved = self._answer(leaves)
                 (gradient,) = torch.autograd.grad(utility, leaves)
             with self.clock.part("audit"):
-                scores.backward(self.game.alpha * gradient)
+                scores.backward(share * self.game.alpha * gradient)
         self.clock.saw(len(scores))
         return Round(utility.detach(), unsolved)
 
@@ -179,18 +181,19 @@ class Match:
             examples.at(split[indices], device)
             for (examples, split), indices in zip(self.sides, drawn, strict=True)
         ]
-        inputs, targets = (torch.cat(both) for both in zip(*parts, strict=True))
-        prepared = self.pipeline.prepare(inputs)
-        scoring = batch_statistics if self.game.statistics == "batch" else evaluating
+        inputs, targets = zip(*parts, strict=True)
+        passes = inputs if self.game.statistics == "separate" else [torch.cat(inputs)]
+        scoring = evaluating if self.game.statistics == "running" else batch_statistics
         with scoring(model), precision(device):
-            logits = model(prepared).float()
-        loss = F.cross_entropy(logits, targets, reduction="none")[:, None]
+            logits = torch.cat([model(self.pipeline.prepare(part)).float() for part in passes])
+        both = torch.cat(targets)
+        loss = F.cross_entropy(logits, both, reduction="none")[:, None]
         if self.game.view == "loss":
             return loss
         if self.calibration is None:
             return torch.cat([logits, loss], 1)
         known = [side[indices] for side, indices in zip(self.calibration, drawn, strict=True)]
-        pair = torch.stack([margins(logits, targets), torch.cat(known).to(device)], 1)
+        pair = torch.stack([margins(logits, both), torch.cat(known).to(device)], 1)
         return torch.cat([logits, loss, pair], 1)
 
     def _calibration(self, reference: nn.Module | None) -> list[Tensor]:
@@ -277,8 +280,8 @@ class Board:
     ):
         self.model, self.match, self.adjust, self.report = model, match, adjust, report
         self.rounds, self.steps, self.epoch_steps = list[Round](), 0, epoch_steps
-        if match:
-            self.apart = torch.optim.SGD(model.parameters(), lr=match.game.lr)
+        lr = match.game.lr if match else None
+        self.apart = torch.optim.SGD(model.parameters(), lr=lr) if lr else None
 
     def on_step(self, step: int, last: bool) -> None:
         self.steps += 1
@@ -286,12 +289,16 @@ class Board:
             self.rounds.append(self.match.play(self.model))
         self.adjust()
 
-    def on_epoch(self, epoch: int, loss: float) -> None:
+    def after_steps(self, optimiser: torch.optim.Optimizer) -> None:
+        """Take the separate step of an epoch, if there is one, on the mean over audit batches."""
         if self.match and self.match.game.update == "alternate":
-            self.apart.zero_grad()
-            self.rounds += [self.match.play(self.model) for _ in range(self.match.batches)]
+            optimiser, batches = self.apart or optimiser, self.match.batches
+            optimiser.zero_grad()
+            self.rounds += [self.match.play(self.model, 1 / batches) for _ in range(batches)]
             self.adjust()
-            self.apart.step()
+            optimiser.step()
+
+    def on_epoch(self, epoch: int, loss: float) -> None:
         self.epoch_steps.append(self.steps)
         self.report(epoch, loss, self.rounds)
         self.rounds, self.steps = [], 0

@@ -9,7 +9,7 @@ from inspect import Parameter
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from typer import Option
+from typer import Context, Option
 
 from sgu.cli.shared import value_of
 from sgu.experiment import DATA_SETTINGS, Experiment
@@ -33,25 +33,35 @@ OPTIONS: dict[str, tuple[Any, str]] = {
 def with_settings(names: Container[str]) -> Callable[[Command], Command]:
     """Return a decorator that gives a command an option for each of these settings.
 
-    The command takes those that are not None as one dict, its parameter `settings`.
+    The command takes those that were given as one dict, its parameter `settings`.
     """
     chosen = [name for name in OPTIONS if name in names]
 
     def decorate(command: Command) -> Command:
-        @functools.wraps(command)
-        def run(**values: Any) -> None:
-            read = {name: _read(name, values.pop(name)) for name in chosen}
-            settings = {name: value for name, value in read.items() if value is not None}
-            command(settings=settings, **values)
+        own = inspect.signature(command, eval_str=True).parameters
 
-        parameters = list[Parameter]()
-        for parameter in inspect.signature(command, eval_str=True).parameters.values():
-            is_dict = parameter.name == "settings"
-            parameters += map(_parameter, chosen) if is_dict else [parameter]
+        @functools.wraps(command)
+        def run(context: Context, **values: Any) -> None:
+            typed = {name: values.pop(name) for name in chosen}
+            given = [name for name in chosen if _is_given(context, name)]
+            if "context" in own:
+                values["context"] = context
+            command(settings={name: _read(name, typed[name]) for name in given}, **values)
+
+        parameters = [Parameter("context", Parameter.POSITIONAL_OR_KEYWORD, annotation=Context)]
+        for parameter in own.values():
+            if parameter.name != "context":
+                is_dict = parameter.name == "settings"
+                parameters += map(_parameter, chosen) if is_dict else [parameter]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         return run
 
     return decorate
+
+
+def _is_given(context: Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
 
 
 def _parameter(name: str) -> Parameter:

@@ -20,11 +20,15 @@ from sgu.evaluation import all_metrics
 from sgu.experiment import CACHE, Experiment
 from sgu.host.provenance import code_version, device_name
 from sgu.models import pretraining, save_model
+from sgu.presets import PRESETS, preset_settings
 from sgu.results.schema import METRICS
 from sgu.task import Task
 from sgu.training.inference import default_device
 from sgu.unlearning import unlearn
 
+PresetOption = Annotated[
+    str | None, Option(help="Start from these settings: a name of `sgu presets`.")
+]
 Metrics = dict[str, dict[str, float]]
 
 ROWS = (
@@ -38,6 +42,7 @@ ROWS = (
 def main_command(
     context: typer.Context,
     settings: dict[str, Any],
+    preset: PresetOption = None,
     change: SetOption = None,
     threads: ThreadsOption = None,
     cache: CacheOption = CACHE,
@@ -55,13 +60,24 @@ def main_command(
     if context.invoked_subcommand:
         return
     with prepared("sgu", threads, cache, *([save.parent] if save else [])):
-        experiment = Experiment.of(**settings | changes(change))
+        experiment = Experiment.of(**preset_settings(preset) | settings | changes(change))
         metrics = run(experiment, cache, save, quiet=as_json)
     if as_json:
         config = experiment.settings() | {"code_version": code_version()[0]}
         typer.echo(json.dumps({"metrics": metrics, "settings": config}, indent=2))
     else:
         Console(width=None if sys.stdout.isatty() else 100).print(_table(metrics))
+
+
+def presets(as_json: JsonOption = False) -> None:
+    """List the presets: what each is, and its settings."""
+    if as_json:
+        typer.echo(json.dumps({name: dict(preset.settings) for name, preset in PRESETS.items()}))
+        return
+    for name, preset in PRESETS.items():
+        typer.echo(f"{name}: {preset.what}")
+        for setting, value in preset.settings.items():
+            typer.echo(f"  {setting}: {json.dumps(value)}")
 
 
 def run(

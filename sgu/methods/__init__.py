@@ -1,5 +1,6 @@
 """Unlearning methods by name. `original` and `retrain` are references, not methods."""
 
+from sgu.methods.amun import AMUN
 from sgu.methods.bad_teacher import BadTeacher
 from sgu.methods.base import Method, Run, Space
 from sgu.methods.finetune import Finetune
@@ -30,6 +31,7 @@ METHODS: dict[str, type[Method]] = {
     "fisher": Fisher,
     "ssd": SSD,
     "reference_distill": ReferenceDistill,
+    "amun": AMUN,
 }
 
 GAME = "sg"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from dataclasses import fields
 from typing import Any
 
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from sgu.cli import app, audit, run
 from sgu.cli.options import METHOD_OPTIONS, OPTIONS, with_settings
 from sgu.experiment import REFERENCE_SETTINGS, SETTINGS, Experiment
+from sgu.presets import PRESETS, preset_settings
 from sgu.training.loop import Optimisation
 
 
@@ -41,9 +43,9 @@ def test_every_setting_has_an_option_with_help():
         assert text in result.output
 
 
-def test_without_a_word_all_is_as_the_settings_default():
-    assert Experiment(**received()) == Experiment()
-    assert set(received(names=REFERENCE_SETTINGS)) < REFERENCE_SETTINGS
+def test_a_command_receives_what_was_typed_alone():
+    assert received() == {}
+    assert received("--seed", "0", names=REFERENCE_SETTINGS) == {"seed": 0}
 
 
 @pytest.mark.parametrize(
@@ -60,7 +62,7 @@ def test_without_a_word_all_is_as_the_settings_default():
     ids=str,
 )
 def test_an_option_arrives_as_its_setting(words, expected):
-    assert received(*words) == received() | expected
+    assert received(*words) == expected
 
 
 @pytest.mark.parametrize("command", [run.main_command, run.run, audit.command])
@@ -75,3 +77,35 @@ def test_the_command_line_that_repeats_an_audit_is_the_one_that_was_typed():
     command = typer.main.get_command(app).commands["audit"]
     context = command.make_context("audit", words.split())
     assert sorted(audit._words(context).split()) == sorted(["audit", *words.split()])
+
+
+def typed(*words: str, monkeypatch: pytest.MonkeyPatch) -> Experiment:
+    """Return the experiment that `sgu` runs for these words."""
+    experiments = []
+    monkeypatch.setattr(run, "run", lambda experiment, *_, **__: experiments.append(experiment))
+    monkeypatch.setattr(run, "_table", lambda _: "")
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    return experiments[0]
+
+
+def test_what_is_typed_goes_before_a_preset(monkeypatch):
+    paper = preset_settings("paper")
+    words = ("--preset", "paper", "--update", "joint", "--lr", "0.05", "--set", "momentum=0.5")
+    experiment = typed(*words, monkeypatch=monkeypatch)
+    changed = {"update": "joint", "lr": 0.05, "momentum": 0.5}
+    assert experiment == Experiment.of(**paper | changed)
+    assert typed("--preset", "paper", monkeypatch=monkeypatch) == Experiment.of(**paper)
+
+
+def test_an_unknown_preset_is_named_in_one_line():
+    result = CliRunner().invoke(app, ["--preset", "papers"])
+    assert result.exit_code == 2
+    assert "preset = 'papers': must be one of paper" in result.output
+
+
+def test_the_presets_can_be_printed():
+    listed = json.loads(CliRunner().invoke(app, ["presets", "--json"]).output)
+    assert listed == {name: preset.settings for name, preset in PRESETS.items()}
+    plain = CliRunner().invoke(app, ["presets"]).output
+    assert all(f"  {name}: " in plain for name in PRESETS["paper"].settings)
