@@ -55,9 +55,9 @@ def audit(
     unlearned_by: how models were unlearned, as far as that is known, for U-LiRA and KLoM; those
     that are not among `models` are unlearned here. oracle_count: retrained models for the bands, 0:
     no bands; shadow_count: 0, or even and >= 4; with_klom: measure KLoM, which trains and unlearns
-    `oracle_count` further originals for each method; device: None takes a GPU where there is one, where
-    each network is trained; run: as of `ensemble`. What diverges is said and noted, and what needs
-    it left out. Raises ValueError if one of `models` has diverged.
+    `oracle_count` further originals for each method; device: None takes a GPU where there is one,
+    where each network is trained; run: as of `ensemble`. What diverges is said and noted, and what
+    needs it left out. Raises ValueError if one of `models` has diverged.
     """
     check(experiment, oracle_count, shadow_count)
     known, notes, home = dict(unlearned_by or {}), Notes(say), device or default_device()
