@@ -68,7 +68,7 @@ def command(
     with prepared("sgu audit", threads, cache, out):
         started, trainings = Started(), context.obj or Trainings.here(jobs)
         experiment = Experiment.of(**DEFAULT.settings() | settings | changes(change))
-        check(experiment, oracles, shadows)
+        check(oracles, shadows, experiment.seed)
         audited = Files(files or [], experiment, splits)
         unlearned_by, task = audited.unlearned_by(), audited.task(cache)
         models = audited.models(task)
