@@ -74,6 +74,10 @@ class Networks:
     groups: Mapping[Group, list[Logits]]
     seeds: Mapping[str, list[int]]
 
+    def unlearned_as(self, name: str) -> bool:
+        """Return True if there are shadow models that were unlearned as the model `name` was."""
+        return Group("shadow", name) in self.groups
+
     def attacks(self, name: str, logits: Logits) -> list[Record]:
         """Return what the attacks by shadow models find of an answer to everything."""
         records = []

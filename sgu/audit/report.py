@@ -47,7 +47,8 @@ def written(
     folder = out / f"{first}-{sha256(' '.join(map(str, whole)).encode()).hexdigest()[:6]}"
     write(folder / "rows.parquet", audit.rows(), provenance)
     with atomic_write(folder / "report.html") as path:
-        path.write_text(page(audit, files, task, provenance, command), encoding="utf-8")
+        stated, settings = facts(files, task, provenance), json.loads(provenance["config"])
+        path.write_text(page(audit, stated, settings, command), encoding="utf-8")
     return folder
 
 
@@ -79,8 +80,11 @@ def write(path: Path, rows: list[Row], provenance: Row) -> None:
         pq.write_table(table, unfinished)
 
 
-def page(audit: Audit, files: Files, task: Task, provenance: Row, command: str) -> str:
-    """Return the report, as HTML."""
+def page(
+    audit: Audit, facts: Mapping[str, Any], settings: Mapping[str, Any], command: str = ""
+) -> str:
+    """Return the report, as HTML. facts: where it comes from, in words; `data` and `architecture`
+    among them; command: what repeats it, if a command does."""
     templates = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -98,9 +102,9 @@ def page(audit: Audit, files: Files, task: Task, provenance: Row, command: str) 
         suppressed=audit.suppressed(),
         notes=audit.notes,
         terms={name: AUDITED[name].meaning for names in GROUPS.values() for name in names},
-        facts=facts(files, task, provenance),
+        facts=facts,
         seeds=audit.seeds,
-        settings=json.loads(provenance["config"]),
+        settings=settings,
         command=command,
     )
 

@@ -6,13 +6,14 @@ itself, retrained and shadow models, is kept in the cache as logits (see `ensemb
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from sgu.audit.feeding import fed_otherwise
 from sgu.audit.findings import Audit, Audited
 from sgu.audit.networks import Networks, Notes, Say, Trainer
 from sgu.audit.relearn import SHARE, Relearned, forget_acc, relearned, relearning
@@ -59,7 +60,7 @@ def audit(
     where each network is trained; run: as of `ensemble`. What diverges is said and noted, and what
     needs it left out. Raises ValueError if one of `models` has diverged.
     """
-    check(experiment, oracle_count, shadow_count)
+    check(oracle_count, shadow_count, experiment.seed)
     known, notes, home = dict(unlearned_by or {}), Notes(say), device or default_device()
     for name in models:
         if name not in known:
@@ -73,27 +74,49 @@ def audit(
     unlearned = (model.to(home) for model in run(work, list(todo.values())))
     audited = dict(models) | dict(zip(todo, unlearned, strict=True))
     audited = {"original": original.to(home)} | audited | {"retrained": retrained.to(home)}
-    answers = {name: _answers(name, model, task) for name, model in audited.items()}
+    answers = {name: answers_of(name, model, task) for name, model in audited.items()}
     trainer = Trainer(task, cache, device, run, notes)
     networks = trainer.networks(experiment, oracle_count, shadow_count, known, with_klom)
     level, steps = SHARE * forget_acc(original, task), relearning(experiment.model)
+
+    def again(name: str) -> Relearned:
+        return relearned(audited[name], task, steps, level, experiment.seed)
+
+    return attacked(answers, again, networks, notes)
+
+
+def attacked(
+    answers: Mapping[str, Logits],
+    again: Callable[[str], Relearned | None],
+    networks: Networks,
+    notes: Notes,
+) -> Audit:
+    """Return the audit of models by their answers, `original` first, beside the networks.
+
+    again: how soon a model relearns, by its name; None: it was not measured.
+    """
+
+    @cache
+    def retrained(name: str) -> list[Metrics]:
+        return [measured(name, oracle, networks)[0] for oracle in networks.oracles]
+
     findings = dict[str, Audited]()
-    for name, model in audited.items():
-        say(f"attacking {name}")
-        again = relearned(model, task, steps, level, experiment.seed)
-        original_metrics = findings["original"].metrics if findings else None
-        findings[name] = _audited(name, answers[name], again, networks, notes, original_metrics)
+    for name, logits in answers.items():
+        notes.say(f"attacking {name}")
+        original = findings["original"].metrics if "original" in findings else None
+        others = retrained(name if networks.unlearned_as(name) else "")
+        findings[name] = _audited(name, logits, again(name), networks, others, original)
     return Audit(models=findings, seeds=networks.seeds, notes=notes.lines)
 
 
-def check(experiment: Experiment, oracle_count: int, shadow_count: int) -> None:
+def check(oracle_count: int, shadow_count: int, seed: int) -> None:
     """Raise ValueError for what no audit can be asked for."""
     if oracle_count == 1 or oracle_count < 0:
         raise ValueError(f"oracles = {oracle_count}: must be 0, or >= 2 for a spread")
     if shadow_count and (shadow_count < 4 or shadow_count % 2):
         raise ValueError(f"shadows = {shadow_count}: must be 0, or even and >= 4")
     if oracle_count or shadow_count:
-        seeds("oracle", experiment.seed, oracle_count)  # raises for one that leaves no room
+        seeds("oracle", seed, oracle_count)  # raises for one that leaves no room
 
 
 def _references(
@@ -115,7 +138,8 @@ def _unlearned(
     return unlearn(experiment, task, original.to(device or default_device())).model.cpu()
 
 
-def _answers(name: str, model: nn.Module, task: Task) -> Logits:
+def answers_of(name: str, model: nn.Module, task: Task) -> Logits:
+    """Return a model's answers to everything. Raises ValueError where they are not finite."""
     logits = Logits.of(model, task)
     if not (logits.train.isfinite().all() and logits.heldout.isfinite().all()):
         raise ValueError(f"{name}: its answers are NaN or infinite: it has diverged, lower its lr")
@@ -125,28 +149,27 @@ def _answers(name: str, model: nn.Module, task: Task) -> Logits:
 def _audited(
     name: str,
     logits: Logits,
-    again: Relearned,
+    again: Relearned | None,
     networks: Networks,
-    notes: Notes,
+    retrained: list[Metrics],
     original: Mapping[str, float] | None,
 ) -> Audited:
-    """Audit one model, from its answers and how soon it relearned. original: metrics of the
-    original; None for the original itself."""
+    """Audit one model, from its answers and how soon it relearned. retrained: metrics of retrained
+    models; original: those of the original; None for the original itself."""
     scored = logits.scored(networks.task)
     metrics, shadowed = measured(name, logits, networks)
-    retrained = [measured(name, oracle, networks)[0] for oracle in networks.oracles]
     if retrained:
         metrics |= against_retrained(metrics, mean_of(retrained))
     band, klom = bands(against_others(retrained)) if retrained else {}, networks.klom(name)
     metrics |= {"klom": klom.forget.mean} if klom else {}
-    metrics |= {"relearn_steps": again.mean} if again.mean is not None else {}
+    metrics |= {"relearn_steps": again.mean} if again and again.mean is not None else {}
     records: list[Record] = []
     parts: list[Slice] = []
     try:
         records = attack_table(scored)
         parts = _slices(scored, networks)
     except ValueError as error:
-        notes.add("attacks on one model left out", error)
+        networks.notes.add("attacks on one model left out", error)
     return Audited(
         metrics=metrics,
         bands=band,
@@ -167,6 +190,8 @@ def _judged(
         return None
     references = References(original=original, retrained=retrained)
     forgotten, classes = len(task.splits.forget), task.source.num_classes
+    if reason := fed_otherwise(metrics, retrained, classes):
+        return Judgement(verdict=None, reason=reason, models=len(retrained))
     return judge([metrics], [references], REPORTING, forgotten=forgotten, classes=classes)
 
 

@@ -73,7 +73,7 @@ def command(
         started, trainings = Started(), context.obj or Trainings.here(jobs)
         own = next(filter(None, map(saved_settings, files or [])), DEFAULT).settings()
         experiment = Experiment.of(**own | settings | changes(change))
-        check(experiment, oracles, shadows)
+        check(oracles, shadows, experiment.seed)
         audited = Files(files or [], experiment, splits)
         unlearned_by, task = audited.unlearned_by(), audited.task(cache)
         models = audited.models(task)

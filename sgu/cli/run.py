@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 from typer import Option
 
+from sgu.api.tables import metric_table
 from sgu.cli.options import OPTIONS, with_settings
 from sgu.cli.shared import CacheOption, JsonOption, SetOption, ThreadsOption, changes, prepared
 from sgu.data.splits.splits import PARTS
@@ -21,7 +21,6 @@ from sgu.experiment import CACHE, Experiment
 from sgu.host.provenance import code_version, device_name
 from sgu.models import pretraining, save_model
 from sgu.presets import PRESETS, preset_settings
-from sgu.results.schema import METRICS
 from sgu.task import Task
 from sgu.training.inference import default_device
 from sgu.unlearning import unlearn
@@ -30,12 +29,6 @@ PresetOption = Annotated[
     str | None, Option(help="Start from these settings: a name of `sgu presets`.")
 ]
 Metrics = dict[str, dict[str, float]]
-
-ROWS = (
-    "retain_acc", "forget_acc", "val_acc", "test_acc", "forget_test_gap", "val_mia_acc", "mia_acc",
-    "mia_auc", "mia_f1", "ks", "wasserstein", "utility_paper", "seconds", "game_seconds",
-    "solve_seconds",
-)  # fmt: skip
 
 
 @with_settings(OPTIONS)
@@ -66,7 +59,7 @@ def main_command(
         config = experiment.settings() | {"code_version": code_version()[0]}
         typer.echo(json.dumps({"metrics": metrics, "settings": config}, indent=2))
     else:
-        Console(width=None if sys.stdout.isatty() else 100).print(_table(metrics))
+        Console(width=None if sys.stdout.isatty() else 100).print(metric_table(metrics))
 
 
 def presets(as_json: JsonOption = False) -> None:
@@ -102,6 +95,8 @@ def run(
         outcome = unlearn(experiment, task, original.model, advance)
     if outcome.unsolved:
         console.print(f"{outcome.unsolved} auditor problems were left unsolved and sat out")
+    for note in outcome.notes:
+        console.print(note, style="yellow", highlight=False)
     if save:
         save_model(save, outcome.model, {"settings": json.dumps(experiment.settings())})
     return {
@@ -115,12 +110,3 @@ def _described(experiment: Experiment, task: Task) -> str:
     sizes = ", ".join(f"{len(getattr(task.splits, name))} {name}" for name in PARTS)
     device = device_name(default_device())
     return f"{task.source.name}: {sizes}; {experiment.model} on {device}"
-
-
-def _table(metrics: Metrics) -> Table:
-    table = Table("metric", *metrics, "what it is")
-    for name in ROWS:
-        values = [measured.get(name) for measured in metrics.values()]
-        cells = ["-" if value is None else f"{value:.3f}" for value in values]
-        table.add_row(name, *cells, METRICS[name].meaning)
-    return table

@@ -32,10 +32,13 @@ class Shape:
         return self.vocabulary > 0
 
 
+STORED = (torch.uint8, torch.float32, torch.int32, torch.int64)
+
+
 @dataclass(frozen=True, eq=False)
 class Examples:
     """Labelled examples. inputs: images, uint8 (N, C, H, W), or tokens, int32 (N, L), 0 is padding;
-    targets: int64 (N,).
+    of data of one's own any shape (N, ...), also of float32 or int64; targets: int64 (N,).
 
     file: the file of the inputs, if they are mapped from disk. A mapped set is pickled as its path,
     any other as arrays: all processes that get it from Ray read the one copy in its store.
@@ -46,10 +49,10 @@ class Examples:
     file: Path | None = None
 
     def __post_init__(self) -> None:
-        if (self.inputs.dtype, self.inputs.ndim) not in ((torch.uint8, 4), (torch.int32, 2)):
+        if self.inputs.dtype not in STORED or self.inputs.ndim < 2:
             raise DataError(
-                f"inputs are {self.inputs.dtype} {tuple(self.inputs.shape)}; "
-                "need images, uint8 (N, C, H, W), or tokens, int32 (N, L)"
+                f"inputs are {self.inputs.dtype} {tuple(self.inputs.shape)}; need (N, ...) of "
+                "bytes (uint8), float32 or tokens (int32, int64)"
             )
         if self.targets.dtype != torch.int64 or self.targets.shape != self.inputs.shape[:1]:
             raise DataError(
@@ -70,6 +73,10 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    @property
+    def is_bytes(self) -> bool:
+        return self.inputs.dtype == torch.uint8
 
     def to(self, device: torch.device | str) -> Examples:
         """Return the examples on `device`; a mapped set stays on disk until `at` moves parts."""
