@@ -10,6 +10,7 @@ from sgu.methods.l1_sparse import L1Sparse
 from sgu.methods.neggrad_plus import NegGradPlus
 from sgu.methods.random_label import RandomLabel
 from sgu.methods.reference_distill import ReferenceDistill
+from sgu.methods.reference_labels import ReferenceLabels
 from sgu.methods.salun import SalUn
 from sgu.methods.scrub import Scrub
 from sgu.methods.sg import GAME_SPACE, SG
@@ -30,6 +31,7 @@ METHODS: dict[str, type[Method]] = {
     "fisher": Fisher,
     "ssd": SSD,
     "reference_distill": ReferenceDistill,
+    "reference_labels": ReferenceLabels,
 }
 
 GAME = "sg"
