@@ -39,10 +39,15 @@ from sgu.unlearning import unlearn
 Settings = dict[str, Any]
 Margins = dict[str, np.ndarray]  # by split
 OVER: Settings = {"method": "sg+reference_distill"}
+CROSS: Settings = {"folds": 2, "repeats": 20}
 TABLES: dict[str, dict[str, Settings]] = {
     "lead": {
         "reference_distill": {"method": "reference_distill"},
         **{f"sg+ alpha {alpha}": OVER | {"alpha": alpha} for alpha in (0.5, 1.0, 2.0)},
+    },
+    "signal": {
+        f"alpha {alpha}, reg {reg}": OVER | CROSS | {"alpha": alpha, "reg": reg}
+        for reg, alpha in ((0.1, 2.0), (1.0, 2.0), (1.0, 4.0), (0.1, 1.0))
     },
 }
 SHOWN = (

@@ -66,6 +66,7 @@ class Experiment:
         "batch"
     )
     folds: Annotated[int, "Folds of a round, each with its own auditor."] = 3
+    repeats: Annotated[int, "Partitions into folds a round; 0: shuffle splits (published)."] = 0
     audit_batch: Annotated[int | None, "Most examples scored in one round."] = 1000
     warm_start: Annotated[bool, "Start each round's auditor from the last one."] = False
     game_lr: Annotated[
@@ -168,6 +169,7 @@ class Experiment:
             solve_every=self.solve_every,
             update=self.update,
             folds=self.folds,
+            repeats=self.repeats,
             view=self.view or self._view(self.unlearner()),
             statistics=self.statistics,
             audit_batch=self.audit_batch,

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sgu.auditor import Auditor, LinearAuditor
-from sgu.auditor.folds import Folds, draw_folds
+from sgu.auditor.folds import Folds, cross_fits, shuffle_splits
 from sgu.checks import FRACTION, NOT_NEGATIVE, POSITIVE, at_least, check, one_of, optional
 from sgu.task import Task
 from sgu.training.clock import Clock
@@ -41,6 +41,9 @@ class Game:
     gradient of the current step, "alternate" (the authors' way) takes a separate step after every
     epoch, on the mean over all audit batches. lr: of plain SGD for those steps; None (the authors'
     way): the optimiser of the training takes them, with its rate, momentum and weight decay.
+    repeats: 0 judges in `folds` shuffle splits, as published: `heldout_share` of the examples each,
+    some twice and many never. Else examples are parted into `folds`, so many times, and each is
+    judged once a time, by an auditor fitted on the other folds.
     view: the auditor sees the logits and the loss (d = C + 1); the loss alone (d = 1); or, where a
     network that never saw forget is at hand, "calibrated": logits, loss, margin and the margin of
     that reference (d = C + 3), which tells examples that are hard from examples that are forgotten.
@@ -57,6 +60,7 @@ class Game:
     solve_every: int | Literal["epoch"] = 8
     update: Literal["joint", "alternate"] = "joint"
     folds: int = 3
+    repeats: int = 0
     heldout_share: float = 0.3
     view: View = "logits+loss"
     statistics: Literal["batch", "separate", "running"] = "batch"
@@ -74,12 +78,15 @@ class Game:
             ),
             update=one_of(("joint", "alternate")),
             folds=at_least(1),
+            repeats=NOT_NEGATIVE,
             heldout_share=FRACTION,
             view=one_of(get_args(View)),
             statistics=one_of(("batch", "separate", "running")),
             audit_batch=optional(4),
             lr=(lambda lr: lr is None or POSITIVE[0](lr), "> 0, or none"),
         )
+        if self.repeats and self.folds < 2:
+            raise ValueError(f"folds = {self.folds}: must be >= 2 to judge by the other folds")
 
     @property
     def by_the_epoch(self) -> bool:
@@ -212,9 +219,16 @@ class Match:
                 for examples, split in self.sides
             ]
 
+    def _folds(self) -> Folds:
+        """Return what each auditor of this round is fitted on, and what it judges."""
+        game = self.game
+        if game.repeats:
+            return cross_fits(self.counts, game.folds, game.repeats, self.generator)
+        return shuffle_splits(self.counts, game.folds, game.heldout_share, self.generator)
+
     def _answer(self, scores: Tensor) -> tuple[Tensor, Tensor]:
         """Return the utility of the best response, and how many problems went unsolved."""
-        drawn = draw_folds(self.counts, self.game.folds, self.game.heldout_share, self.generator)
+        drawn = self._folds()
         folds = Folds(*(getattr(drawn, f.name).to(scores.device) for f in fields(drawn)))
         half = len(scores) // 2
         start = self.last if self.game.warm_start else None

@@ -11,6 +11,7 @@ from sgu.methods.l1_sparse import L1Sparse
 from sgu.methods.neggrad_plus import NegGradPlus
 from sgu.methods.random_label import RandomLabel
 from sgu.methods.reference_distill import ReferenceDistill
+from sgu.methods.reference_labels import ReferenceLabels
 from sgu.methods.salun import SalUn
 from sgu.methods.scrub import Scrub
 from sgu.methods.sg import GAME_SPACE, SG
@@ -32,6 +33,7 @@ METHODS: dict[str, type[Method]] = {
     "ssd": SSD,
     "reference_distill": ReferenceDistill,
     "amun": AMUN,
+    "reference_labels": ReferenceLabels,
 }
 
 GAME = "sg"
