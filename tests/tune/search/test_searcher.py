@@ -143,7 +143,7 @@ def test_a_failed_trial_is_told_as_failed(store, broken):
 def test_rows_are_replayed(store, trial_row):
     store.trial(trial_row("0000", {"control": True}, method="finetune"))
     store.trial(trial_row("original", {"control": True, "method": "original", "cell": "embedded"}))
-    values = {"val_error": 0.3, "val_mia_advantage": 0.1}
+    values = {"val_error": 0.3, "val_residual": 0.1}
     store.trial(trial_row("0001", values, alpha=0.5, solve_every="epoch", epochs=2))
     store.trial(trial_row("0003", {"status": "failed", "reason": "Diverged"}, alpha=2.5, epochs=3))
     store.trial(trial_row("0002", {"val_error": math.nan}, alpha=1.5, solve_every=4))
