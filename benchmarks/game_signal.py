@@ -4,7 +4,8 @@ On one network, the gradients of independent rounds (other folds, other draws of
 compared: their mean cosine is 1 where a round is all signal, and 0 where it is all noise. Beside it
 the mean norm of the gradient, the seconds of a round and those of its solve, and the rounds' share
 of a trial's seconds, by a step of fine-tuning in the same process. `--epochs 0 2` measures the
-original, and the network after 2 epochs of the game.
+original, and the network after 2 epochs of the game; `--calibrated` trains a reference of 3 epochs,
+whose margins the auditor sees.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from torch import Tensor, nn
 from sgu.auditor import LinearAuditor
 from sgu.experiment import Experiment
 from sgu.game import Game, Match
+from sgu.methods import Run
+from sgu.methods.reference_distill import ReferenceDistill
 from sgu.task import Task
 from sgu.training.clock import Clock
 from sgu.training.loop import Batch, classification
@@ -30,6 +33,7 @@ Rules = dict[str, Any]
 WAYS: dict[str, Rules] = {
     "3 shuffle splits": {"folds": 3},
     "30 shuffle splits": {"folds": 30},
+    "30, halves": {"folds": 30, "heldout_share": 0.5},
     "5 folds, once": {"folds": 5, "repeats": 1},
     "40 folds, once": {"folds": 40, "repeats": 1},
     "2 folds, 5 times": {"folds": 2, "repeats": 5},
@@ -47,12 +51,14 @@ class Signal:
     solving: float
 
 
-def signal(model: nn.Module, task: Task, rules: Rules, rounds: int) -> Signal:
+def signal(
+    model: nn.Module, task: Task, rules: Rules, rounds: int, reference: nn.Module | None
+) -> Signal:
     """Return the signal of `rounds` rounds on a network, which stays as it is."""
     gradients, clock = list[Tensor](), Clock(torch.device("cpu"))
     for seed in range(rounds):
         model.zero_grad()
-        Match(Game(**rules), task, seed, clock).play(model)
+        Match(Game(**rules), task, seed, clock, reference).play(model)
         gradients.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
     size = torch.stack(gradients).norm(dim=1, keepdim=True)
     unit = torch.stack(gradients) / size
@@ -76,6 +82,21 @@ def step_seconds(model: nn.Module, task: Task, experiment: Experiment, steps: in
     return (time.perf_counter() - begin) / steps
 
 
+def reference_of(model: nn.Module, task: Task, seed: int) -> nn.Module:
+    """Return a network trained on retain alone for 3 epochs."""
+    run = Run(
+        model=model,
+        original=model,
+        architecture="small_cnn",
+        task=task,
+        game=None,
+        seed=seed,
+        clock=Clock(torch.device("cpu")),
+        on_epoch=lambda *_: None,
+    )
+    return ReferenceDistill(reference_epochs=3).reference(run)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
@@ -84,6 +105,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=8, help="steps between two rounds")
     parser.add_argument("--audit-batch", type=int, default=None)
     parser.add_argument("--epochs", type=int, nargs="+", default=[0, 2])
+    parser.add_argument("--calibrated", action="store_true")
     parser.add_argument("--cache", type=Path, default=Path("results/cache"))
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -94,12 +116,15 @@ def main() -> None:
         model = experiment.reference("original", task, args.cache).model.eval()
         if epochs:
             model = unlearn(experiment, task, model).model
+        reference = reference_of(model, task, args.seed) if args.calibrated else None
+        view = "calibrated" if args.calibrated else "logits+loss"
         step = step_seconds(model, task, experiment)
         for reg in args.regs:
             print(f"after {epochs} epochs of the game, reg {reg}; a step takes {step:.3f} s")
             shared = {"auditor": LinearAuditor(reg=reg), "audit_batch": args.audit_batch}
+            shared |= {"view": view}
             for name, rules in WAYS.items():
-                found = signal(model, task, shared | rules, args.rounds)
+                found = signal(model, task, shared | rules, args.rounds, reference)
                 trial = (found.seconds + args.every * step) / 100
                 print(
                     f"{name:>18}: cosine {found.cosine:5.2f}, norm {found.norm:6.3f}, round "
