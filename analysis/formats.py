@@ -42,14 +42,13 @@ def spread_text(name: str, mean: float, spread: float) -> tuple[str, str]:
     return metric_text(name, mean), second
 
 
-def memory_text(row: Mapping[Any, Any], apart: str = " ") -> str:
+def memory_text(row: Mapping[Any, Any], form: str = "{} ({} to {})") -> str:
     """Return the residual memory and its interval in per cent, from columns of
-    `residual.with_verdicts`; a dash for none. apart: what stands between the two."""
+    `residual.with_verdicts`; a dash for none."""
     ends = [row[name] for name in ("residual", "residual_low", "residual_high")]
     if any(math.isnan(end) for end in ends):
         return NONE
-    value, low, high = (f"{100 * end:.0f}" for end in ends)
-    return f"{value}{apart}{low} to {high}" if apart == "\n" else f"{value} ({low} to {high})"
+    return form.format(*(f"{100 * end:.0f}" for end in ends))
 
 
 def setting_text(value: object) -> str:

@@ -91,7 +91,7 @@ def lines(frame: pd.DataFrame, objectives: Sequence[str]) -> list[Line]:
         texts = [setting_text(known[name]) for name in settings]
         half = halves.get(row["trial_id"], {})
         values = [_metric(row, name, half.get(name)) for name in names]
-        judged = _broken(row["verdict"] or NONE), memory_text(row, "\n")
+        judged = _broken(row["verdict"] or NONE), memory_text(row, "{}\n{} to {}")
         table.append(Line("trial", _name(row), judged, texts, values))
     return table
 

@@ -19,6 +19,8 @@ from analysis.summary import controls, is_no_game, power
 from sgu.results.schema import REFERENCES
 from sgu.results.verdicts import Judgement
 
+LEFT = "{} % ({} to {})"
+
 
 def answer(study: Study, data: str) -> dict[str, Any]:
     """Return the answer for one data set.
@@ -54,7 +56,7 @@ def _forgot(frame: pd.DataFrame, choice: Choice) -> str:
     found = choice.judgement
     return (
         f"Yes, as far as {found.models} retrained models can tell: {_named(frame, row)}, is like "
-        f"retrained, with {memory_text(row)} % of its memory left, shown to be within "
+        f"retrained, with {memory_text(row, LEFT)} of its memory left, shown to be within "
         f"±{100 * found.margin:.0f} %."
     )
 
@@ -73,7 +75,7 @@ def _without(frame: pd.DataFrame, judged: Mapping[Key, Judgement]) -> tuple[str,
     advice = f" {joint.advice}" if joint and joint.advice else ""
     return (
         f"Not shown: of {len(rows)} trials none is shown to be like retrained; the nearest, "
-        f"{_named(frame, near)}, is {near['verdict']}, with {memory_text(near)} % of its memory "
+        f"{_named(frame, near)}, is {near['verdict']}, with {memory_text(near, LEFT)} of its memory "
         "left.",
         f"{_cost(frame, near)}; none of them may be used yet.{advice}",
     )
@@ -110,7 +112,7 @@ def _use(study: Study, trial: str) -> str:
     if found is None:
         name = study.frame["study"].iloc[0]
         return f"before you use it, have it audited: sgu-report choose {name} --audit."
-    verdict = f"its audit by fresh networks says {found.verdict or 'nothing'} ({found.memory} %)"
+    verdict = f"its audit by fresh networks says {found.verdict or 'nothing'} ({found.memory})"
     if found.verdict == "like retrained":
         return f"{verdict}, which confirms it."
     return f"{verdict}, so do not use it yet."

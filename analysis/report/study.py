@@ -67,7 +67,7 @@ def _certified(folder: Path) -> dict[str, Certified]:
         joint = rows[(rows["kind"] == "residual") & (rows["name"] == "joint")]
         for row in joint[joint["model"].str.startswith("trial-")].to_dict("records"):
             ends = {"residual": row["value"], "residual_low": row["low"]}
-            memory = memory_text(ends | {"residual_high": row["high"]})
+            memory = memory_text(ends | {"residual_high": row["high"]}, "{} %, {} to {}")
             found[row["model"].removeprefix("trial-")] = Certified(
                 verdict=row["verdict"], memory=memory
             )

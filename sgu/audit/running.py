@@ -6,9 +6,10 @@ itself, retrained and shadow models, is kept in the cache as logits (see `ensemb
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -26,13 +27,16 @@ from sgu.metrics.evaluate import against_others, mean_of
 from sgu.metrics.scored import Scored
 from sgu.networks.recipe import REFERENCES, Recipe
 from sgu.networks.references import recipe, reference
-from sgu.results.null_band import bands, verdicts
+from sgu.results.null_band import MEMORY, bands
 from sgu.results.verdicts import REPORTING, Judgement, References, judge
 from sgu.task import Task
 from sgu.training.inference import default_device
 from sgu.unlearning import unlearn
 
 Metrics = dict[str, float]
+
+JUDGED = (REPORTING, tuple(name for name in MEMORY if not name.startswith("val_")))
+"""Metrics of the joint verdict, and all metrics of memory that have one of their own."""
 
 
 def audit(
@@ -73,14 +77,14 @@ def audit(
     audited = {"original": original.to(home)} | audited | {"retrained": retrained.to(home)}
     answers = {name: _answers(name, model, task) for name, model in audited.items()}
     trainer = Trainer(task, cache, device, run, notes)
-    networks = trainer.networks(experiment, oracle_count, shadow_count, known)
     level, steps = SHARE * forget_acc(original, task), relearning(experiment.model)
+    networks = trainer.networks(experiment, oracle_count, shadow_count, known, level)
     findings = dict[str, Audited]()
     for name, model in audited.items():
         say(f"attacking {name}")
         again = relearned(model, task, steps, level, experiment.seed)
-        original_metrics = findings["original"].metrics if findings else None
-        findings[name] = _audited(name, answers[name], again, networks, notes, original_metrics)
+        first = Answer(answers["original"], findings["original"].relearned if findings else again)
+        findings[name] = _audited(name, Answer(answers[name], again), first, networks, notes)
     return Audit(models=findings, seeds=networks.seeds, notes=notes.lines)
 
 
@@ -120,24 +124,33 @@ def _answers(name: str, model: nn.Module, task: Task) -> Logits:
     return logits
 
 
+class Answer(NamedTuple):
+    """The answers of a model to all examples, and how soon it relearned forget."""
+
+    logits: Logits
+    again: Relearned
+
+    def measured(self, name: str, networks: Networks) -> tuple[Metrics, list[Record]]:
+        """Return what `measured` returns, with the steps of relearning."""
+        metrics, shadowed = measured(name, self.logits, networks)
+        steps = {} if self.again.mean is None else {"relearn_steps": self.again.mean}
+        return metrics | steps, shadowed
+
+
 def _audited(
-    name: str,
-    logits: Logits,
-    again: Relearned,
-    networks: Networks,
-    notes: Notes,
-    original: Mapping[str, float] | None,
+    name: str, answer: Answer, original: Answer, networks: Networks, notes: Notes
 ) -> Audited:
-    """Audit one model, from its answers and how soon it relearned. original: metrics of the
-    original; None for the original itself."""
-    scored = logits.scored(networks.task)
-    metrics, shadowed = measured(name, logits, networks)
-    retrained = [measured(name, oracle, networks)[0] for oracle in networks.oracles]
+    """Audit one model beside the original and the retrained models."""
+    scored = answer.logits.scored(networks.task)
+    metrics, shadowed = answer.measured(name, networks)
+    pairs = zip(networks.oracles, networks.relearned, strict=False)
+    retrained = [Answer(*pair).measured(name, networks)[0] for pair in pairs]
     if retrained:
         metrics |= against_retrained(metrics, mean_of(retrained))
     band, klom = bands(against_others(retrained)) if retrained else {}, networks.klom(name)
     metrics |= {"klom": klom.forget.mean} if klom else {}
-    metrics |= {"relearn_steps": again.mean} if again.mean is not None else {}
+    references = References(original=original.measured(name, networks)[0], retrained=retrained)
+    joint, single = (_judged(metrics, references, names, networks.task) for names in JUDGED)
     records: list[Record] = []
     parts: list[Slice] = []
     try:
@@ -148,24 +161,21 @@ def _audited(
     return Audited(
         metrics=metrics,
         bands=band,
-        verdicts=verdicts(metrics, band),
         attacks=[*records, *shadowed],
         slices=parts,
-        relearned=again,
+        relearned=answer.again,
         klom=klom,
-        judgement=_judged(metrics, original or metrics, retrained, networks.task),
+        judgement=joint if retrained else None,
+        residuals={name: single.by_metric[name] for name in single.by_metric if name != "joint"},
+        blind=single.blind if retrained else (),
     )
 
 
 def _judged(
-    metrics: Metrics, original: Mapping[str, float], retrained: list[Metrics], task: Task
-) -> Judgement | None:
-    """Return the joint verdict on a model; None without retrained models."""
-    if not retrained:
-        return None
-    references = References(original=original, retrained=retrained)
+    metrics: Metrics, references: References, names: Sequence[str], task: Task
+) -> Judgement:
     forgotten, classes = len(task.splits.forget), task.source.num_classes
-    return judge([metrics], [references], REPORTING, forgotten=forgotten, classes=classes)
+    return judge([metrics], [references], names, forgotten=forgotten, classes=classes)
 
 
 def measured(name: str, logits: Logits, networks: Networks) -> tuple[Metrics, list[Record]]:
