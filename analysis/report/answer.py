@@ -75,8 +75,8 @@ def _without(frame: pd.DataFrame, judged: Mapping[Key, Judgement]) -> tuple[str,
     advice = f" {joint.advice}" if joint and joint.advice else ""
     return (
         f"Not shown: of {len(rows)} trials none is shown to be like retrained; the nearest, "
-        f"{_named(frame, near)}, is {near['verdict']}, with {memory_text(near, LEFT)} of its memory "
-        "left.",
+        f"{_named(frame, near)}, is {near['verdict']}, with {memory_text(near, LEFT)} of its "
+        "memory left.",
         f"{_cost(frame, near)}; none of them may be used yet.{advice}",
     )
 
