@@ -22,6 +22,7 @@ from analysis.configurations import cells, narrowed, of_cell
 from analysis.load import load_study
 from analysis.pareto import candidates, check_selectable, hypervolume, pareto_front
 from analysis.report import objectives_of, read_study, write_report
+from analysis.residual import judgements, with_verdicts
 from analysis.summary import controls, counts, shown_metrics
 from analysis.table import front_table
 from sgu.files.location import joined
@@ -65,7 +66,7 @@ def front(
         if as_json:
             typer.echo(json.dumps(_summary(frame, names), indent=2))
         elif as_csv:
-            rows = pareto_front(frame, names, by=["cell"])
+            rows = with_verdicts(pareto_front(frame, names, by=["cell"]), judgements(frame))
             typer.echo(rows.to_csv(index=False), nl=False)
         else:
             console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
@@ -205,8 +206,12 @@ def _reached(frame: pd.DataFrame, names: tuple[str, ...]) -> dict[str, Any]:
     return {
         "hypervolume": hypervolume(frame, names) if some else None,
         "controls": _records(controls(frame, shown_metrics(names))),
-        "front": _records(pareto_front(frame, names)) if some else [],
+        "front": _judged_front(frame, names) if some else [],
     }
+
+
+def _judged_front(frame: pd.DataFrame, names: tuple[str, ...]) -> list[dict[str, Any]]:
+    return _records(with_verdicts(pareto_front(frame, names), judgements(frame)))
 
 
 def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ from sgu.ensembles.processes import Trainings
 from sgu.experiment import Experiment
 from sgu.host.provenance import Started
 from sgu.models import build, save_model
-from sgu.results.null_band import bands, verdicts
+from sgu.results.null_band import bands
 from sgu.task import Task
 
 EXPERIMENT = Experiment.of(subset=400, method="finetune")
@@ -30,12 +30,13 @@ BANDS = bands([{"forget_acc": value} for value in (0.88, 0.89, 0.9)])
 AUDITED = Audited(
     metrics=METRICS,
     bands=BANDS,
-    verdicts=verdicts(METRICS, BANDS),
     attacks=[],
     slices=[],
     relearned=Relearned((4, None, 6)),
     klom=None,
     judgement=None,
+    residuals={},
+    blind=(),
 )
 AUDIT = Audit(models={"mine": AUDITED}, seeds={}, notes=[])
 
