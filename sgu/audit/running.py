@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from sgu.audit.feeding import fed_otherwise
+from sgu.audit.feeding import WARNED, fed_otherwise
 from sgu.audit.findings import Audit, Audited
 from sgu.audit.networks import Networks, Notes, Say, Trainer
 from sgu.audit.relearn import SHARE, Relearned, forget_acc, relearned, relearning
@@ -26,7 +26,7 @@ from sgu.metrics.attacks import against_test
 from sgu.metrics.evaluate import against_others, loss_auc, mean_of
 from sgu.metrics.scored import Scored
 from sgu.networks.recipe import REFERENCES, Recipe
-from sgu.networks.references import recipe, reference
+from sgu.networks.references import reference
 from sgu.results.null_band import bands, verdicts
 from sgu.results.verdicts import REPORTING, Judgement, References, judge
 from sgu.task import Task
@@ -103,6 +103,8 @@ def attacked(
         notes.say(f"attacking {name}")
         original = findings["original"].metrics if "original" in findings else None
         others = retrained(name if networks.unlearned_as(name) else "")
+        if others and name not in ("original", "retrained"):
+            _ask(name, logits, others, networks)
         findings[name] = _audited(name, logits, again(name), networks, others, original)
     return Audit(models=findings, seeds=networks.seeds, notes=notes.lines)
 
@@ -121,8 +123,7 @@ def _references(
     experiment: Experiment, task: Task, cache: Path, device: torch.device | None, run: Run
 ) -> list[nn.Module]:
     """Return the original and the retrained model, on the CPU."""
-    model, seed, epochs = experiment.model, experiment.seed, experiment.pretrain_epochs
-    recipes = [recipe(kind, model, task, seed, epochs) for kind in REFERENCES]
+    recipes = [experiment.recipe(kind, task) for kind in REFERENCES]
     return list(run(partial(_reference, task=task, cache=cache, device=device), recipes))
 
 
@@ -142,6 +143,14 @@ def answers_of(name: str, model: nn.Module, task: Task) -> Logits:
     if not (logits.train.isfinite().all() and logits.heldout.isfinite().all()):
         raise ValueError(f"{name}: its answers are NaN or infinite: it has diverged, lower its lr")
     return logits
+
+
+def _ask(name: str, logits: Logits, retrained: list[Metrics], networks: Networks) -> None:
+    """Note a model that does worse on retain than retrained models."""
+    task = networks.task
+    metrics = {"retain_acc": logits.scored(task, ("retain",))["retain"].acc}
+    if reason := fed_otherwise(metrics, retrained, task.source.num_classes, WARNED):
+        networks.notes.add(name, reason)
 
 
 def _audited(
