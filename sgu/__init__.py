@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sgu.api.game_term import GameTerm as GameTerm
     from sgu.api.unlearning import Unlearned as Unlearned
     from sgu.api.unlearning import unlearn as unlearn
+    from sgu.data.sources import Examples as Examples
     from sgu.data.sources import Source as Source
     from sgu.data.sources import load_source as load_source
     from sgu.data.sources import make_source as make_source
@@ -36,7 +37,7 @@ _MODULES = {
     "sgu.api.auditing": ("Report", "audit"),
     "sgu.api.game_term": ("GameTerm",),
     "sgu.api.unlearning": ("Unlearned", "unlearn"),
-    "sgu.data.sources": ("Source", "load_source", "make_source"),
+    "sgu.data.sources": ("Examples", "Source", "load_source", "make_source"),
     "sgu.evaluation": ("all_metrics", "selection_metrics"),
     "sgu.experiment": ("Experiment",),
     "sgu.game": ("Game",),

@@ -7,17 +7,19 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from torch import nn
+
 from sgu.auditor import Auditor, CvxpyAuditor, LinearAuditor, MLPAuditor
 from sgu.checks import check, one_of, optional
 from sgu.data.sources import Source
 from sgu.data.splits.scenarios import Scenario, ScenarioName
 from sgu.game import Game, View
 from sgu.methods import GAME, OVER, Method, method_class, plays
-from sgu.models import pretraining
+from sgu.models import Preprocessing, pretraining, read_info
 from sgu.networks.memorisation import Progress, memorisation
-from sgu.networks.recipe import Kind
+from sgu.networks.recipe import Kind, Recipe
 from sgu.networks.references import recipe, reference
-from sgu.networks.training import EpochReport, Network
+from sgu.networks.training import EpochReport, Network, network_for
 from sgu.task import Task
 from sgu.training.inference import default_device
 
@@ -45,7 +47,20 @@ class Experiment:
     forget_fraction: Annotated[float, "Share of train (subgroup: of its classes) to forget."] = 0.1
     forget_classes: Annotated[tuple[int, ...] | int, "Of class and subgroup, such as 3,5."] = ()
     requests: Annotated[int, "Forget in so many requests."] = 1
-    model: Annotated[str, "small_cnn, resnet18, ..., or a torchvision classifier."] = "small_cnn"
+    forget: Annotated[
+        str | None, "A file of indices or image paths to forget (CSV, TSV, Parquet, text)."
+    ] = None
+    model: Annotated[
+        str, "small_cnn, resnet18, ..., a torchvision classifier, timm/NAME or module:Class."
+    ] = "small_cnn"
+    original: Annotated[
+        str | None, "Unlearn this network (.safetensors, .pt, .pth) in place of one trained here."
+    ] = None
+    mean: Annotated[
+        tuple[float, ...] | float, "Such as .49,.48,.45: the original is fed (x / 255 - mean) / std"
+    ] = ()
+    std: Annotated[tuple[float, ...] | float, "of images; none: as its file says, or ours."] = ()
+    size: Annotated[int | None, "Pixels of a side to which its images are resized."] = None
     pretrain_epochs: Annotated[int | None, "Epochs of original and retrained."] = None
     seed: Annotated[int, "Of splits, training, batches and game."] = 0
     method: Annotated[str, "A name of `sgu methods`, or sg+NAME: the game over it."] = "sg"
@@ -78,6 +93,11 @@ class Experiment:
         for name, least in {"subset": 1, "classes": 2, "audit": 1, "pretrain_epochs": 1}.items():
             check(self, **{name: optional(least)})
         object.__setattr__(self, "forget_classes", self.forgetting().forget_classes)
+        if self.forget and self.forgetting() != Scenario():
+            raise ValueError("forget names a file: leave scenario, its settings and requests out")
+        stated = Preprocessing(self.mean, self.std, self.size)  # type: ignore[arg-type]
+        object.__setattr__(self, "mean", stated.mean)
+        object.__setattr__(self, "std", stated.std)
         pretraining(self.model)
         unlearner = self.unlearner()
         object.__setattr__(self, "view", self.view or self._view(unlearner))
@@ -100,7 +120,10 @@ class Experiment:
 
     def settings(self) -> dict[str, Any]:
         """Return all settings as plain values; `Experiment.of(**settings)` is the inverse."""
-        settings = asdict(self) | {"forget_classes": list(self.forgetting().forget_classes)}
+        settings: dict[str, Any] = {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self).items()
+        }
         return settings | settings.pop("options")
 
     def unlearner(self) -> Method:
@@ -136,8 +159,27 @@ class Experiment:
             memorisation=lambda source: memorisation(
                 source, self.model, self.seed, cache, self.pretrain_epochs, on_epoch=on_epoch
             ),
+            forget=self.forget,
             **asdict(self.forgetting()),
         )
+
+    def preprocessing(self) -> Preprocessing:
+        """Return how the original is fed: as stated, else as its file says, else as all others."""
+        if not self.original:
+            return Preprocessing()
+        stated = Preprocessing(self.mean, self.std, self.size)  # type: ignore[arg-type]
+        return stated or Preprocessing.of(read_info(Path(self.original)))
+
+    def network(self, source: Source) -> nn.Module:
+        """Return a new network of the architecture of the original, on the CPU."""
+        return network_for(self.model, source, self.seed, self.preprocessing())
+
+    def recipe(self, kind: Kind, task: Task) -> Recipe:
+        """Return the recipe of the original or the retrained model."""
+        what = recipe(kind, self.model, task, self.seed, self.pretrain_epochs)
+        if kind != "original" or not self.original:
+            return what
+        return replace(what, weights=Path(self.original), fed=self.preprocessing())
 
     def reference(
         self, kind: Kind, task: Task, cache: Path = CACHE, on_epoch: EpochReport | None = None
@@ -146,8 +188,7 @@ class Experiment:
 
         It is on the GPU if there is one. on_epoch: called after each epoch of a training.
         """
-        what = recipe(kind, self.model, task, self.seed, self.pretrain_epochs)
-        return reference(what, task, cache, default_device(), on_epoch)
+        return reference(self.recipe(kind, task), task, cache, default_device(), on_epoch)
 
     def control(self) -> Experiment:
         """Return the same experiment without the game; for `sg`, fine-tuning."""
@@ -181,9 +222,10 @@ class Experiment:
 SETTINGS = frozenset(field.name for field in fields(Experiment)) - {"options"}
 DATA_SETTINGS = {
     "data", "subset", "classes", "audit", "halved", "scenario", "forget_fraction", "forget_classes",
-    "requests",
+    "requests", "forget",
 }  # fmt: skip
-REFERENCE_SETTINGS = DATA_SETTINGS | {"model", "pretrain_epochs", "seed"}
+ORIGINAL_SETTINGS = {"original", "mean", "std", "size"}
+REFERENCE_SETTINGS = DATA_SETTINGS | ORIGINAL_SETTINGS | {"model", "pretrain_epochs", "seed"}
 """What decides the task, the original and the retrained model."""
 
 AUDITORS: dict[str, Callable[[Experiment], Auditor]] = {

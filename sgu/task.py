@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
@@ -14,6 +15,7 @@ from sgu.data.datasets import Data, source_of
 from sgu.data.examples import Examples
 from sgu.data.pipeline import Pipeline
 from sgu.data.sources import Source, load_source
+from sgu.data.splits.forget_file import forget_from_file
 from sgu.data.splits.scenarios import Memorisation, Scenario
 from sgu.data.splits.splits import Splits, stated_splits
 
@@ -87,17 +89,22 @@ class Task:
         halved: bool = False,
         seed: int = 0,
         memorisation: Memorisation | None = None,
+        forget: str | None = None,
         **forgetting: Any,
     ) -> Task:
         """Return the task on a source, which is a pure function of the arguments.
 
         data: a source, its name or its folder; subset, classes: see `load_source`; halved: see
-        `Splits`; audit: the number of held-out examples for the game; forgetting: settings of a
-        Scenario, such as forget_fraction (default: a random tenth).
+        `Splits`; audit: the number of held-out examples for the game; forget: a file that says who
+        is forgotten, in place of forgetting: settings of a Scenario, such as forget_fraction
+        (default: a random tenth).
         """
         scenario = Scenario(**forgetting)
         source = data if isinstance(data, Source) else load_source(data, subset, classes)
-        splits = scenario.splits(source, seed, memorisation)
+        if forget:
+            splits = forget_from_file(Path(forget), source, seed)
+        else:
+            splits = scenario.splits(source, seed, memorisation)
         if halved:
             splits = splits.halved(source.heldout.targets, seed)
         if audit is not None:

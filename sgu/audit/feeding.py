@@ -13,8 +13,8 @@ import numpy as np
 JUDGED = 0.75
 """The share of what retrained models know of retain, beyond chance, that a verdict takes."""
 
-WARNED = 0.95
-"""The share below which the report asks."""
+WARNED = 0.9
+"""The share below which a report asks."""
 
 Metrics = Mapping[str, float]
 

@@ -22,6 +22,7 @@ from sgu.ensembles.processes import Trainings
 from sgu.evaluation import context
 from sgu.files.atomic import atomic_write
 from sgu.host.provenance import Started
+from sgu.models import Preprocessing
 from sgu.results.rows import Row
 from sgu.results.schema import AUDITED
 from sgu.task import Task
@@ -68,7 +69,7 @@ def provenance(
     config: Row = {"audit": files.settings(), "networks": networks, "unlearned_by": known}
     config["threads"] = torch.get_num_threads()  # of all that is no training
     row["threads"] = how.threads
-    if files.splits:
+    if files.stated:
         row |= {"scenario": "stated", "requests": len(task.splits.requests)}
     as_text = {"versions": row["versions"], "config": config}
     return row | {name: json.dumps(value, sort_keys=True) for name, value in as_text.items()}
@@ -147,12 +148,14 @@ def facts(files: Files, task: Task, row: Row) -> Mapping[str, Any]:
     return {
         **{f"file {path}": f"SHA-256 {digest}" for path, digest in files.digests().items()},
         "architecture": row["architecture"],
+        **{f"inputs of {name}": words for name, words in files.fed().items()},
+        "inputs of the others": str(Preprocessing()),
         "data": f"{row['dataset']}, fingerprint {row['data_fingerprint']}",
         "examples": sizes,
         "who was forgotten": f"{_forgotten(files)}, {row['requests']} request(s), "
         f"{100 * row['forget_fraction']:.1f} % of train",
         "splits": f"digest {row['split_digest']}"
-        + ("" if files.splits else ", a pure function of data, scenario and seed"),
+        + ("" if files.stated else ", a pure function of data, scenario and seed"),
         "compared with": f"{networks['oracles']} oracles, {networks['shadows']} shadow models",
         "seed": files.experiment.seed,
         "code": row["code_version"] + (" with uncommitted changes" if row["code_dirty"] else ""),
@@ -166,8 +169,8 @@ def facts(files: Files, task: Task, row: Row) -> Mapping[str, Any]:
 
 def _forgotten(files: Files) -> str:
     """Return who was forgotten, and who says so."""
-    if files.splits:
-        return f"as {files.splits} states"
+    if files.stated:
+        return f"as {files.stated} states"
     scenario, names = f"scenario {files.experiment.scenario}", ", ".join(files.undocumented())
     if not names:
         return scenario

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from sgu.audit.feeding import fed_otherwise
+from sgu.audit.feeding import WARNED, fed_otherwise
 from sgu.audit.findings import Audit, Audited
 from sgu.audit.networks import Networks, Notes, Say, Trainer
 from sgu.audit.relearn import SHARE, Relearned, forget_acc, relearned, relearning
@@ -28,7 +28,7 @@ from sgu.metrics.attacks import against_test
 from sgu.metrics.evaluate import against_others, mean_of
 from sgu.metrics.scored import Scored
 from sgu.networks.recipe import REFERENCES, Recipe
-from sgu.networks.references import recipe, reference
+from sgu.networks.references import reference
 from sgu.results.null_band import MEMORY, bands
 from sgu.results.verdicts import REPORTING, Judgement, References, judge
 from sgu.task import Task
@@ -110,7 +110,9 @@ def attacked(answers: Mapping[str, Answer], networks: Networks, notes: Notes) ->
     for name, answer in answers.items():
         notes.say(f"attacking {name}")
         references = scale(name if networks.unlearned_as(name) else "")
-        findings[name] = _audited(name, answer, references, networks, notes)
+        if references.retrained and name not in ("original", "retrained"):
+            _ask(name, answer.logits, references.retrained, networks)
+        findings[name] = _audited(name, answer, references, networks)
     return Audit(models=findings, seeds=networks.seeds, notes=notes.lines)
 
 
@@ -128,8 +130,7 @@ def _references(
     experiment: Experiment, task: Task, cache: Path, device: torch.device | None, run: Run
 ) -> list[nn.Module]:
     """Return the original and the retrained model, on the CPU."""
-    model, seed, epochs = experiment.model, experiment.seed, experiment.pretrain_epochs
-    recipes = [recipe(kind, model, task, seed, epochs) for kind in REFERENCES]
+    recipes = [experiment.recipe(kind, task) for kind in REFERENCES]
     return list(run(partial(_reference, task=task, cache=cache, device=device), recipes))
 
 
@@ -165,9 +166,17 @@ class Answer(NamedTuple):
         return metrics | ({} if steps is None else {"relearn_steps": steps}), shadowed
 
 
-def _audited(
-    name: str, answer: Answer, references: References, networks: Networks, notes: Notes
-) -> Audited:
+def _ask(
+    name: str, logits: Logits, retrained: Sequence[Mapping[str, float | None]], networks: Networks
+) -> None:
+    """Note a model that does worse on retain than retrained models."""
+    task = networks.task
+    metrics = {"retain_acc": logits.scored(task, ("retain",))["retain"].acc}
+    if reason := fed_otherwise(metrics, retrained, task.source.num_classes, WARNED):
+        networks.notes.add(name, reason)
+
+
+def _audited(name: str, answer: Answer, references: References, networks: Networks) -> Audited:
     """Audit one model beside the original and the retrained models."""
     scored, retrained = answer.logits.scored(networks.task), references.retrained
     metrics, shadowed = answer.measured(name, networks)

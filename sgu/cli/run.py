@@ -13,8 +13,18 @@ from rich.progress import Progress
 from typer import Option
 
 from sgu.api.tables import metric_table
+from sgu.audit.feeding import WARNED, fed_otherwise
+from sgu.cli.config import ConfigOption, configured
 from sgu.cli.options import OPTIONS, with_settings
-from sgu.cli.shared import CacheOption, JsonOption, SetOption, ThreadsOption, changes, prepared
+from sgu.cli.shared import (
+    CacheOption,
+    JsonOption,
+    SetOption,
+    ThreadsOption,
+    VersionOption,
+    changes,
+    prepared,
+)
 from sgu.data.splits.splits import PARTS
 from sgu.evaluation import all_metrics
 from sgu.experiment import CACHE, Experiment
@@ -42,6 +52,8 @@ def main_command(
     save: Annotated[
         Path | None, Option(help="Write the unlearned model here (safetensors).")
     ] = None,
+    config: ConfigOption = None,
+    version: VersionOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Make a trained classifier forget some of its training examples, and audit the result.
@@ -50,14 +62,15 @@ def main_command(
     Stackelberg game, and prints every metric of all three side by side. On the CPU, the same seed
     and number of threads give the same numbers.
     """
-    if context.invoked_subcommand:
+    if context.invoked_subcommand or version:
         return
     with prepared("sgu", threads, cache, *([save.parent] if save else [])):
-        experiment = Experiment.of(**preset_settings(preset) | settings | changes(change))
+        given = preset_settings(preset) | configured(config) | settings | changes(change)
+        experiment = Experiment.of(**given)
         metrics = run(experiment, cache, save, quiet=as_json)
     if as_json:
-        config = experiment.settings() | {"code_version": code_version()[0]}
-        typer.echo(json.dumps({"metrics": metrics, "settings": config}, indent=2))
+        used = experiment.settings() | {"code_version": code_version()[0]}
+        typer.echo(json.dumps({"metrics": metrics, "settings": used}, indent=2))
     else:
         Console(width=None if sys.stdout.isatty() else 100).print(metric_table(metrics))
 
@@ -99,14 +112,21 @@ def run(
         console.print(note, style="yellow", highlight=False)
     if save:
         save_model(save, outcome.model, {"settings": json.dumps(experiment.settings())})
-    return {
+    metrics = {
         "original": all_metrics(original.model, task) | {"seconds": original.seconds},
         "unlearned": outcome.metrics,
         "retrained": all_metrics(retrained.model, task) | {"seconds": retrained.seconds},
     }
+    classes, others = task.source.num_classes, [metrics["retrained"]]
+    if reason := fed_otherwise(metrics["original"], others, classes, WARNED):
+        console.print(f"original: {reason}", style="yellow", highlight=False)
+    return metrics
 
 
 def _described(experiment: Experiment, task: Task) -> str:
     sizes = ", ".join(f"{len(getattr(task.splits, name))} {name}" for name in PARTS)
     device = device_name(default_device())
-    return f"{task.source.name}: {sizes}; {experiment.model} on {device}"
+    told = f"{task.source.name}: {sizes}; {experiment.model} on {device}"
+    if experiment.original:
+        told += f"\noriginal: {experiment.original}, fed {experiment.preprocessing()}"
+    return told

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ import typer
 from typer import Option
 
 from sgu.ensembles.processes import Died
+from sgu.host.provenance import code_version
 from sgu.training.loop import Diverged
 
 FORESEEN = (ValueError, OSError, MemoryError, Diverged, Died, torch.OutOfMemoryError)
@@ -25,6 +27,17 @@ SetOption = Annotated[
     Option("--set", metavar="KEY=VALUE", help="Any other setting, such as batch_size=64."),
 ]
 ThreadsOption = Annotated[int | None, Option(min=1, help="CPU threads; a trial of a study has 1.")]
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"sgu {version('sg-unlearn-study')} ({code_version()[0]})")
+        raise typer.Exit
+
+
+VersionOption = Annotated[
+    bool, Option("--version", callback=_say_version, is_eager=True, help="Print the version.")
+]
 JsonOption = Annotated[bool, Option("--json", help="Print JSON instead.")]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,7 @@ from tune.spec.errors import SpecError, check_known, one_line
 from tune.spec.sections import WrittenSpec
 
 DEFAULT_TRIALS = 12
+ROOT = Path(__file__).resolve().parents[2]
 NOT_OF_A_TRIAL = {"klom", "relearn_steps"}
 IN_EACH_EPOCH = {name for name in SELECTABLE if name.startswith("val_")} | {"forget_acc"}
 BY_SHADOWS = {"val_rmia_auc", "val_lira_auc"}
@@ -139,16 +141,28 @@ def _with_space(used: Any, experiment: dict[str, Any]) -> Any:
 def load_spec(path: Path, changes: Sequence[str] = ()) -> Spec:
     """Return the specification in a file, checked. Raises SpecError with one line.
 
-    changes: settings that replace the file's, each "key=value", such as "trials=3" or
+    path: of a file, or the name of a study that ships with the package, such as default. changes:
+    settings that replace the file's, each "key=value", such as "trials=3" or
     "experiment.data=some/folder"; the value is YAML.
     """
     try:
-        content = Path(path).read_bytes()
+        content = (shipped(path) or Path(path)).read_bytes()
     except OSError as error:
         raise SpecError(
             f"{path}: {error.strerror}: give a YAML file such as studies/default.yaml"
         ) from error
     return parse_spec(content, str(path), changes)
+
+
+def shipped(path: Path) -> Path | None:
+    """Return the study of the package that a path names where there is no such file; else None."""
+    path = Path(path)
+    if path.exists() or path.parent.name not in ("", "studies"):
+        return None
+    for folder in (ROOT / "studies", Path(sys.prefix) / "share" / "sg-unlearn-study" / "studies"):
+        if (study := folder / path.name).with_suffix(".yaml").is_file():
+            return study.with_suffix(".yaml")
+    return None
 
 
 def parse_spec(text: str | bytes, origin: str, changes: Sequence[str] = ()) -> Spec:
