@@ -163,7 +163,7 @@ class Trainer:
         try:
             return list(self.counted(work, recipes))
         except FAILS:
-            alive = []
+            alive = list[tuple[Logits, Relearned]]()
         for number, recipe in enumerate(recipes, 1):
             try:
                 alive += self.run(work, [recipe])

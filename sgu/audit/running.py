@@ -97,22 +97,22 @@ def attacked(answers: Mapping[str, Answer], networks: Networks, notes: Notes) ->
     them, is the scale of residual memory."""
 
     @cache
-    def scale(name: str) -> References:
+    def scale(name: str) -> Scale:
         """Return the metrics of the references for a model that was unlearned as `name` was."""
         original = answers.get("original")
         pairs = zip_longest(networks.oracles, networks.relearned)
-        return References(
-            original=original.measured(name, networks)[0] if original else {},
-            retrained=[Answer(*pair).measured(name, networks)[0] for pair in pairs],
+        return Scale(
+            original.measured(name, networks)[0] if original else {},
+            [Answer(*pair).measured(name, networks)[0] for pair in pairs],
         )
 
     findings = dict[str, Audited]()
     for name, answer in answers.items():
         notes.say(f"attacking {name}")
-        references = scale(name if networks.unlearned_as(name) else "")
-        if references.retrained and name not in ("original", "retrained"):
-            _ask(name, answer.logits, references.retrained, networks)
-        findings[name] = _audited(name, answer, references, networks)
+        beside = scale(name if networks.unlearned_as(name) else "")
+        if beside.retrained and name not in ("original", "retrained"):
+            _ask(name, answer.logits, beside.retrained, networks)
+        findings[name] = _audited(name, answer, beside, networks)
     return Audit(models=findings, seeds=networks.seeds, notes=notes.lines)
 
 
@@ -152,6 +152,13 @@ def answers_of(name: str, model: nn.Module, task: Task) -> Logits:
     return logits
 
 
+class Scale(NamedTuple):
+    """The metrics that a model is judged beside: of the original and of the retrained models."""
+
+    original: Metrics
+    retrained: list[Metrics]
+
+
 class Answer(NamedTuple):
     """The answers of a model to all examples, and how soon it relearned forget; None: not
     measured."""
@@ -166,9 +173,7 @@ class Answer(NamedTuple):
         return metrics | ({} if steps is None else {"relearn_steps": steps}), shadowed
 
 
-def _ask(
-    name: str, logits: Logits, retrained: Sequence[Mapping[str, float | None]], networks: Networks
-) -> None:
+def _ask(name: str, logits: Logits, retrained: Sequence[Metrics], networks: Networks) -> None:
     """Note a model that does worse on retain than retrained models."""
     task = networks.task
     metrics = {"retain_acc": logits.scored(task, ("retain",))["retain"].acc}
@@ -176,15 +181,15 @@ def _ask(
         networks.notes.add(name, reason)
 
 
-def _audited(name: str, answer: Answer, references: References, networks: Networks) -> Audited:
+def _audited(name: str, answer: Answer, scale: Scale, networks: Networks) -> Audited:
     """Audit one model beside the original and the retrained models."""
-    scored, retrained = answer.logits.scored(networks.task), references.retrained
+    scored, retrained = answer.logits.scored(networks.task), scale.retrained
     metrics, shadowed = answer.measured(name, networks)
     if retrained:
         metrics |= against_retrained(metrics, mean_of(retrained))
     band, klom = bands(against_others(retrained)) if retrained else {}, networks.klom(name)
     metrics |= {"klom": klom.forget.mean} if klom else {}
-    joint, single = (_judged(metrics, references, names, networks.task) for names in JUDGED)
+    joint, single = (_judged(metrics, scale, names, networks.task) for names in JUDGED)
     records: list[Record] = []
     parts: list[Slice] = []
     try:
@@ -205,14 +210,14 @@ def _audited(name: str, answer: Answer, references: References, networks: Networ
     )
 
 
-def _judged(
-    metrics: Metrics, references: References, names: Sequence[str], task: Task
-) -> Judgement:
+def _judged(metrics: Metrics, scale: Scale, names: Sequence[str], task: Task) -> Judgement:
     forgotten, classes = len(task.splits.forget), task.source.num_classes
-    others = references.retrained
-    if others and (reason := fed_otherwise(metrics, others, classes)):
+    references = References(original=scale.original, retrained=scale.retrained)
+    judged = judge([metrics], [references], names, forgotten=forgotten, classes=classes)
+    others = scale.retrained
+    if judged.verdict and (reason := fed_otherwise(metrics, others, classes)):
         return Judgement(verdict=None, reason=reason, models=len(others))
-    return judge([metrics], [references], names, forgotten=forgotten, classes=classes)
+    return judged
 
 
 def measured(name: str, logits: Logits, networks: Networks) -> tuple[Metrics, list[Record]]:

@@ -71,7 +71,8 @@ def command(
     say = partial(typer.echo, err=True)
     with prepared("sgu audit", threads, cache, out):
         started, trainings = Started(), context.obj or Trainings.here(jobs)
-        own = next(filter(None, map(saved_settings, files or [])), DEFAULT).settings()
+        saved = filter(None, map(saved_settings, filter(Path.is_file, files or [])))
+        own = next(saved, DEFAULT).settings()
         experiment = Experiment.of(**own | settings | changes(change))
         check(oracles, shadows, experiment.seed)
         audited = Files(files or [], experiment, splits)
