@@ -11,6 +11,7 @@ from torch import nn
 from sgu.auditor import LinearAuditor
 from sgu.game import Board, Game, Match
 from sgu.training.clock import Clock
+from sgu.training.loop import Optimisation, Pass, train
 
 SMOOTH = LinearAuditor(loss="logistic", reg=0.1)
 
@@ -85,3 +86,15 @@ def test_separate_statistics_normalise_each_side_by_itself(toy):
     match_of(toy(), statistics="batch").play(model)
     [(_, together)] = seen
     assert together.chunk(2)[0].mean((0, 2, 3)).abs().max() > 1e-3
+
+
+def test_a_pass_has_its_own_batches_and_share_of_the_rate(toy):
+    """Half of twice the rate, in batches of its own, is the plain run to the bit."""
+    task, models = toy(), [network() for _ in range(2)]
+    retain, train_set = task.splits.retain, task.source.train
+    plain = Optimisation(epochs=2, lr=0.125, batch_size=16)
+    other = Optimisation(epochs=2, lr=0.25, batch_size=64)
+    train(models[0], train_set, lambda _: [Pass(retain)], task.pipeline, plain, 0)
+    part = Pass(retain, batch_size=16, rate=0.5)
+    train(models[1], train_set, lambda _: [part], task.pipeline, other, 0)
+    assert torch.equal(*map(weights, models))
