@@ -155,7 +155,14 @@ def test_all_of_it_is_shown(audited, width: int):
     console = Console(width=width, record=True, file=StringIO())
     show(audited, console)
     text = console.export_text()
-    for word in ("forget_acc", "null band", "relearn_steps", "u_lira", "those who stay", "percentile"):
+    for word in (
+        "forget_acc",
+        "null band",
+        "relearn_steps",
+        "u_lira",
+        "those who stay",
+        "percentile",
+    ):
         assert word in text
     assert "needs 400 or more" in text  # why a rate is suppressed
     assert "how it was unlearned is not known" in text  # why something is left out

@@ -149,7 +149,9 @@ def test_the_drawing_and_the_claims_say_what_the_numbers_say():
     assert drawing.margin[1] / (one - zero) == pytest.approx(0.4, abs=1e-3)
     assert all(bar.left < bar.at < bar.left + bar.width for bar in drawing.bars)
     (claim,) = claims(audit)
-    assert claim.startswith("sg is like retrained within ±20 %. Its residual memory is -1 % (-10 to")
+    assert claim.startswith(
+        "sg is like retrained within ±20 %. Its residual memory is -1 % (-10 to"
+    )
     assert "3 retrained models see" in claim
 
 
