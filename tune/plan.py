@@ -18,6 +18,7 @@ from sgu.models import build
 from sgu.networks.recipe import Recipe
 from sgu.networks.references import recipe
 from sgu.networks.training import trained
+from sgu.results.verdicts import foreseen
 from sgu.task import Task
 from sgu.training.inference import default_device
 from sgu.unlearning import unlearn
@@ -58,6 +59,8 @@ def lines(spec: Spec, study: StudyFolder, probe: bool) -> Iterator[str]:
         f"networks: {len(needed)}; of each data set and seed an original, {1 + spec.oracles} "
         f"retrained{shadows}; {len(needed) - len(missing)} of them in the cache"
     )
+    forgotten = min(len(task.task.splits.forget) for task in tasks)
+    yield f"verdicts: {foreseen(1 + spec.oracles, forgotten, spec.seeds)}"
     yield f"storage: {study.files.shown}, writable{_space(study.files)}"
     yield f"at a time: {_count(slots, 'trial')} on this machine"
     if probe:

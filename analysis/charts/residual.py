@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
 from typing import Any
 
 import altair as alt
@@ -14,7 +13,7 @@ from analysis.pareto import eligible
 from analysis.residual import judgements
 from analysis.summary import power
 from sgu.results.schema import REFERENCES
-from sgu.results.verdicts import MARGIN, Judgement
+from sgu.results.verdicts import MARGIN
 
 VERDICTS = ("like retrained", "undecided", "remembers", "over-forgotten")
 VERDICT_LOOK = {
@@ -42,27 +41,27 @@ def residual_chart(
     if rows.empty:
         return None
     x = parts.axis(metric, "x")
-    y = alt.Y("residual:Q", axis=MEMORY)
+    y = _y("residual")
     cell, trial = chosen or ("", "")
     mark = rows[(rows["cell"] == cell) & (rows["trial_id"] == trial)]
     layers = [*_ground(), *_references(frame, x, y), *_trials(rows, x, y), *_chosen(mark, x, y)]
     figure = alt.layer(*layers).resolve_scale(color="independent", shape="independent")
-    return parts.finish(figure.properties(width=640, height=330), "What is left of forget", [
-        f"shaded: the margin, ±{100 * MARGIN:.0f} %; bars: 95 % intervals", *_power(judged)
-    ])  # fmt: skip
+    note = f"shaded: the margin, ±{100 * MARGIN:.0f} %; bars: 95 % intervals"
+    lines = [note, " ".join(power(judged.values()))]
+    return parts.finish(figure.properties(width=640, height=330), "What is left of forget", lines)
 
 
-def _power(judged: Mapping[tuple[Hashable, ...], Judgement]) -> list[str]:
-    return [" ".join(power(judged.values()))]
+def _y(column: str) -> alt.Y:
+    return alt.Y(f"{column}:Q", axis=MEMORY)
 
 
 def _ground() -> list[alt.Chart]:
     """Draw the margin as a shade, and a line at 0."""
-    base = parts.chart(pd.DataFrame([{"zero": 0.0, "low": -MARGIN, "high": MARGIN}]), ["zero"])
-    ends = parts.chart(pd.DataFrame([{"low": -MARGIN, "high": MARGIN}]), ["low", "high"])
-    shade = ends.mark_rect(color="#009E73", opacity=0.12, tooltip=False)
+    ends = pd.DataFrame([{"zero": 0.0, "low": -MARGIN, "high": MARGIN}])
+    base = parts.chart(ends, list(ends.columns))
+    shade = base.mark_rect(color="#009E73", opacity=0.12, tooltip=False)
     zero = base.mark_rule(color=parts.BLUE, strokeDash=[2, 3], tooltip=False)
-    return [shade.encode(y="low:Q", y2="high:Q"), zero.encode(y="zero:Q")]
+    return [shade.encode(y=_y("low"), y2="high:Q"), zero.encode(y=_y("zero"))]
 
 
 def _trials(rows: pd.DataFrame, x: Any, y: Any) -> list[alt.Chart]:
@@ -77,7 +76,8 @@ def _trials(rows: pd.DataFrame, x: Any, y: Any) -> list[alt.Chart]:
     bars = base.mark_rule(opacity=0.45, strokeWidth=1.5)
     points = base.mark_point(filled=True, size=75, opacity=0.95, stroke="white", strokeWidth=0.8)
     ends = {"y": parts.re_aimed(y, "residual_low"), "y2": "residual_high:Q"}
-    return [bars.encode(x=x, color=look["color"], **ends), points.encode(x=x, y=y, **look)]
+    colour = parts.told_apart("verdict", VERDICTS, VERDICT_LOOK)["color"]
+    return [bars.encode(x=x, color=colour, **ends), points.encode(x=x, y=y, **look)]
 
 
 def _references(frame: pd.DataFrame, x: Any, y: Any) -> list[alt.Chart]:

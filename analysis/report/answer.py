@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.choose import Choice, choose
+from analysis.choose import Choice, NoChoice, choose
 from analysis.configurations import configurations, of_cell, searched
 from analysis.formats import memory_text, metric_text, setting_text
 from analysis.pareto import eligible
@@ -35,7 +35,8 @@ def answer(study: Study, data: str) -> dict[str, Any]:
     try:
         choice = choose(frame)
     except ValueError as error:
-        forgot, cost = _without(frame, judged)
+        known = isinstance(error, NoChoice)
+        forgot, cost = _without(frame, judged) if known else (f"Not known: {error}.", "")
         return {"data": data, "good": False, "forgot": forgot, "cost": cost, "why": [str(error)],
                 "power": sentences}  # fmt: skip
     row = choice.row
@@ -63,10 +64,7 @@ def _forgot(frame: pd.DataFrame, choice: Choice) -> str:
 
 def _without(frame: pd.DataFrame, judged: Mapping[Key, Judgement]) -> tuple[str, str]:
     """Return the two sentences where no trial may be chosen."""
-    rows = eligible(frame, ["val_acc"])
-    if rows.empty:
-        return "Not known: no trial is complete yet.", ""
-    rows = with_verdicts(rows, judged)
+    rows = with_verdicts(eligible(frame, ["val_acc"]), judged)
     rows["reach"] = rows[["residual_low", "residual_high"]].abs().max(axis=1)
     if rows["reach"].isna().all():
         return "Not known: there is no verdict.", rows["verdict_text"].iloc[0]

@@ -72,7 +72,7 @@ def test_every_trial_is_drawn_where_its_memory_is_and_the_choice_is_named(judged
     assert {row["trial_id"]: row["verdict"] for row in trials} == WORDS
     kept = {row["trial_id"]: row["residual"] for row in trials}
     assert kept == pytest.approx({"like": 0, "undecided": 0.12, "remembers": 0.6, "over": -0.6})
-    assert {"low": -0.2, "high": 0.2} in [row for rows in data for row in rows]
+    assert {"zero": 0.0, "low": -0.2, "high": 0.2} in [row for rows in data for row in rows]
     assert "choice: like" in str(data)
 
 

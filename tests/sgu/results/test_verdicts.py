@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sgu.results.verdicts import References, Residual, judge
+from sgu.results.verdicts import TYPICAL, References, Residual, foreseen, judge
 
 NAMES = ("forget_acc", "loss_auc", "rmia_auc", "lira_auc")
 RETRAINED = np.array([0.63, 0.52, 0.51, 0.52])
@@ -126,3 +126,20 @@ def test_an_undecided_verdict_says_what_would_decide_it():
     assert texts
     assert all("more retrained model" in text or "More seeds" in text for text in texts)
     assert not any("of each seed" in text for text in texts)
+
+
+def test_what_will_be_seen_is_what_is_seen_where_models_differ_as_measured():
+    """Six models a sample deviation of TYPICAL apart: t_5 = 2.5706, times sqrt(1 + 1/6)."""
+    draws = TYPICAL * np.array([-1, -1, -1, 1, 1, 1]) * np.sqrt(5 / 6)
+    retrained = [dict.fromkeys(NAMES, 0.5 + 0.4 * draw) for draw in draws.tolist()]
+    group = References(original=dict.fromkeys(NAMES, 0.9), retrained=retrained)
+    found = judge([retrained[0]], [group], NAMES, forgotten=400, classes=10)
+    assert found.sees == pytest.approx(2.5706 * TYPICAL * np.sqrt(7 / 6), rel=1e-3)
+    assert f"6 retrained models will see a residual memory of about {100 * found.sees:.0f} %" in (
+        foreseen(6, 400)
+    )
+
+
+@pytest.mark.parametrize(("models", "forgotten"), [(2, 400), (6, 40)])
+def test_too_few_are_foretold(models, forgotten):
+    assert foreseen(models, forgotten).startswith("none: ")
