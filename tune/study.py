@@ -15,6 +15,7 @@ from ray.tune.callback import Callback
 from tune import Say
 from tune.cluster.connection import connected, slots
 from tune.cluster.dashboards import serve
+from tune.identity import check_same_data
 from tune.interrupt import stoppable
 from tune.live import Watch, live
 from tune.prepare import Interrupted, StudyTask, prepare, study_tasks
@@ -28,7 +29,6 @@ from tune.search.recovery import Fifo
 from tune.search.searcher import ConfirmSearch, RunSearch, StudySearch
 from tune.spec.errors import SpecError
 from tune.spec.spec import Spec
-from tune.storage import lock
 from tune.storage.lock import study_lock
 from tune.storage.study_folder import StudyFolder, no_rows, rows_of, stored_spec
 from tune.worker.networks import recipes
@@ -64,7 +64,7 @@ class Session:
             return
         left = [budget.runs_left for budget in budgets(spec, rows)]
         count = None if None in left else sum(runs or 0 for runs in left)
-        self.run(spec.phase, lambda known: StudySearch(spec, address, rows, known), count)
+        self.run(spec.phase, lambda known: StudySearch(spec, address, rows, known, self.say), count)
         if cells := unfinished(spec, rows_of(address)):
             raise Interrupted(f"{cells}: `sgu-study resume {spec.name}` goes on")
         self.finish(f"study {spec.name} is complete")
@@ -129,11 +129,12 @@ def run(
     def begin() -> None:
         """Make the folder once Ray is up: if it does not start, nothing is deleted or left."""
         if fresh:
-            folder.files.clear(but=lock.NAME)
+            folder.clear()
         folder.keep(spec)
 
     with study_lock(folder.files):
         rows = no_rows() if fresh else rows_of(folder.address)
+        check_same_data(folder, spec, tasks, rows)
         new = fresh or (rows.empty and not folder.begun)
         if not new:
             folder.keep(spec)
@@ -147,7 +148,9 @@ def resume(name: str, results: Results, address: str | None, say: Say) -> None:
     spec = stored_spec(folder.address)
     tasks = study_tasks(spec.bases, spec.runs(), folder.cache.path, say)
     with study_lock(folder.files):
-        Session(spec, folder, tasks, address, say).search(rows_of(folder.address))
+        rows = rows_of(folder.address)
+        check_same_data(folder, spec, tasks, rows)
+        Session(spec, folder, tasks, address, say).search(rows)
 
 
 def confirm(name: str, count: int, results: Results, address: str | None, say: Say) -> None:
@@ -164,6 +167,7 @@ def confirm(name: str, count: int, results: Results, address: str | None, say: S
         return
     runs = sum(len(trial.seeds) for trial in trials)
     tasks = study_tasks(spec.bases, seeds, folder.cache.path, say)
+    check_same_data(folder, spec, tasks, rows)
     session = Session(spec, folder, tasks, address, say)
     with study_lock(folder.files):
         session.run("confirm", lambda _: ConfirmSearch(spec, trials), runs)

@@ -98,7 +98,15 @@ def run(
 def _described(experiment: Experiment, task: Task) -> str:
     sizes = ", ".join(f"{len(getattr(task.splits, name))} {name}" for name in PARTS)
     device = device_name(default_device())
-    return f"{task.source.name}: {sizes}; {experiment.model} on {device}"
+    names = forgotten_classes(experiment, task)
+    forgets = f"; forgets class {' and '.join(names)}" if names else ""
+    return f"{task.source.name}: {sizes}{forgets}; {experiment.model} on {device}"
+
+
+def forgotten_classes(experiment: Experiment, task: Task) -> list[str]:
+    """Return the number and the name of each class to be forgotten, such as "3 (cat)"."""
+    labels = experiment.forgetting().labels(task.source)
+    return [f"{label} ({task.source.classes[label]})" for label in labels]
 
 
 def _table(metrics: Metrics) -> Table:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 import typer
@@ -28,23 +27,15 @@ ThreadsOption = Annotated[int | None, Option(min=1, help="CPU threads; a trial o
 JsonOption = Annotated[bool, Option("--json", help="Print JSON instead.")]
 
 
-def changes(words: Sequence[str] | None) -> dict[str, Any]:
-    """Return settings from words of the form key=value."""
+def changes(words: Sequence[str] | None) -> dict[str, str]:
+    """Return settings, as texts, from words of the form key=value."""
     settings = {}
     for word in words or ():
         name, equals, value = word.partition("=")
         if not (name and equals):
             raise ValueError(f"--set {word}: expected KEY=VALUE, such as batch_size=64")
-        settings[name] = value_of(value)
+        settings[name] = value
     return settings
-
-
-def value_of(text: str) -> Any:
-    """Return the value that a text is in JSON, or else the text itself."""
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
 
 
 @contextmanager

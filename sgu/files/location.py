@@ -6,13 +6,15 @@ What a study keeps is read and written with the other methods, which raise OSErr
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from pyarrow import NativeFile
@@ -123,6 +125,14 @@ class Location:
             file.write(content)
         self.filesystem.move(unfinished, self.path)
 
+    def read_json(self) -> dict[str, Any]:
+        """Return the mapping in a JSON file; an empty one if there is no such file, or no whole
+        one: it is for what can be made again."""
+        with suppress(ValueError):
+            value = json.loads(self.read() or b"{}")
+            return value if isinstance(value, dict) else {}
+        return {}
+
     def remove(self) -> None:
         """Delete the file, if there is one."""
         with suppress(FileNotFoundError):
@@ -138,14 +148,16 @@ class Location:
             if name.startswith("_"):
                 self.inside(name).remove()
 
-    def clear(self, but: str | None = None) -> None:
-        """Delete all in this folder but the file `but`: first folders, then files by name, so that
-        a study's rows go before its specification."""
+    def clear(self, names: Collection[str] | None = None) -> None:
+        """Delete what lies in this folder, or of that only the files and folders of these names:
+        first folders, then files."""
         infos = sorted(self._infos(), key=lambda info: (info.type == FileType.File, info.path))
         for info in infos:
+            if names is not None and info.base_name not in names:
+                continue
             if info.type == FileType.Directory:
                 self.filesystem.delete_dir(info.path)
-            elif info.base_name != but:
+            else:
                 self.inside(info.base_name).remove()
 
     def _files(self) -> list[str]:

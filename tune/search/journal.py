@@ -23,20 +23,33 @@ class Journal(BaseJournalBackend):
     file is written each time. The file of an earlier driver stays until `publish` replaces it.
     Lines appended within `batch` reach the file together, so a driver that is killed leaves a
     proposal whole or not at all. Lines that cannot be written (a full disk, say) are written with
-    the next ones. written: lines in the file, None before it is published.
+    the next ones. written: lines in the file, None before it is published; damage: what is wrong
+    with the file that was read, empty if nothing is.
     """
 
     def __init__(self, folder: Location):
         self.folder, self.lines = folder, list[str]()
         self.written: int | None = None
         self.batching = False
+        self.damage = ""
 
     @classmethod
     def stored(cls, folder: Location) -> Journal:
-        """Return the journal of an earlier driver, for reading, without half a line at its end."""
-        journal, text = cls(folder), (folder.inside(NAME).read() or b"").decode()
-        journal.lines = [f"{line}\n" for line in text.split("\n")[:-1]]
+        """Return the journal of an earlier driver, for reading: its lines up to the first that is
+        none (network file systems leave such), without half a line at its end."""
+        journal, lines = cls(folder), (folder.inside(NAME).read() or b"").split(b"\n")[:-1]
+        for number, line in enumerate(lines, 1):
+            if not _is_log(line):
+                journal.damage = f"line {number} is none"
+                break
+            journal.lines.append(f"{line.decode()}\n")
         return journal
+
+    def set_aside(self) -> str:
+        """Copy the file to another name, and return that."""
+        name = f"{NAME}.damaged"
+        self.folder.inside(name).write(self.folder.inside(NAME).read() or b"")
+        return name
 
     def publish(self) -> None:
         """Write all lines, in place of an earlier driver's."""
@@ -82,3 +95,11 @@ class Journal(BaseJournalBackend):
         except OSError:
             os.truncate(path, size)  # leave no half line
             raise
+
+
+def _is_log(line: bytes) -> bool:
+    """Return True for a line of the journal: a mapping in JSON."""
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False

@@ -15,11 +15,19 @@ from analysis.pareto import check_selectable
 from sgu.experiment import Experiment
 from sgu.methods import known, search_space
 from sgu.results.schema import METRICS, SELECTABLE
+from sgu.typed import typed, types_of
 from tune.spec.cells import Cell, cells
 from tune.spec.errors import SpecError, check_known, one_line
 from tune.spec.sections import WrittenSpec
 
 DEFAULT_TRIALS = 12
+EXPERIMENT = types_of(Experiment)  # its types decide what a text on the command line is
+TAKEN = {
+    "cache": "the trained networks",
+    "audit": "what `sgu audit` writes",
+    "compare": "what `sgu compare` writes",
+}
+"""Folders in `results` that are no studies."""
 NOT_OF_A_TRIAL = {"klom", "relearn_steps"}
 IN_EACH_EPOCH = {name for name in SELECTABLE if name.startswith("val_")} | {"forget_acc"}
 
@@ -48,8 +56,8 @@ class Spec(WrittenSpec):
 
     @model_validator(mode="after")
     def _meaningful(self) -> Spec:
-        if self.name == "cache":
-            raise ValueError("name = 'cache': holds the trained networks; choose another name")
+        if self.name in TAKEN:
+            raise ValueError(f"name = {self.name!r}: holds {TAKEN[self.name]}; choose another name")
         if self.search and self.methods and all(used.search for used in self.methods):
             raise ValueError("search: each method has its own; drop this one")
         self._check_metrics()
@@ -161,5 +169,6 @@ def changed(content: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any
             section = section.setdefault(part, {})
             if not isinstance(section, dict):
                 raise ValueError(f"{key}: {part} holds no keys")
-        section[name] = yaml.safe_load(value)
+        kind = EXPERIMENT.get(name) if sections == ["experiment"] else None
+        section[name] = typed(key, kind, value) if kind else yaml.safe_load(value)
     return result

@@ -116,7 +116,7 @@ def _renew(folder: Location, lease: dict[str, Any]) -> None:
 
 
 def _lease(folder: Location) -> dict[str, Any]:
-    return json.loads(folder.inside(NAME).read() or "{}")
+    return folder.inside(NAME).read_json()
 
 
 def _fresh(lease: dict[str, Any]) -> bool:
@@ -134,6 +134,6 @@ def _refusal(folder: Location, driver: dict[str, Any]) -> StudyLocked:
 
 
 def _described(driver: dict[str, Any]) -> str:
-    if not driver:  # the file is empty for an instant, while its owner writes it
+    if not {"pid", "host", "since"} <= driver.keys():  # empty for an instant, while it is written
         return "another driver"
     return f"process {driver['pid']} on {driver['host']} since {driver['since']}"
