@@ -21,6 +21,7 @@ from torch import nn
 from sgu.auditor import AuditorError
 from sgu.evaluation import all_metrics, context
 from sgu.experiment import REFERENCE_SETTINGS, SETTINGS, Experiment
+from sgu.feasible import check_feasible
 from sgu.files.atomic import atomic_write
 from sgu.host.provenance import Started, code_version
 from sgu.methods import method_class, plays
@@ -65,6 +66,8 @@ def comparison(experiments: Sequence[Experiment], out: Path, cache: Path, say: S
     """
     base = Experiment(**{name: getattr(experiments[0], name) for name in REFERENCE_SETTINGS})
     task, rows = base.task(cache).to(default_device()), list[Row]()
+    for experiment in experiments:
+        check_feasible(experiment, task)
     runs: list[tuple[Experiment, Kind | None]] = [(base, "retrain"), (base, "original")]
     for experiment, kind in [*runs, *((experiment, None) for experiment in experiments)]:
         path = out / "trials" / f"{_name(experiment, kind, task)}.parquet"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Annotated
 
 import ray
 from ray.exceptions import RayError
+from ray.tune import TuneError
 from typer import Argument, Context, Option, Typer
 
 from sgu.auditor import AuditorError
@@ -21,10 +23,11 @@ from tune.cluster.dashboards import dashboards
 from tune.cluster.ray_map import on_ray
 from tune.cluster.submit import SubmitError
 from tune.cluster.submit import submit as submit_study
+from tune.interrupt import ended_by_sigterm, exit_code, received
 from tune.live import report
 from tune.plan import lines
 from tune.prepare import Interrupted
-from tune.spec.errors import SpecError
+from tune.spec.errors import SpecError, last_line
 from tune.spec.spec import load_spec
 from tune.spec.sweeps import scaled, sweeps_of
 from tune.storage.lock import StudyLocked, lock_owner
@@ -48,14 +51,22 @@ def say(text: str) -> None:
 FORESEEN = (SpecError, DataError, AuditorError, Interrupted, SubmitError, StudyLocked, OSError)
 
 
+DEAD = "Ray has ended: `sgu-study resume NAME` goes on with the study"
+
+
 @contextmanager
 def one_line_ending() -> Iterator[None]:
-    """Print foreseen errors and Ctrl-C in one line, and end with code 2."""
-    with shared.one_line_errors("sgu-study", *FORESEEN):
+    """Print foreseen errors, signals and a dead Ray in one line, and end with code 2, or with the
+    one of the signal."""
+    received.clear()
+    with ended_by_sigterm(), shared.one_line_errors("sgu-study", *FORESEEN, code=exit_code):
         try:
             yield
         except KeyboardInterrupt:
+            received.append(signal.SIGINT)
             raise Interrupted("stopped: the same command goes on where it was") from None
+        except (RayError, TuneError) as error:
+            raise Interrupted(f"{DEAD} ({last_line(error, type(error).__name__)})") from error
 
 
 Results = Annotated[str, Option(help="Folder of the studies, or an address such as s3://...")]

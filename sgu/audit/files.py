@@ -9,13 +9,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from sgu.data.splits.from_file import splits_from_file
 from sgu.data.splits.scenarios import Scenario
 from sgu.experiment import REFERENCE_SETTINGS, Experiment
-from sgu.files.tensors import open_tensors
 from sgu.models import build, load_model
 from sgu.task import Task
 from sgu.training.inference import default_device
@@ -102,7 +101,7 @@ def saved_settings(path: Path) -> Experiment | None:
     if not path.is_file():
         raise ValueError(f"{path}: no such file: give a model as a safetensors file")
     try:
-        with open_tensors(path) as file:
+        with safe_open(path, framework="pt") as file:
             info = file.metadata() or {}
     except SafetensorError as error:
         raise ValueError(

@@ -18,6 +18,7 @@ from sgu.cli.shared import CacheOption, JsonOption, SetOption, ThreadsOption, ch
 from sgu.data.splits.splits import PARTS
 from sgu.evaluation import all_metrics
 from sgu.experiment import CACHE, Experiment
+from sgu.feasible import check_feasible
 from sgu.host.provenance import code_version, device_name
 from sgu.models import pretraining, save_model
 from sgu.results.schema import METRICS
@@ -55,6 +56,10 @@ def main_command(
     if context.invoked_subcommand:
         return
     with prepared("sgu", threads, cache, *([save.parent] if save else [])):
+        if save and save.is_dir():
+            raise ValueError(
+                f"--save {save}: is a folder: name a file, as {save}/model.safetensors"
+            )
         experiment = Experiment.of(**settings | changes(change))
         metrics = run(experiment, cache, save, quiet=as_json)
     if as_json:
@@ -69,6 +74,7 @@ def run(
 ) -> Metrics:
     """Return the metrics of original, unlearned and retrained, by model and name."""
     task, console = experiment.task(cache), Console(stderr=True, quiet=quiet)
+    check_feasible(experiment, task)
     console.print(_described(experiment, task), highlight=False)
     with Progress(console=console, transient=True) as progress:
         bar = progress.add_task("", total=None)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import typer
@@ -57,11 +58,27 @@ def _check_writable(folder: Path) -> None:
 
 
 @contextmanager
-def one_line_errors(command: str, *foreseen: type[Exception]) -> Iterator[None]:
-    """Print a foreseen error in one line on stderr, and end with code 2."""
-    try:
-        yield
-    except foreseen as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        typer.echo(f"{command}: {reason}", err=True)
-        raise typer.Exit(2) from None
+def one_line_errors(
+    command: str, *foreseen: type[Exception], code: Callable[[], int | None] = lambda: None
+) -> Iterator[None]:
+    """Print a foreseen error in one line on stderr, and end with code 2; warnings in one, too.
+
+    code: returns another code to end with, or None.
+    """
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        typer.echo(f"{command}: {one_line(str(message))}", err=True)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        try:
+            yield
+        except foreseen as error:
+            reason = one_line(str(error)) or type(error).__name__
+            typer.echo(f"{command}: {reason}", err=True)
+            raise typer.Exit(code() or 2) from None
+
+
+def one_line(text: str) -> str:
+    """Return a text in one line, without what a terminal would take for commands."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
 from sgu.files.atomic import atomic_write
-from sgu.files.tensors import open_tensors
 
 
 def save_model(path: Path, model: nn.Module, info: dict[str, str]) -> None:
@@ -23,7 +23,7 @@ def load_model(path: Path, model: nn.Module) -> dict[str, str]:
 
     Raises ValueError if the file holds another architecture.
     """
-    with open_tensors(path) as file:
+    with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         info = file.metadata() or {}
     try:

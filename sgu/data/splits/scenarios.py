@@ -31,7 +31,8 @@ class Scenario:
     scenario: `random`, a share of train; `most_memorised`, `least_memorised`, the share where
     training on an example changes its own prediction most, least; `class`, all of forget_classes;
     `subgroup`, a share of each of them. forget_fraction: that share, unused by `class`.
-    forget_classes: one class or several, by name or number (`class_labels`). requests: the parts in which forget is asked for in turn.
+    forget_classes: one class or several, by name or number (`class_labels`). requests: the parts in
+    which forget is asked for in turn.
     """
 
     scenario: ScenarioName = "random"

@@ -51,8 +51,14 @@ def test_without_a_word_all_is_as_the_settings_default():
     [
         (["--solve-every", "8"], {"solve_every": 8}),
         (["--solve-every", "epoch"], {"solve_every": "epoch"}),
-        (["--scenario", "class", "--forget-classes", "3,5"], {"scenario": "class", "forget_classes": [3, 5]}),
-        (["--scenario", "class", "--forget-classes", "3"], {"scenario": "class", "forget_classes": [3]}),
+        (
+            ["--scenario", "class", "--forget-classes", "3,5"],
+            {"scenario": "class", "forget_classes": [3, 5]},
+        ),
+        (
+            ["--scenario", "class", "--forget-classes", "3"],
+            {"scenario": "class", "forget_classes": [3]},
+        ),
         (["--epochs", "3", "--lr", "0.5"], {"epochs": 3, "lr": 0.5}),
         (["--view", "loss", "--warm-start"], {"view": "loss", "warm_start": True}),
         (["--subset", "400", "--data", "12"], {"subset": 400, "data": "12"}),

@@ -12,8 +12,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from sgu.experiment import Experiment
+from tune.checks import check_same_data
 from tune.cli import app
-from tune.identity import check_same_data
 from tune.prepare import StudyTask
 from tune.spec.errors import SpecError
 from tune.spec.spec import Spec

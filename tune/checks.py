@@ -1,15 +1,29 @@
-"""A study goes on only with the data and the splits that it was begun on, told by their content."""
+"""Checks of a study once its data are loaded, before Ray starts: that each cell can be run on them,
+and that they are the data that the study was begun on, told by their content."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pandas as pd
 
+from sgu.feasible import check_feasible
 from tune.prepare import StudyTask
 from tune.spec.errors import SpecError
 from tune.spec.spec import Spec
 from tune.storage.study_folder import StudyFolder
+
+
+def check_cells(spec: Spec, tasks: Sequence[StudyTask]) -> None:
+    """Raise SpecError if a cell's game cannot be played on one of its tasks, or nothing judged."""
+    for task in tasks:
+        for cell in spec.cells:
+            if cell.data == task.data:
+                try:
+                    check_feasible(replace(cell.base, seed=task.base.seed), task.task)
+                except ValueError as error:
+                    raise SpecError(f"{cell.name}: {error}") from error
 
 
 def check_same_data(
