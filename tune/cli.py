@@ -18,6 +18,7 @@ from sgu.cli import app as sgu_app
 from sgu.cli import shared
 from sgu.ensembles.processes import Trainings
 from sgu.files.errors import DataError
+from sgu.files.one_line import one_line_errors, printable
 from tune import study
 from tune.cluster.dashboards import dashboards
 from tune.cluster.ray_map import on_ray
@@ -44,8 +45,9 @@ DEFAULT = "results"
 
 
 def say(text: str) -> None:
-    """Print a line at once; above the live view, if there is one."""
-    print(text, flush=True)
+    """Print a line at once; above the live view, if there is one. Names may hold anything: what a
+    terminal would take for commands is left out."""
+    print(printable(text), flush=True)
 
 
 FORESEEN = (SpecError, DataError, AuditorError, Interrupted, SubmitError, StudyLocked, OSError)
@@ -59,7 +61,7 @@ def one_line_ending() -> Iterator[None]:
     """Print foreseen errors, signals and a dead Ray in one line, and end with code 2, or with the
     one of the signal."""
     received.clear()
-    with ended_by_sigterm(), shared.one_line_errors("sgu-study", *FORESEEN, code=exit_code):
+    with ended_by_sigterm(), one_line_errors("sgu-study", *FORESEEN, code=exit_code):
         try:
             yield
         except KeyboardInterrupt:
@@ -187,7 +189,7 @@ def audit(
 
     Put those last: sgu-study audit --address auto -- MODEL.safetensors --shadows 64
     """
-    with shared.one_line_errors("sgu-study audit", *shared.FORESEEN, RayError):
+    with one_line_errors("sgu-study audit", *shared.FORESEEN, RayError):
         ray.init(address=address or "local", include_dashboard=None if address else False)
         try:
             trainings = Trainings(on_ray(cpus, gpus), None, max(1, int(cpus)))

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
-import typer
 from typer import Option
 
 from sgu.ensembles.processes import Died
+from sgu.files.one_line import one_line_errors
 from sgu.training.loop import Diverged
 
 FORESEEN = (ValueError, OSError, MemoryError, Diverged, Died, torch.OutOfMemoryError)
@@ -55,30 +54,3 @@ def _check_writable(folder: Path) -> None:
     if not (place.is_dir() and os.access(place, os.W_OK)):
         what = "cannot be written to" if place.is_dir() else "is a file"
         raise ValueError(f"{folder}: {place} {what}: choose another folder")
-
-
-@contextmanager
-def one_line_errors(
-    command: str, *foreseen: type[Exception], code: Callable[[], int | None] = lambda: None
-) -> Iterator[None]:
-    """Print a foreseen error in one line on stderr, and end with code 2; warnings in one, too.
-
-    code: returns another code to end with, or None.
-    """
-
-    def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        typer.echo(f"{command}: {one_line(str(message))}", err=True)
-
-    with warnings.catch_warnings():
-        warnings.showwarning = show
-        try:
-            yield
-        except foreseen as error:
-            reason = one_line(str(error)) or type(error).__name__
-            typer.echo(f"{command}: {reason}", err=True)
-            raise typer.Exit(code() or 2) from None
-
-
-def one_line(text: str) -> str:
-    """Return a text in one line, without what a terminal would take for commands."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

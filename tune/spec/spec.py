@@ -143,7 +143,7 @@ def parse_spec(text: str | bytes, origin: str, changes: Sequence[str] = ()) -> S
     """Return the specification in a YAML text, checked. origin: its source, for errors."""
     try:
         content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:  # that of lists in lists in lists, ...
         raise SpecError(f"{origin}: not YAML: {one_line(error)}") from error
     if not isinstance(content, dict):
         names = ", ".join(sorted(Spec.model_fields))
@@ -152,7 +152,7 @@ def parse_spec(text: str | bytes, origin: str, changes: Sequence[str] = ()) -> S
         content = changed(content, changes)
         check_known("", content, Spec.model_fields)
         return Spec.model_validate(content)
-    except ValueError as error:
+    except (ValueError, yaml.YAMLError, RecursionError) as error:
         raise SpecError(f"{origin}: {one_line(error)}") from error
 
 
