@@ -11,7 +11,7 @@ import json
 from dataclasses import fields
 from functools import cache
 from types import NoneType
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -41,7 +41,7 @@ def typed_fields(settings: Any) -> None:
 @cache
 def types_of(settings: type) -> dict[str, Any]:
     """Return the type of each field of a dataclass that holds a plain setting."""
-    hints = {name: _bare(hint) for name, hint in get_type_hints(settings).items()}
+    hints = get_type_hints(settings)  # without what Annotated adds
     named = {field.name: hints[field.name] for field in fields(settings)}
     return {name: kind for name, kind in named.items() if _leaves(kind) <= {*WORDS, NoneType}}
 
@@ -49,7 +49,8 @@ def types_of(settings: type) -> dict[str, Any]:
 def words(kind: Any) -> str:
     """Return in words what a value of this type must be."""
     if get_origin(kind) is Literal:
-        return " or ".join(map(str, get_args(kind)))
+        values = ", ".join(map(str, get_args(kind)))
+        return f"one of {values}" if len(get_args(kind)) > 1 else values
     if get_origin(kind) is tuple:
         return "numbers or names, with commas between them"
     parts = [words(part) for part in get_args(kind) if part is not NoneType]
@@ -62,10 +63,6 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
-def _bare(hint: Any) -> Any:
-    return get_args(hint)[0] if get_origin(hint) is Annotated else hint
-
-
 def _leaves(kind: Any) -> set[Any]:
     """Return the plain types that a type is made of; of a Literal those of its values."""
     if get_origin(kind) is Literal:
@@ -76,12 +73,13 @@ def _leaves(kind: Any) -> set[Any]:
 
 def _read(value: Any, kind: Any) -> Any:
     """Return a value as pydantic is to see it: texts without quotes, lists apart, null as None."""
-    parts = get_args(kind) if get_origin(kind) is not Literal else ()
-    if get_origin(kind) is tuple:
+    parts = (kind,) if get_origin(kind) in (Literal, tuple) else get_args(kind) or (kind,)
+    if NoneType in parts and (value is None or value in NULL):
+        return None
+    if any(get_origin(part) is tuple for part in parts):
         return _elements(value)
     if isinstance(value, str):
-        nothing = NoneType in parts and value in NULL
-        return None if nothing else _unquoted(value)
+        return _unquoted(value)
     if isinstance(value, bool) and bool not in _leaves(kind):
         raise ValueError("true and false are no numbers")
     plain_number = isinstance(value, int) and _leaves(kind) <= {str, NoneType}

@@ -36,6 +36,10 @@ from sgu.files.errors import DataError
 T = TypeVar("T")
 ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 # Arrow's own patience with an unreachable store of this kind is 15 minutes
+FAILING = re.compile(
+    r"NETWORK|TIMEOUT|curlCode|SLOW_DOWN|THROTTLING|UNAVAILABLE|INTERNAL_FAILURE|HTTP status 5\d\d"
+)
+"""What Arrow says of a store that may answer the next time."""
 LASTING = 60.0  # seconds for which a store that fails is asked again
 QUICK: dict[str, Any] = {
     "connect_timeout": 3,
@@ -233,10 +237,8 @@ def _again(shown: str, action: Callable[[], T]) -> T:
     while True:
         try:
             return action()
-        except (FileNotFoundError, PermissionError):
-            raise
         except OSError as error:
-            if time.monotonic() + pause > end:
+            if not FAILING.search(str(error)) or time.monotonic() + pause > end:
                 raise
             if pause == 0.5:
                 reason = str(error).splitlines()[0][:200]

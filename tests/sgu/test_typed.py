@@ -33,7 +33,7 @@ REFUSED = [
     ("seed", "1.5", "a whole number"), ("pretrain_epochs", "1.5", "a whole number, or null"),
     ("epochs", "1e3", "a whole number"), ("lr", "fast", "a number"), ("lr", "1,5", "a number"),
     ("lr", "true", "a number"), ("solve_every", "often", "a whole number, or epoch"),
-    ("update", "both", "joint or alternate"), ("seed", "9" * 5000, "a whole number"),
+    ("update", "both", "one of joint, alternate"), ("seed", "9" * 5000, "a whole number"),
 ]  # fmt: skip
 
 

@@ -115,7 +115,7 @@ def _keep(folder: Location, lease: dict[str, Any], over: threading.Event) -> Non
 
 
 def _renew(folder: Location, lease: dict[str, Any]) -> None:
-    folder.inside(NAME).write(json.dumps(lease).encode())
+    folder.inside(NAME).write(json.dumps(lease | {"renewed": time.time()}).encode())
 
 
 def _lease(folder: Location) -> dict[str, Any]:
@@ -123,14 +123,15 @@ def _lease(folder: Location) -> dict[str, Any]:
 
 
 def _age(folder: Location) -> float:
-    """Return the seconds since the lease was written, by the store's clock, which dates a file that
-    is written now; infinite without a lease."""
-    lease, probe = folder.inside(NAME), folder.inside(unfinished_name("clock"))
-    probe.write(b"now")
+    """Return the seconds since the lease was written, by the store's clock, or where it may only be
+    read by this machine's; infinite without a lease."""
+    written, probe = folder.inside(NAME).info.mtime, folder.inside(unfinished_name("clock"))
     try:
-        written, now = lease.info.mtime, probe.info.mtime
-    finally:
+        probe.write(b"now")  # the store dates it
+        now = probe.info.mtime
         probe.remove()
+    except OSError:
+        now = datetime.now(UTC)
     return (now - written).total_seconds() if written and now else math.inf
 
 

@@ -90,7 +90,11 @@ def test_a_training_process_that_dies_says_what_to_do():
 
 
 def test_escape_bytes_and_line_ends_never_reach_the_terminal(capsys):
-    with pytest.raises(typer.Exit), one_line_errors("sgu", ValueError):
-        warnings.warn("a\x1b]0;title\x07b", stacklevel=1)
-        raise ValueError("folder \x1b[31mred\nnext")
+    def command() -> None:
+        with one_line_errors("sgu", ValueError):
+            warnings.warn("a\x1b]0;title\x07b", stacklevel=1)
+            raise ValueError("folder \x1b[31mred\nnext")
+
+    with pytest.raises(typer.Exit):
+        command()
     assert capsys.readouterr().err == "sgu: a ]0;title b\nsgu: folder [31mred next\n"
