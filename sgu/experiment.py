@@ -22,6 +22,7 @@ from sgu.networks.references import recipe, reference
 from sgu.networks.training import EpochReport, Network, network_for
 from sgu.task import Task
 from sgu.training.inference import default_device
+from sgu.typed import typed_fields
 
 CACHE = Path("results/cache")
 
@@ -45,7 +46,9 @@ class Experiment:
     halved: Annotated[bool, "Halve held-out: audit, which is val, and test, as published."] = False
     scenario: Annotated[ScenarioName, "What to forget"] = "random"
     forget_fraction: Annotated[float, "Share of train (subgroup: of its classes) to forget."] = 0.1
-    forget_classes: Annotated[tuple[int, ...] | int, "Of class and subgroup, such as 3,5."] = ()
+    forget_classes: Annotated[
+        tuple[int | str, ...], "Of class and subgroup: names or numbers, such as cat,5."
+    ] = ()
     requests: Annotated[int, "Forget in so many requests."] = 1
     forget: Annotated[
         str | None, "A file of indices or image paths to forget (CSV, TSV, Parquet, text)."
@@ -89,6 +92,7 @@ class Experiment:
     ] = None
 
     def __post_init__(self) -> None:
+        typed_fields(self)
         check(self, auditor=one_of(AUDITORS))
         for name, least in {"subset": 1, "classes": 2, "audit": 1, "pretrain_epochs": 1}.items():
             check(self, **{name: optional(least)})
@@ -113,7 +117,10 @@ class Experiment:
 
     @classmethod
     def of(cls, **settings: Any) -> Experiment:
-        """Return the experiment with these settings, the method's among them."""
+        """Return the experiment with these settings, the method's among them.
+
+        Each may be a text, as on the command line (`sgu.typed`). Raises ValueError.
+        """
         options = {name: value for name, value in settings.items() if name not in SETTINGS}
         shared = {name: value for name, value in settings.items() if name in SETTINGS}
         return cls(**shared, options=options)

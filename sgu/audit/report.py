@@ -46,7 +46,8 @@ def written(
 
     command: what repeats it.
     """
-    whole = [*files.digests().values(), provenance["config"], provenance["code_version"]]
+    columns = ("config", "code_version", "data_fingerprint", "split_digest")
+    whole = [*files.digests().values(), *(provenance[name] for name in columns)]
     first = files.paths[0].stem if files.paths else "standard"
     folder = out / f"{first}-{sha256(' '.join(map(str, whole)).encode()).hexdigest()[:6]}"
     write(folder / "rows.parquet", audit.rows(), provenance)

@@ -23,6 +23,7 @@ from sgu.ensembles.designs import seeds
 from sgu.ensembles.train import Run
 from sgu.evaluation import Logits
 from sgu.experiment import Experiment
+from sgu.feasible import check_attackable, check_feasible
 from sgu.metrics import Record, Slice, against_retrained, attack_table, metrics_of, slices
 from sgu.metrics.attacks import against_test
 from sgu.metrics.evaluate import against_others, mean_of
@@ -66,6 +67,10 @@ def audit(
     needs it left out. Raises ValueError if one of `models` has diverged.
     """
     check(oracle_count, shadow_count, experiment.seed)
+    check_attackable(task)
+    for name, how in (unlearned_by or {}).items():
+        if name not in models:
+            check_feasible(how, task)
     known, notes, home = dict(unlearned_by or {}), Notes(say), device or default_device()
     for name in models:
         if name not in known:

@@ -28,6 +28,7 @@ from sgu.cli.shared import (
 from sgu.data.splits.splits import PARTS
 from sgu.evaluation import all_metrics
 from sgu.experiment import CACHE, Experiment
+from sgu.feasible import check_feasible
 from sgu.host.provenance import code_version, device_name
 from sgu.models import pretraining, save_model
 from sgu.presets import PRESETS, preset_settings
@@ -65,6 +66,10 @@ def main_command(
     if context.invoked_subcommand or version:
         return
     with prepared("sgu", threads, cache, *([save.parent] if save else [])):
+        if save and save.is_dir():
+            raise ValueError(
+                f"--save {save}: is a folder: name a file, as {save}/model.safetensors"
+            )
         given = preset_settings(preset) | configured(config) | settings | changes(change)
         experiment = Experiment.of(**given)
         metrics = run(experiment, cache, save, quiet=as_json)
@@ -91,6 +96,7 @@ def run(
 ) -> Metrics:
     """Return the metrics of original, unlearned and retrained, by model and name."""
     task, console = experiment.task(cache), Console(stderr=True, quiet=quiet)
+    check_feasible(experiment, task)
     console.print(_described(experiment, task), highlight=False)
     with Progress(console=console, transient=True) as progress:
         bar = progress.add_task("", total=None)
@@ -126,7 +132,15 @@ def run(
 def _described(experiment: Experiment, task: Task) -> str:
     sizes = ", ".join(f"{len(getattr(task.splits, name))} {name}" for name in PARTS)
     device = device_name(default_device())
-    told = f"{task.source.name}: {sizes}; {experiment.model} on {device}"
+    names = forgotten_classes(experiment, task)
+    forgets = f"; forgets class {' and '.join(names)}" if names else ""
+    told = f"{task.source.name}: {sizes}{forgets}; {experiment.model} on {device}"
     if experiment.original:
         told += f"\noriginal: {experiment.original}, fed {experiment.preprocessing()}"
     return told
+
+
+def forgotten_classes(experiment: Experiment, task: Task) -> list[str]:
+    """Return the number and the name of each class to be forgotten, such as "3 (cat)"."""
+    labels = experiment.forgetting().labels(task.source)
+    return [f"{label} ({task.source.classes[label]})" for label in labels]

@@ -19,6 +19,7 @@ from sgu.data.examples import Examples
 from sgu.data.pipeline import Pipeline
 from sgu.training.inference import device_of, precision, restoring_modes
 from sgu.training.snapshots import Snapshots, State
+from sgu.typed import typed_fields
 
 
 class Diverged(RuntimeError):
@@ -43,6 +44,7 @@ class Optimisation:
     compile: bool = False
 
     def __post_init__(self) -> None:
+        typed_fields(self)
         check(
             self,
             epochs=NOT_NEGATIVE,

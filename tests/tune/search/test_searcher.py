@@ -163,7 +163,7 @@ def test_a_driver_elsewhere_goes_on_with_what_was_in_flight(bucket):
     proposed = [first.suggest(key) for key in "abc"]
     again = StudySearch(spec, study.address, none, REFERENCES)
     assert [again.suggest(key)["settings"] for key in "abc"] == [p["settings"] for p in proposed]
-    study.files.clear(but="driver.json")
+    study.clear()
     fresh = StudySearch(spec_of(sampler_seed=1), study.address, none, REFERENCES)
     assert [fresh.suggest(key)["settings"] for key in "ab"] == [p["settings"] for p in proposed[:2]]
     assert fresh.suggest("c")["settings"] != proposed[2]["settings"]
@@ -424,3 +424,25 @@ def test_every_sampler_learns_from_three_objectives_under_a_constraint(store, sa
         search.on_trial_complete(str(key), {f"row/{name}": v for name, v in values.items()})
     assert [trial.state.name for trial in journal(store)] == ["COMPLETE"] * 6
     assert search.suggest("last") == Searcher.FINISHED
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [b"\n", b'{"op_code": 7, "worker_id": "a"}{{"op_code": 7\n', b"\xff\x00\n", b"[1]\n",
+     b'{"op_code": 99, "worker_id": "a"}\n', b"{}\n", b"[" * 5000 + b"\n"],
+)  # fmt: skip
+@pytest.mark.parametrize("place", ["end", "begin"])
+def test_a_damaged_journal_is_set_aside_and_rebuilt(store, trial_row, damage, place):
+    """The rows hold all that has ended: the trial that had is there, the next number is free."""
+    search = search_on(store)
+    finish(search, store, trial_row, "a", search.suggest("a"))
+    file = store.folder / "optuna.journal"
+    whole = file.read_bytes()
+    file.write_bytes(whole + damage if place == "end" else damage + whole)
+    told = list[str]()
+    again = StudySearch(spec_of(), store.folder, rows_of(store.folder), REFERENCES, told.append)
+    (line,) = told
+    assert "optuna.journal is damaged" in line
+    assert len((store.folder / "optuna.journal.damaged").read_bytes()) == len(whole + damage)
+    assert journal(store)[0].state.name == "COMPLETE"
+    assert {again.suggest(key)["trial_id"] for key in "abc"} == {"0000", "0001", "0003"}

@@ -11,7 +11,7 @@ import yaml
 from sgu.experiment import Experiment
 from tune.spec.errors import SpecError
 from tune.spec.sections import Bound
-from tune.spec.spec import Spec, load_spec
+from tune.spec.spec import Spec, load_spec, parse_spec
 
 STUDIES = Path(__file__).parents[3] / "studies"
 ALPHA = {"alpha": {"low": 0.1, "high": 4.0, "log": True}}
@@ -289,3 +289,12 @@ def test_text_that_is_not_utf8_is_named(tmp_path):
     path.write_bytes(b"name: caf\xe9\n")
     with pytest.raises(SpecError, match=r"spec\.yaml: "):
         load_spec(path)
+
+
+@pytest.mark.parametrize("deep", ["[" * 5000 + "]" * 5000, "{a: " * 5000 + "1" + "}" * 5000])
+def test_what_is_nested_too_deep_is_one_line(deep):
+    with pytest.raises(SpecError, match=r"^spec: ") as caught:
+        parse_spec(f"name: {deep}", "spec")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(SpecError, match=r"^spec: "):
+        parse_spec("name: mini", "spec", [f"trials={deep}"])
