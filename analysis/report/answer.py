@@ -100,7 +100,7 @@ def _cost(frame: pd.DataFrame, row: pd.Series) -> str:
     points = 100 * (row["val_acc"] - retrained["val_acc"])
     change = f"{abs(points):.1f} points {'better' if points > 0 else 'worse'} than"
     values = [
-        metric_text("val_acc", value) for value in (row["val_acc"], means.at["retrain", "val_acc"])
+        metric_text("val_acc", value) for value in (row["val_acc"], retrained.to_dict()["val_acc"])
     ]
     share = row["seconds"] / retrained["seconds"] if retrained["seconds"] else math.nan
     time = "" if math.isnan(share) else f", in {share:.2f} of the time of retraining"
