@@ -12,7 +12,7 @@ from analysis.charts.histograms import histograms_chart
 from analysis.charts.linked import linked_chart
 from analysis.charts.parallel import parallel_chart
 from analysis.charts.scaling import scaling_chart
-from analysis.choose import Choice, choose
+from analysis.choose import Choice, NoChoice, choose
 from analysis.configurations import configurations
 from analysis.confirm import confirmed, mean_optimism
 from analysis.importances import importances
@@ -20,6 +20,7 @@ from analysis.intervals import Interval, difference, mean_intervals
 from analysis.load import load_epochs, load_histograms, load_study
 from analysis.pareto import hypervolume, knee, pareto_front
 from analysis.report import Study, read_study, write_report
+from analysis.residual import judgements
 from analysis.scaling import against_retraining, power_laws, speed_up
 from analysis.sensitivity import alpha_ablation, effects
 from analysis.volumes import front_intervals, hypervolumes, method_differences

@@ -1,4 +1,4 @@
-"""The choice of one configuration: the best on val of those that keep to all bounds."""
+"""The choice of one configuration: the best on val of those like retrained, within all bounds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import yaml
@@ -16,22 +16,31 @@ import yaml
 from analysis.band import SHARED, limits, uninformative
 from analysis.formats import metric_text, unit
 from analysis.pareto import check_blind, check_directed, eligible, some
+from analysis.residual import Key, judgement_of, judgements
 from sgu.results.null_band import ASPECTS, SLACK
 from sgu.results.schema import METRICS
+from sgu.results.verdicts import MARGIN, Judgement
 
 BOUND = re.compile(r"(<=|>=)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)")
+NEAREST = 3
+"""Candidates that are named where none may be chosen."""
+
+
+class NoChoice(ValueError):
+    """No configuration may be chosen; the message names the nearest and what they lack."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
     """A configuration to run, and the reasons for it.
 
-    row, runner_up: of `configurations` (None: no other keeps to the bounds); settings: everything
-    needed to run it again; why: sentences for people; reported: its metrics on test, which had no
-    part in the choice.
+    row, runner_up: of `configurations` (None: no other may be chosen); judgement: its verdict;
+    settings: everything needed to run it again; why: sentences for people; reported: its metrics on
+    test, which had no part in the choice.
     """
 
     row: pd.Series
+    judgement: Judgement
     runner_up: pd.Series | None
     settings: dict[str, Any]
     why: tuple[str, ...]
@@ -40,6 +49,18 @@ class Choice:
     def yaml(self) -> str:
         """Return the settings as a study's `experiment:` holds them."""
         return yaml.safe_dump(self.settings)
+
+    def record(self) -> dict[str, Any]:
+        """Return the choice as plain values."""
+        return {
+            "trial": self.row["trial_id"],
+            "cell": self.row["cell"],
+            "verdict": self.judgement.verdict,
+            "why": list(self.why),
+            "settings": self.settings,
+            "reported": self.reported,
+            "command": self.command(),
+        }
 
     def command(self) -> str:
         """Return the call of `sgu` that runs it again."""
@@ -53,22 +74,27 @@ def choose(
     maximise: str | None = None,
     minimise: str | None = None,
     where: Mapping[str, str] | None = None,
+    verdict: Literal["like retrained", "any"] = "like retrained",
+    margin: float = MARGIN,
 ) -> Choice:
-    """Return the best configuration of one data set by one metric, among those within all bounds.
+    """Return the best configuration of one data set by one metric, of those with the verdict that
+    keep to all bounds.
 
-    maximise, minimise: the metric, one of the two. where: bounds by metric, each "inside" (the
-    null band of the retrained models), "<= 0.6" or ">= 0.6". All are means over seeds, and none
-    may read the test split. Of equals, the quicker one is chosen. Example:
+    maximise, minimise: the metric, one of the two; val_acc without them. where: bounds by metric,
+    each "inside" (the null band of the retrained models), "<= 0.6" or ">= 0.6". verdict: the joint
+    verdict beside `margin` that it must have, see `analysis.residual`. All are means over seeds,
+    and none may read the test split. Of equals, the quicker one is chosen. Example:
 
-        choose(load_study("results/default"), maximise="val_acc", where={"val_mia_acc": "inside"})
+        choose(load_study("results/default"), where={"seconds": "<= 20"})
 
     Raises:
         ValueError: a metric or bound that cannot select, a metric that is best at its other end,
-            rows that do not compare, or no null band; if no configuration keeps to the bounds, the
-            message names the closest.
+            rows that do not compare, or no null band.
+        NoChoice: no configuration may be chosen; the message names the nearest.
     """
-    if (maximise is None) == (minimise is None):
+    if maximise and minimise:
         raise ValueError("give one metric to choose by: maximise=... or minimise=...")
+    maximise = None if minimise else maximise or "val_acc"
     metric, bounds = str(maximise or minimise), dict(where or {})
     for name in (metric, *bounds):
         check_blind(name)
@@ -80,7 +106,10 @@ def choose(
     excess = pd.DataFrame({name: _excess(rows[name], ends[name]) for name in ends}, rows.index)
     within = rows[(excess <= SLACK).all(axis=1)]
     if within.empty:
-        raise ValueError(_nothing(rows, bounds, excess))
+        raise NoChoice(_nothing(rows, bounds, excess))
+    judged = judgements(frame, margin=margin)
+    if verdict != "any":
+        within = _like_retrained(within, judged)
     order = [metric, "seconds", "trial_id"]
     better = within.sort_values(order, ascending=[maximise is None, True, True], kind="stable")
     best, second = better.iloc[0], better.iloc[1] if len(better) > 1 else None
@@ -90,8 +119,14 @@ def choose(
     return Choice(
         row=best,
         runner_up=second,
+        judgement=judgement_of(judged, best),
         settings=json.loads(best["config"]),
-        why=(_first(best, second, metric, len(within), len(rows)), *reasons, _seeds(best)),
+        why=(
+            _first(best, second, metric, verdict, len(within), len(rows)),
+            judgement_of(judged, best).text(),
+            *reasons,
+            _seeds(best),
+        ),
         reported={name: float(best[name]) for name in METRICS if METRICS[name].reads_test},
     )
 
@@ -136,6 +171,18 @@ def _excess(values: pd.Series, ends: pd.DataFrame) -> pd.Series:
     return outside.where(ends["low"].notna(), math.inf)
 
 
+def _like_retrained(rows: pd.DataFrame, judged: Mapping[Key, Judgement]) -> pd.DataFrame:
+    """Return the rows whose joint verdict is like retrained; raise NoChoice if there are none."""
+    verdicts = [judgement_of(judged, row) for _, row in rows.iterrows()]
+    like = [judgement.verdict == "like retrained" for judgement in verdicts]
+    if any(like):
+        return rows[like]
+    pairs = zip(rows["trial_id"], verdicts, strict=True)
+    nearest = sorted(pairs, key=lambda pair: pair[1].joint.farthest if pair[1].joint else math.inf)
+    named = " ".join(f"Trial {name}: {judgement.text()}" for name, judgement in nearest[:NEAREST])
+    raise NoChoice(f"no configuration of {len(rows)} is shown to be like retrained. {named}")
+
+
 def _nothing(rows: pd.DataFrame, bounds: Mapping[str, str], excess: pd.DataFrame) -> str:
     counts = [f"{(excess[name] <= SLACK).sum()} keep {name} {bounds[name]}" for name in bounds]
     missed = (excess > SLACK).sum(axis=1)
@@ -148,10 +195,13 @@ def _nothing(rows: pd.DataFrame, bounds: Mapping[str, str], excess: pd.DataFrame
     )
 
 
-def _first(best: pd.Series, second: pd.Series | None, metric: str, within: int, among: int) -> str:
+def _first(
+    best: pd.Series, second: pd.Series | None, metric: str, verdict: str, within: int, among: int
+) -> str:
+    which = "keep to the bounds" if verdict == "any" else f"are {verdict}, within the bounds"
     text = (
         f"Trial {best['trial_id']} of {best['cell']} has the best {metric}, "
-        f"{_value(metric, best[metric])}, of the {within} of {among} that keep to the bounds"
+        f"{_value(metric, best[metric])}, of the {within} of {among} that {which}"
     )
     if second is None:
         return f"{text}."

@@ -14,16 +14,19 @@ import pandas as pd
 import typer
 from rich.console import Console
 
+from analysis.certify import certify
 from analysis.charts import front_chart, save
+from analysis.choose import Choice, NoChoice
 from analysis.choose import choose as chosen
-from analysis.configurations import cells, of_cell
+from analysis.configurations import cells, narrowed, of_cell
 from analysis.load import load_study
-from analysis.pareto import OBJECTIVES, candidates, check_selectable, hypervolume, pareto_front
-from analysis.report import read_study, write_report
+from analysis.pareto import candidates, check_selectable, hypervolume, pareto_front
+from analysis.report import objectives_of, read_study, write_report
 from analysis.summary import controls, counts, shown_metrics
 from analysis.table import front_table
 from sgu.files.location import joined
 from sgu.results.schema import METRICS
+from sgu.results.verdicts import MARGIN
 
 app = typer.Typer(
     help="Reads what `sgu-study run` wrote: a study's best trade-offs and how they came about.",
@@ -37,11 +40,10 @@ Results = Annotated[
     str, typer.Option(help="Folder that holds the studies, or an address: s3://bucket/folder.")
 ]
 Objectives = Annotated[
-    str,
-    typer.Option(help="Two or more metrics to trade off, comma between; none that reads test."),
+    str | None,
+    typer.Option(help="Two or more metrics to trade off, comma between; none: the study's own."),
 ]
 
-DEFAULT = ",".join(OBJECTIVES)
 T = TypeVar("T")
 
 
@@ -49,7 +51,7 @@ T = TypeVar("T")
 def front(
     name: Name,
     results: Results = "results",
-    objectives: Objectives = DEFAULT,
+    objectives: Objectives = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the front's rows as CSV.")] = False,
 ) -> None:
@@ -57,8 +59,8 @@ def front(
     with _one_line_errors():
         if as_json and as_csv:
             raise ValueError("--json and --csv exclude each other: give one of them")
-        names = _objectives(objectives)
         study = _folder(name, results)
+        names = _objectives(objectives, study)
         frame = _read(load_study, study)
         if as_json:
             typer.echo(json.dumps(_summary(frame, names), indent=2))
@@ -76,12 +78,12 @@ def front(
 def html(
     name: Name,
     results: Results = "results",
-    objectives: Objectives = DEFAULT,
+    objectives: Objectives = None,
 ) -> None:
     """Write report.html, one page with the front, charts, failures and every trial; offline."""
     with _one_line_errors():
-        names = _objectives(objectives)
         study = _folder(name, results)
+        names = _objectives(objectives, study)
         page = _beside(study) / "report.html"
         typer.echo(write_report(_read(read_study, study), page, names))
 
@@ -94,24 +96,55 @@ def choose(
     minimise: Annotated[str | None, typer.Option(help="The same, where less is better.")] = None,
     where: Annotated[
         list[str] | None,
-        typer.Option(help='A bound to keep: "val_mia_acc inside", "seconds <= 20"; repeatable.'),
+        typer.Option(help='A bound to keep: "seconds <= 20", "val_mia_acc inside"; repeatable.'),
     ] = None,
-    cell: Annotated[str | None, typer.Option(help="One cell's trials only.")] = None,
+    cell: Annotated[str | None, typer.Option(help="One cell's or data set's trials only.")] = None,
+    margin: Annotated[float, typer.Option(help="Most residual memory of retraining.")] = MARGIN,
+    any_verdict: Annotated[bool, typer.Option("--any", help="Whatever the verdict.")] = False,
+    audit: Annotated[bool, typer.Option("--audit", help="Audit it by fresh networks.")] = False,
+    oracles: Annotated[int, typer.Option(help="Retrained models of the audit.")] = 8,
+    shadows: Annotated[int, typer.Option(help="Shadow models of the audit, even.")] = 8,
     as_yaml: Annotated[bool, typer.Option("--yaml", help="Print its settings as YAML.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the choice as JSON.")] = False,
 ) -> None:
-    """Print the configuration to run: the best val_acc inside the null band of val_mia_acc.
+    """Print the configuration to run: the best val_acc of those like retrained models.
 
-    The reasons go to stderr, the command that runs it to stdout.
+    The reasons go to stderr, the command that runs it to stdout. Ends with code 3 if no
+    configuration is shown to be like retrained, or if the audit does not confirm the choice.
     """
     with _one_line_errors():
-        if not maximise and not minimise:
-            maximise, where = "val_acc", where or ["val_mia_acc inside"]
-        frame = _read(load_study, _folder(name, results))
-        rows = _narrowed(frame, cell)
-        choice = chosen(rows, maximise=maximise, minimise=minimise, where=_bounds(where or []))
+        study = _folder(name, results)
+        rows = narrowed(_read(load_study, study), cell)
+        choice = chosen(
+            rows,
+            maximise=maximise,
+            minimise=minimise,
+            where=_bounds(where or []),
+            verdict="any" if any_verdict else "like retrained",
+            margin=margin,
+        )
         for sentence in choice.why:
-            typer.echo(sentence, err=True)
-        typer.echo(choice.yaml().rstrip() if as_yaml else choice.command())
+            _err(sentence)
+        texts = {"yaml": choice.yaml().rstrip(), "json": json.dumps(choice.record(), indent=2)}
+        form = "yaml" if as_yaml else "json" if as_json else ""
+        typer.echo(texts.get(form, choice.command()))
+        if audit:
+            folder, cache = _beside(study) / "certificate", joined(results, "cache")
+            _certified(choice, folder, cache, oracles, shadows)
+
+
+def _certified(choice: Choice, folder: Path, cache: str, oracles: int, shadows: int) -> None:
+    """Audit a choice and print its verdict; end with code 3 unless it is like retrained."""
+    local = Path("results/cache") if "://" in cache else Path(cache)
+    found = certify(choice, folder, local, oracles=oracles, shadows=shadows, say=_err)
+    _err(f"The audit, by {oracles} retrained and {shadows} shadow models of its own: {found.text}")
+    typer.echo(f"certificate: {found.page}\nmodel: {found.model}", err=True)
+    if found.verdict != "like retrained":
+        raise NoChoice("the audit does not confirm the choice: see its page")
+
+
+def _err(text: str) -> None:
+    typer.echo(text, err=True)
 
 
 def main() -> None:
@@ -143,17 +176,9 @@ def _bounds(texts: list[str]) -> dict[str, str]:
     return {name: bound.strip() for name, _, bound in pairs}
 
 
-def _narrowed(frame: pd.DataFrame, cell: str | None) -> pd.DataFrame:
-    """Return the rows to choose from: all if they are of one data set, else those of a cell."""
-    known = cells(frame)
-    if cell is None and frame["dataset"].nunique() == 1:
-        return frame
-    if cell not in known:
-        raise ValueError(f"--cell {cell}: choose from {', '.join(known)}")
-    return of_cell(frame, cell)
-
-
-def _objectives(text: str) -> tuple[str, ...]:
+def _objectives(text: str | None, study: str) -> tuple[str, ...]:
+    if text is None:
+        return objectives_of(study)
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     check_selectable(names)
     return names
@@ -202,9 +227,9 @@ def _read(load: Callable[[str], T], study: str) -> T:
 
 @contextmanager
 def _one_line_errors() -> Iterator[None]:
-    """Print a foreseen error as one line on stderr and end with code 2."""
+    """Print a foreseen error as one line on stderr and end with code 2, or 3 without a choice."""
     try:
         yield
     except (OSError, ValueError) as error:
         typer.echo(f"sgu-report: {' '.join(str(error).split())}", err=True)
-        raise typer.Exit(2) from None
+        raise typer.Exit(3 if isinstance(error, NoChoice) else 2) from None

@@ -64,6 +64,22 @@ def of_cell(frame: pd.DataFrame, cell: str) -> pd.DataFrame:
     return rows[inside | (rows["method"].isin(REFERENCES) & rows["dataset"].isin(data_sets))]
 
 
+def narrowed(frame: pd.DataFrame, name: str | None) -> pd.DataFrame:
+    """Return the rows of a cell, or of a data set with all its cells; without a name all rows, if
+    they are of one data set. Raises ValueError for a name that is neither."""
+    data_sets = sorted(frame["dataset"].dropna().unique())
+    if name is None and len(data_sets) == 1:
+        return frame
+    if name in data_sets:
+        return frame[frame["dataset"] == name]
+    if name in cells(frame):
+        return of_cell(frame, name)
+    known = ", ".join([*(data_sets if len(data_sets) > 1 else []), *cells(frame)])
+    if name is None:
+        raise ValueError(f"the study has {len(data_sets)} data sets: choose one by --cell: {known}")
+    raise ValueError(f"--cell {name}: choose from {known}")
+
+
 def searched(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the settings in which `rows` differ, but for the seed; a column each, in the order of
     the exact configurations."""

@@ -1,7 +1,7 @@
 """Links of the documentation to files outside docs/: pictures are taken along, code is named.
 
-A hook of MkDocs. In the repository the links lead to the files; on the site a picture is copied, and
-any other file becomes its path as code, as the site does not hold the sources.
+A hook of MkDocs. In the repository the links lead to the files; on the site a picture is copied,
+and any other file becomes its path as code, as the site does not hold the sources.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +17,10 @@ from sgu.metrics.scored import REPORTED, Scored
 from sgu.results.rows import Row
 from sgu.task import FROM_TRAIN, Task
 from sgu.training.inference import predict
+
+Measure = Callable[[Mapping[str, Scored], Metrics], Metrics]
+"""Measures more of a model, from its scored splits and its metrics so far, as
+`sgu.ensembles.selection.Selection.metrics` does."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,10 +62,15 @@ def score_task(model: nn.Module, task: Task, splits: Sequence[str] = REPORTED) -
     return {split: score(model, task, split) for split in splits}
 
 
-def selection_metrics(model: nn.Module, task: Task) -> Metrics:
+def selection_metrics(model: nn.Module, task: Task, more: Measure | None = None) -> Metrics:
     """Return the metrics that a search may look at, of forget and val; test is not read."""
-    train, retain = task.part("retain")
-    return selection_of(score_task(model, task, SELECTING), train.targets.cpu()[retain].numpy())
+    (train, retain), scored = task.part("retain"), score_task(model, task, SELECTING)
+    return with_more(scored, selection_of(scored, train.targets.cpu()[retain].numpy()), more)
+
+
+def with_more(scored: Mapping[str, Scored], metrics: Metrics, more: Measure | None) -> Metrics:
+    """Return metrics, and what `more` measures beyond them."""
+    return metrics | more(scored, metrics) if more else metrics
 
 
 def all_metrics(model: nn.Module, task: Task) -> Metrics:

@@ -13,7 +13,7 @@ from sgu.auditor import Auditor, CvxpyAuditor, LinearAuditor, MLPAuditor
 from sgu.checks import check, one_of, optional
 from sgu.data.sources import Source
 from sgu.data.splits.scenarios import Scenario, ScenarioName
-from sgu.game import Game
+from sgu.game import Game, View
 from sgu.methods import GAME, OVER, Method, method_class, plays
 from sgu.models import Preprocessing, pretraining, read_info
 from sgu.networks.memorisation import Progress, memorisation
@@ -33,8 +33,9 @@ class Experiment:
     The text of each setting is also the help of its option on the command line. More about the
     data: `load_source` and `Scenario`; about the game, which methods sg and sg+NAME play: `Game`.
     options: the method's own settings and those of its optimisation; those left out are as
-    published. None for pretrain_epochs is the model's own number. audit_batch counts both sides of
-    a round; all 800 of the embedded data fit.
+    published. None for pretrain_epochs is the model's own number; for view, calibrated if the game
+    is over a method with a reference, else logits+loss. audit_batch counts both sides of a round;
+    all 800 of the embedded data fit.
     """
 
     data: Annotated[str, "embedded, cifar10, cifar100, svhn, newsgroups, or a folder."] = "embedded"
@@ -72,7 +73,9 @@ class Experiment:
     auditor: Annotated[str, "The auditor: linear, cvxpy or mlp."] = "linear"
     loss: Annotated[Literal["hinge", "squared_hinge", "logistic"], "The auditor's loss"] = "hinge"
     penalty: Annotated[Literal["l2", "l1"], "The auditor's penalty"] = "l2"
-    view: Annotated[Literal["logits+loss", "loss"], "What the auditor sees"] = "logits+loss"
+    view: Annotated[
+        View | None, "What the auditor sees: logits+loss, loss, calibrated; none: by method."
+    ] = None
     statistics: Annotated[Literal["batch", "running"], "Batch-norm while scoring"] = "batch"
     folds: Annotated[int, "Folds of a round, each with its own auditor."] = 3
     audit_batch: Annotated[int | None, "Most examples scored in one round."] = 1000
@@ -90,10 +93,17 @@ class Experiment:
         object.__setattr__(self, "mean", stated.mean)
         object.__setattr__(self, "std", stated.std)
         pretraining(self.model)
-        unlearner, game = self.unlearner(), self.game()
+        unlearner = self.unlearner()
+        object.__setattr__(self, "view", self.view or self._view(unlearner))
+        game = self.game()
         object.__setattr__(self, "options", asdict(unlearner))  # with those left out
         if game and game.alpha > 0 and unlearner.epochs == 0:
             raise ValueError("epochs = 0: the game needs an epoch or more: raise epochs")
+        if game and game.view == "calibrated" and not unlearner.has_reference:
+            raise ValueError(
+                f"view = calibrated: {self.method} has no reference: choose logits+loss, or the "
+                "game over a method that has one, such as sg+reference_distill"
+            )
 
     @classmethod
     def of(cls, **settings: Any) -> Experiment:
@@ -178,6 +188,11 @@ class Experiment:
         method = "finetune" if self.method == GAME else self.method.removeprefix(OVER)
         return replace(self, method=method, alpha=0.0)
 
+    def _view(self, unlearner: Method) -> View:
+        """Return what the auditor sees where nothing else is asked for."""
+        calibrated = plays(self.method) and unlearner.has_reference
+        return "calibrated" if calibrated else "logits+loss"
+
     def game(self) -> Game | None:
         """Return the rules of the game, or None for a method without one."""
         if not plays(self.method):
@@ -188,7 +203,7 @@ class Experiment:
             solve_every=self.solve_every,
             update=self.update,
             folds=self.folds,
-            view=self.view,
+            view=self.view or self._view(self.unlearner()),
             statistics=self.statistics,
             audit_batch=self.audit_batch,
             warm_start=self.warm_start,

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -27,8 +27,10 @@ from sgu.auditor.folds import Folds, draw_folds
 from sgu.checks import FRACTION, NOT_NEGATIVE, POSITIVE, at_least, check, one_of, optional
 from sgu.task import Task
 from sgu.training.clock import Clock
-from sgu.training.inference import batch_statistics, device_of, evaluating, precision
+from sgu.training.inference import batch_statistics, device_of, evaluating, precision, predict
 from sgu.training.snapshots import State
+
+View = Literal["logits+loss", "loss", "calibrated"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +40,9 @@ class Game:
     solve_every: optimiser steps between rounds, or "epoch"; update: "joint" adds alpha dU to the
     gradient of the current step, "alternate" (the authors' way) takes a separate step after every
     epoch, with learning rate `lr`, on the sum over all audit batches.
-    view: the auditor sees the logits and the loss (d = C + 1) or the loss alone (d = 1).
+    view: the auditor sees the logits and the loss (d = C + 1); the loss alone (d = 1); or, where a
+    network that never saw forget is at hand, "calibrated": logits, loss, margin and the margin of
+    that reference (d = C + 3), which tells examples that are hard from examples that are forgotten.
     statistics: batch-norm scores by those of the batch or by the running ones (what an attacker
     sees); neither writes a buffer. audit_batch: the most examples of both sides in one round, which
     bounds its memory; None takes all of forget, or as many as audit has counterparts for.
@@ -52,7 +56,7 @@ class Game:
     update: Literal["joint", "alternate"] = "joint"
     folds: int = 3
     heldout_share: float = 0.3
-    view: Literal["logits+loss", "loss"] = "logits+loss"
+    view: View = "logits+loss"
     statistics: Literal["batch", "running"] = "batch"
     audit_batch: int | None = None
     warm_start: bool = False
@@ -69,7 +73,7 @@ class Game:
             update=one_of(("joint", "alternate")),
             folds=at_least(1),
             heldout_share=FRACTION,
-            view=one_of(("logits+loss", "loss")),
+            view=one_of(get_args(View)),
             statistics=one_of(("batch", "running")),
             audit_batch=optional(4),
             lr=POSITIVE,
@@ -100,9 +104,17 @@ class Match:
 
     It has one auditor for each class with two or more examples in forget: one alone cannot be both
     fitted and judged. Rounds go through forget in shuffled batches, with as many audit examples.
+    reference: a network that never saw forget, for the view "calibrated".
     """
 
-    def __init__(self, game: Game, task: Task, seed: int, clock: Clock):
+    def __init__(
+        self,
+        game: Game,
+        task: Task,
+        seed: int,
+        clock: Clock,
+        reference: nn.Module | None = None,
+    ):
         self.game, self.pipeline, self.clock = game, task.pipeline, clock
         self.sides = [task.part("forget"), task.part("audit")]
         self.groups = _groups(*(examples.targets.cpu()[split] for examples, split in self.sides))
@@ -113,6 +125,7 @@ class Match:
         self.generator = torch.Generator().manual_seed(seed)
         self.turn, self.shuffled = 0, list[list[Tensor]]()
         self.last: Any = None  # the fit of the round before: a warm start
+        self.calibration = self._calibration(reference) if game.view == "calibrated" else None
 
     def play(self, model: nn.Module) -> Round:
         """Play one round: add alpha dU/dtheta_u to the gradients of the model's parameters."""
@@ -161,9 +174,10 @@ class Match:
         """Return scores of forget, then of audit examples: float32 (2 k, d), with their graph."""
         device = device_of(model)
         self.sides = [(examples.to(device), split) for examples, split in self.sides]  # moves once
+        drawn = self._draw()
         parts = [
-            examples.at(split[drawn], device)
-            for (examples, split), drawn in zip(self.sides, self._draw(), strict=True)
+            examples.at(split[indices], device)
+            for (examples, split), indices in zip(self.sides, drawn, strict=True)
         ]
         inputs, targets = (torch.cat(both) for both in zip(*parts, strict=True))
         prepared = self.pipeline.prepare(inputs)
@@ -171,7 +185,29 @@ class Match:
         with scoring(model), precision(device):
             logits = model(prepared).float()
         loss = F.cross_entropy(logits, targets, reduction="none")[:, None]
-        return loss if self.game.view == "loss" else torch.cat([logits, loss], 1)
+        if self.game.view == "loss":
+            return loss
+        if self.calibration is None:
+            return torch.cat([logits, loss], 1)
+        known = [side[indices] for side, indices in zip(self.calibration, drawn, strict=True)]
+        pair = torch.stack([margins(logits, targets), torch.cat(known).to(device)], 1)
+        return torch.cat([logits, loss, pair], 1)
+
+    def _calibration(self, reference: nn.Module | None) -> list[Tensor]:
+        """Return the reference's margins of forget and of audit, on the CPU."""
+        if reference is None:
+            raise ValueError(
+                'view = "calibrated": the method has no reference; use "logits+loss", or a method '
+                "that trains one, such as sg+reference_distill"
+            )
+        with self.clock.part("reference"):
+            return [
+                margins(
+                    predict(reference, examples, self.pipeline, split).cpu(),
+                    examples.targets.cpu()[split],
+                )
+                for examples, split in self.sides
+            ]
 
     def _answer(self, scores: Tensor) -> tuple[Tensor, Tensor]:
         """Return the utility of the best response, and how many problems went unsolved."""
@@ -187,6 +223,13 @@ class Match:
         counts = folds.judged_used & fit.converged[:, None]
         utility = -torch.where(counts, hinge, 0).sum() / counts.sum().clamp(min=1)
         return utility, (~fit.converged).sum()
+
+
+def margins(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return margins log(p_y / (1 - p_y)) in nats, (n,), from logits (n, C) and targets (n,)."""
+    own = targets[:, None]
+    others = logits.scatter(1, own, -torch.inf).logsumexp(1)
+    return logits.gather(1, own).squeeze(1) - others
 
 
 def _groups(forget: Tensor, audit: Tensor) -> list[list[Tensor]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from sgu.evaluation import Logits, selection_metrics
+from sgu.evaluation import Logits, Measure, selection_metrics, with_more
 from sgu.experiment import Experiment
 from sgu.game import EpochReport, Game, Round
 from sgu.methods import Run
@@ -45,17 +45,21 @@ def unlearn(
     original: nn.Module,
     report: Report | None = None,
     snapshots: Snapshots | None = None,
+    more: Measure | None = None,
+    *,
+    own_network: bool = False,
 ) -> Outcome:
     """Return the outcome of unlearning from `original`, on its device; it is not changed.
 
     report: called after every epoch with epoch, train_loss, utility, solves, unsolved and
     `selection_metrics`. snapshots: saved after every epoch; a run continues from the one it finds,
-    and reports the epochs before it again.
+    and reports the epochs before it again. more: measures more than the answers alone give.
+    own_network: True if `original` is not of the experiment's architecture.
     Seconds are those of the method and its game, without evaluation.
     Raises Diverged or AuditorError if the run breaks down.
     """
     model, unlearner, game = copy.deepcopy(original), experiment.unlearner(), experiment.game()
-    clock, tally, requests = Clock(device_of(model)), Tally(report), Requests(task, model)
+    clock, tally, requests = Clock(device_of(model)), Tally(report, more), Requests(task, model)
     snapshots, steps = snapshots or Snapshots(), list[int]()
     snapshots.add("tally", tally)
     snapshots.add("requests", requests)
@@ -63,6 +67,7 @@ def unlearn(
         run = Run(
             model=model,
             original=requests.original,
+            architecture=None if own_network else experiment.model,
             task=request.task,
             game=game,
             seed=experiment.seed,
@@ -81,12 +86,14 @@ def unlearn(
         "solve_seconds": clock.seconds("solve"),
         "examples_seen": clock.examples,
     }
+    if unlearner.has_reference:
+        cost["reference_seconds"] = clock.seconds("reference")
     logits = Logits.of(model, task, cost["seconds"])
     scored = logits.scored(task)
     return Outcome(
         model=model,
         logits=logits,
-        metrics=metrics_of(scored) | cost,
+        metrics=with_more(scored, metrics_of(scored), more) | cost,
         histograms=loss_histograms(scored),
         unsolved=tally.unsolved,
         epoch_steps=steps[0] if steps else None,
@@ -123,8 +130,8 @@ def idle(solve_every: int | str, steps: Sequence[int]) -> str:
 class Tally:
     """The reports of a run's epochs, which are numbered through all its requests."""
 
-    def __init__(self, report: Report | None):
-        self.report, self.unsolved, self.epochs = report, 0, 0
+    def __init__(self, report: Report | None, more: Measure | None):
+        self.report, self.more, self.unsolved, self.epochs = report, more, 0, 0
         self.reports: list[dict[str, float]] = []
 
     def on_epoch(self, model: nn.Module, so_far: Task, clock: Clock) -> EpochReport:
@@ -141,7 +148,7 @@ class Tally:
                 self.reports.append(
                     {"epoch": epoch, "train_loss": loss, "utility": float(utility)}
                     | {"solves": len(rounds), "unsolved": unsolved}
-                    | selection_metrics(model, so_far)
+                    | selection_metrics(model, so_far, self.more)
                 )
                 self.report(self.reports[-1])
 

@@ -40,7 +40,7 @@ oracles: 2
 trials: {trials}
 slots: 1
 """
-COSTS = {"seconds", "game_seconds", "solve_seconds", "peak_memory"}
+COSTS = {"seconds", "game_seconds", "solve_seconds", "reference_seconds", "peak_memory"}
 OBJECTIVES = ("val_error", "val_mia_advantage")
 READS_TEST = [name for name in METRICS if METRICS[name].reads_test]
 
@@ -127,7 +127,7 @@ class TestAPoisonedStudy:
         costs = {name: clean[name] for name in COSTS}  # of equals, the quicker one is chosen
         poisoned = poisoned.assign(**costs)
         for wish in ({"maximise": "val_acc"}, {"minimise": "val_mia_advantage"}):
-            ours, theirs = choose(clean, **wish), choose(poisoned, **wish)
+            ours, theirs = (choose(frame, **wish, verdict="any") for frame in (clean, poisoned))
             assert ours.row["trial_id"] == theirs.row["trial_id"]
             assert ours.reported != theirs.reported
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +18,23 @@ import pandas as pd
 import ray
 from ray.exceptions import RayError
 
-from sgu.ensembles.designs import shadows
+from sgu.ensembles.designs import selection_shadows
+from sgu.ensembles.selection import Selection, ShadowMargins
 from sgu.ensembles.train import logits_of
 from sgu.evaluation import context
 from sgu.experiment import Experiment
 from sgu.files.errors import DataError
 from sgu.networks.cache import Kept, keep, load
 from sgu.results.rows import Row, result_row
+from sgu.results.schema import METRICS
+from sgu.results.verdicts import References
 from sgu.task import Task
 from tune import Say
 from tune.cluster.connection import slots
 from tune.spec.errors import SpecError, last_line
 from tune.spec.spec import Spec
 from tune.storage.study_folder import Cache, StudyFolder, rows_of
-from tune.worker.networks import Measured, Progress, Shadowed, beside, measured, recipes
+from tune.worker.networks import Measured, Progress, beside, measured, recipes
 from tune.worker.trial import TrialInputs
 
 SAY_EVERY = 15.0  # seconds between two lines about progress
@@ -103,6 +107,7 @@ def prepare(
     _run([(networks, name) for networks in work.values() for name in networks.todo], say)
     for task in tasks:
         store.splits(task.task.splits.digest, task.task.splits.to_table())
+        work[task.key].compare()
         for row in work[task.key].new_rows():
             store.trial(row | {"phase": phase})
     return Prepared(
@@ -156,25 +161,41 @@ class Preparation:
             self.kept[name] = network.kept
         if recipe.kind != "shadow" and name not in self.rows:
             self.new[name] = network
-            self.rows[name] = network.row
+            self.rows[name] = dict(network.row)
 
     def shared(self) -> Row:
         """Return the columns that all rows on the task have in common."""
         columns = {"dataset": self.task.data, "workers": slots(self.spec)}
         return context(self.task.base.settings(), self.task.task) | columns
 
+    def compare(self) -> None:
+        """Add to the rows what takes all networks: attacks by shadow models, and the distances from
+        retrained models."""
+        attacks = Selection(len(self.task.task.splits.forget), self.shadows)
+        for name, network in self.new.items():
+            self.rows[name] |= beside(self.rows["retrain"], name, network, self.task.task, attacks)
+        for name in self.new:
+            self.rows[name] |= self._selection(but=name).residual(_metrics(self.rows[name]))
+        unknown = "val_residual" not in _metrics(self.rows["original"])
+        searched = self.spec.phase == "search" and "val_residual" in self.spec.objectives
+        if unknown and searched:
+            raise SpecError(
+                f"val_residual: the original of {self.task.data}, seed {self.task.base.seed}, "
+                "cannot be told from retrained models: train it for longer (pretrain_epochs), "
+                "forget more, or choose other objectives"
+            )
+
     def new_rows(self) -> list[Row]:
         """Return the whole rows of the networks that were measured now."""
-        task, retrained, shadowed = self.task, self.rows["retrain"], self._shadows()
         return [
             result_row(
-                task.base.settings(),
+                self.task.base.settings(),
                 self.shared(),
-                network.row | beside(retrained, name, network, task.task, shadowed),
+                self.rows[name],
                 reference=name.split("-")[0],
                 trial_id=name,
             )
-            for name, network in self.new.items()
+            for name in self.new
         ]
 
     def inputs(self) -> TrialInputs:
@@ -183,14 +204,29 @@ class Preparation:
             self.splits,
             ray.put(self.kept["original"].tensors),
             self.rows["original"]["original_digest"],
-            ray.put(self._shadows()) if self.spec.shadows else None,
+            ray.put(self._selection()),
         )
 
-    def _shadows(self) -> Shadowed:
+    def _selection(self, but: str = "") -> Selection:
+        """Return what trials are judged by. but: a retrained model that is not judged by itself."""
+        retrained = [
+            _metrics(row) for name, row in self.rows.items() if name not in ("original", but)
+        ]
+        references = References(original=_metrics(self.rows["original"]), retrained=retrained)
+        return Selection(len(self.task.task.splits.forget), self.shadows, references)
+
+    @cached_property
+    def shadows(self) -> ShadowMargins | None:
         if not self.spec.shadows:
             return None
-        design = shadows(self.task.base, self.task.task, self.spec.shadows // 2)
-        return design, [logits_of(self.kept[f"shadow-{i}"]) for i in range(self.spec.shadows)]
+        design = selection_shadows(self.task.base, self.task.task, self.spec.shadows // 2)
+        logits = [logits_of(self.kept[f"shadow-{i}"]) for i in range(self.spec.shadows)]
+        return ShadowMargins.of(design, logits, self.task.task)
+
+
+def _metrics(row: Row) -> dict[str, float]:
+    """Return the metrics that a row has."""
+    return {name: row[name] for name in METRICS if pd.notna(row.get(name))}
 
 
 def _run(todo: Sequence[tuple[Preparation, str]], say: Say) -> None:

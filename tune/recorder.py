@@ -141,10 +141,13 @@ class Recorder(Callback):
         run = f"{row['cell']} trial {row['trial_id']}, seed {row['seed']} ({settings})"
         if row["status"] != "complete":
             return f"{run} {row['status']}" + (f": {row['reason']}" if row["reason"] else "")
-        return (
-            f"{run}: val accuracy {row['val_acc']:.3f}, "
-            f"val MIA accuracy {row['val_mia_acc']:.3f}, {row['seconds']:.1f} s"
+        residual = row.get("val_residual")
+        memory = (
+            f"val MIA accuracy {row['val_mia_acc']:.3f}"
+            if residual is None
+            else f"residual memory {100 * residual:.0f} %"
         )
+        return f"{run}: val accuracy {row['val_acc']:.3f}, {memory}, {row['seconds']:.1f} s"
 
 
 def _short(value: Any) -> str:

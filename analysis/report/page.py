@@ -91,10 +91,9 @@ def _cell(study: Study, number: int, cell: str, objectives: Sequence[str]) -> di
 
 
 def _choice(frame: pd.DataFrame) -> dict[str, Any]:
-    """Return the trial of best validation accuracy that an attack cannot tell from retraining, or
-    why there is none."""
+    """Return the trial of best validation accuracy that is like retrained, or why there is none."""
     try:
-        choice = choose(frame, maximise="val_acc", where={"val_mia_acc": "inside"})
+        choice = choose(frame)
     except ValueError as error:
         return {"none": str(error)}
     return {"trial": choice.row["trial_id"], "why": choice.why, "command": choice.command()}

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+import yaml
 
 from analysis.load import load_epochs, load_histograms, load_study
+from analysis.pareto import OBJECTIVES
 from sgu.files.location import Location
 
 
@@ -20,6 +22,12 @@ class Study:
     epochs: pd.DataFrame | None = None
     histograms: pd.DataFrame | None = None
     spec: str | None = None
+
+
+def objectives_of(folder: str | Path) -> tuple[str, ...]:
+    """Return the objectives of the study in a folder, or those by default if it does not say."""
+    spec = Location.at(folder).inside("spec.yaml").read()
+    return tuple(yaml.safe_load(spec)["objectives"]) if spec else OBJECTIVES
 
 
 def read_study(folder: str | Path) -> Study:

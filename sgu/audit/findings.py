@@ -76,6 +76,14 @@ class Audit:
     def rows(self) -> list[Row]:
         return [{"model": name} | row for name, m in self.models.items() for row in m.rows()]
 
+    def verdicts(self) -> dict[str, Row]:
+        """Return the joint verdict on each model, None where there is none, and its reasons."""
+        return {
+            name: {"verdict": found.judgement.verdict, "text": found.judgement.text()}
+            for name, found in self.models.items()
+            if found.judgement
+        }
+
     def suppressed(self) -> list[str]:
         """Return why a rate of an attack, a part of forget or the steps to relearn it are not
         shown, once each."""

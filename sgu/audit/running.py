@@ -23,7 +23,7 @@ from sgu.evaluation import Logits
 from sgu.experiment import Experiment
 from sgu.metrics import Record, Slice, against_retrained, attack_table, metrics_of, slices
 from sgu.metrics.attacks import against_test
-from sgu.metrics.evaluate import against_others, loss_auc, mean_of
+from sgu.metrics.evaluate import against_others, mean_of
 from sgu.metrics.scored import Scored
 from sgu.networks.recipe import REFERENCES, Recipe
 from sgu.networks.references import reference
@@ -207,8 +207,7 @@ def measured(name: str, logits: Logits, networks: Networks) -> tuple[Metrics, li
     that was unlearned as the model `name` was."""
     scored, shadowed = logits.scored(networks.task), networks.attacks(name, logits)
     aucs = {f"{record.attack}_auc": record.auc.value for record in shadowed}
-    stay = against_test("loss", scored, "retain").auc().value
-    aucs |= {"retain_mia_auc": stay, "loss_auc": loss_auc(scored)}
+    aucs["retain_mia_auc"] = against_test("loss", scored, "retain").auc().value
     return metrics_of(scored) | aucs, shadowed
 
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from typer import Argument, Option
 
 from sgu.audit import audit
-from sgu.audit.files import Files
+from sgu.audit.files import Files, saved_settings
 from sgu.audit.report import provenance, written
 from sgu.audit.running import check
 from sgu.audit.terminal import show
@@ -61,13 +61,15 @@ def command(
     """Audit models beside the original and the retrained one, and write a report.
 
     Any safetensors file of the architecture will do. What `sgu --save` wrote says how it was
-    unlearned, which U-LiRA and KLoM need. Without a file: the game, and fine-tuning alone.
+    unlearned, which U-LiRA and KLoM need, and from which data, unless options say otherwise.
+    Without a file: the game, and fine-tuning alone.
     """
 
     say = partial(typer.echo, err=True)
     with prepared("sgu audit", threads, cache, out):
         started, trainings = Started(), context.obj or Trainings.here(jobs)
-        experiment = Experiment.of(**DEFAULT.settings() | settings | changes(change))
+        own = next(filter(None, map(saved_settings, files or [])), DEFAULT).settings()
+        experiment = Experiment.of(**own | settings | changes(change))
         check(oracles, shadows, experiment.seed)
         audited = Files(files or [], experiment, splits)
         unlearned_by, task = audited.unlearned_by(), audited.task(cache)
@@ -90,7 +92,8 @@ def command(
         folder = written(out, findings, audited, task, source, _words(context))
     rows = findings.rows()
     if as_json:
-        report = {"rows": rows, "notes": findings.notes, "written": str(folder)}
+        report = {"verdicts": findings.verdicts(), "rows": rows, "notes": findings.notes}
+        report["written"] = str(folder)
         typer.echo(json.dumps(report, indent=2))
     else:
         show(findings, Console(width=None if sys.stdout.isatty() else 100))

@@ -8,6 +8,10 @@ examples as the original and forgets as many. (Where test has fewer, F is thinne
 the classes of F, as in every attack: where a class is forgotten, an attack against all classes
 would tell the class, not who was trained on. Audit examples are not in the pool: the game's auditor
 takes them for non-members.
+
+The shadow models of a study may see no held-out example (`selection_shadows`). A study and an audit
+have other networks, of other seeds: so an audit confirms a study's choice by networks that had no
+part in choosing it.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -34,6 +38,9 @@ FIRST_SEED = 2**30
 the seed of the reference that it is to be compared with."""
 
 
+Use = Literal["study", "audit"]
+
+
 def seeds(purpose: str, seed: int, count: int) -> range:
     """Return `count` seeds in a row for an experiment's seed, from 2^30 + (sha256 of
     "purpose seed", modulo 2^29) on."""
@@ -44,14 +51,16 @@ def seeds(purpose: str, seed: int, count: int) -> range:
     return range(first, first + count)
 
 
-def oracles(experiment: Experiment, task: Task, count: int = 3) -> list[Recipe]:
+def oracles(experiment: Experiment, task: Task, count: int = 3, use: Use = "audit") -> list[Recipe]:
     """Return retrained models: on the same retain, with other seeds of the training."""
-    return _recipes("oracle", [task.splits.retain] * count, experiment, task)
+    purpose = "oracle" if use == "study" else "audit oracle"
+    return _recipes("oracle", [task.splits.retain] * count, experiment, task, purpose)
 
 
 def originals(experiment: Experiment, task: Task, count: int = 3) -> list[Recipe]:
     """Return originals of other seeds, which those of `unlearned` start from."""
-    return _recipes("start", [torch.arange(len(task.source.train))] * count, experiment, task)
+    whole = torch.arange(len(task.source.train))
+    return _recipes("start", [whole] * count, experiment, task, "original")
 
 
 def unlearned(experiment: Experiment, task: Task, count: int = 3) -> list[Recipe]:
@@ -62,10 +71,10 @@ def unlearned(experiment: Experiment, task: Task, count: int = 3) -> list[Recipe
 
 @dataclass(frozen=True, eq=False)
 class Shadows:
-    """Shadow models of 2 P halves of a pool of m forget and m test examples.
+    """Shadow models of 2 P halves of a pool of m forget and t test examples, t = m or 0.
 
-    recipes: as trained, (2 P,); forget (m,): indices into train; test (m,): into held-out;
-    inside (2 P, 2 m) bool: whether a network was trained on an example, forget's first.
+    recipes: as trained, (2 P,); forget (m,): indices into train; test (t,): into held-out;
+    inside (2 P, m + t) bool: whether a network was trained on an example, forget's first.
     """
 
     recipes: list[Recipe]
@@ -88,18 +97,38 @@ class Shadows:
 
 def shadows(experiment: Experiment, task: Task, pairs: int = 4) -> Shadows:
     """Return 2 x `pairs` shadow models; each example of the pool is inside for half of them."""
-    if pairs < 2:
-        raise ValueError(f"pairs = {pairs}: must be >= 2, as a spread takes two networks a side")
     generator = torch.Generator().manual_seed(seeds("halves", experiment.seed, 1)[0])
     splits, targets, first = task.splits, _targets(task), len(task.source.train)
     peers = splits.test[torch.isin(targets[first + splits.test], targets[splits.forget])]
     size = min(len(splits.forget), len(peers))
     forget, test = (_some(indices, size, generator) for indices in (splits.forget, peers))
-    pool = torch.cat([forget, first + test])
+    return _shadows("shadow", forget, test, pairs, generator, experiment, task)
+
+
+def selection_shadows(experiment: Experiment, task: Task, pairs: int = 4) -> Shadows:
+    """Return the shadow models of a study: its pool is forget alone."""
+    generator = torch.Generator().manual_seed(seeds("selection halves", experiment.seed, 1)[0])
+    forget, none = task.splits.forget, task.splits.test[:0]
+    return _shadows("selection shadow", forget, none, pairs, generator, experiment, task)
+
+
+def _shadows(
+    purpose: str,
+    forget: Tensor,
+    test: Tensor,
+    pairs: int,
+    generator: torch.Generator,
+    experiment: Experiment,
+    task: Task,
+) -> Shadows:
+    if pairs < 2:
+        raise ValueError(f"pairs = {pairs}: must be >= 2, as a spread takes two networks a side")
+    pool, targets = torch.cat([forget, len(task.source.train) + test]), _targets(task)
     halves = [half for _ in range(pairs) for half in deal(targets, pool, 2, generator)]
     inside = torch.stack([torch.isin(pool, half) for half in halves]).numpy()
-    indices = [merged([splits.retain, half]) for half in halves]
-    return Shadows(_recipes("shadow", indices, experiment, task), forget, test, inside)
+    indices = [merged([task.splits.retain, half]) for half in halves]
+    recipes = _recipes("shadow", indices, experiment, task, purpose)
+    return Shadows(recipes, forget, test, inside)
 
 
 def unlearning(experiment: Experiment) -> dict[str, Any]:
@@ -109,12 +138,12 @@ def unlearning(experiment: Experiment) -> dict[str, Any]:
 
 
 def _recipes(
-    kind: Kind, indices: Sequence[Tensor], experiment: Experiment, task: Task
+    kind: Kind, indices: Sequence[Tensor], experiment: Experiment, task: Task, purpose: str
 ) -> list[Recipe]:
     """Return networks trained as the original is, but for their seeds and examples."""
     seed, epochs = experiment.seed, experiment.pretrain_epochs
     whole = of_train(kind, experiment.model, task.source, seed, epochs)
-    drawn = seeds("original" if kind == "start" else kind, seed, len(indices))
+    drawn = seeds(purpose, seed, len(indices))
     return [replace(whole, seed=s, indices=i) for s, i in zip(drawn, indices, strict=True)]
 
 

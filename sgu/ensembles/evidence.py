@@ -10,8 +10,7 @@ from scipy.special import expit
 
 from sgu.ensembles.designs import Shadows
 from sgu.evaluation import Logits
-from sgu.metrics.rates import auc
-from sgu.metrics.shadow import SHADOW_ATTACKS, Evidence, Klom, margins
+from sgu.metrics.shadow import Evidence, Klom, margins
 from sgu.metrics.shadow.klom import SPLITS, klom_of
 from sgu.task import Task
 
@@ -33,6 +32,7 @@ def evidence(model: Logits, trained: Sequence[Logits], design: Shadows, task: Ta
         shadows=np.stack([of_pool(logits, design, task) for logits in trained]),
         shadow_population=np.stack([population(logits) for logits in trained]),
         inside=design.inside,
+        outside=~design.inside,
         members=np.repeat([True, False], len(design.forget)),
     )
 
@@ -53,21 +53,6 @@ def of_pool(model: Logits, design: Shadows, task: Task) -> np.ndarray:
     targets = torch.cat([examples.targets.cpu()[indices] for examples, indices in sides])
     logits = torch.cat([model.train[design.forget], model.heldout[design.test]])
     return margins(logits.numpy(), targets.numpy())
-
-
-def shadow_metrics(
-    model: Logits, trained: Sequence[Logits], design: Shadows, task: Task
-) -> dict[str, float]:
-    """Return rmia_auc and lira_auc of a model, by shadow models as trained; takes milliseconds.
-
-    model: `Outcome.logits` of a trial, say. design: `shadows(experiment, task, pairs)`, once a
-    study; trained: `ensemble(design.recipes, task, cache)`. The pool is forget and test: never an
-    objective.
-    """
-    pool = evidence(model, trained, design, task)
-    return {
-        f"{name}_auc": auc(SHADOW_ATTACKS[name](pool), pool.members) for name in ("rmia", "lira")
-    }
 
 
 def klom(unlearned: Sequence[Logits], retrained: Sequence[Logits], task: Task) -> Klom:

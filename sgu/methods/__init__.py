@@ -9,6 +9,7 @@ from sgu.methods.influence import Influence
 from sgu.methods.l1_sparse import L1Sparse
 from sgu.methods.neggrad_plus import NegGradPlus
 from sgu.methods.random_label import RandomLabel
+from sgu.methods.reference_distill import ReferenceDistill
 from sgu.methods.salun import SalUn
 from sgu.methods.scrub import Scrub
 from sgu.methods.sg import GAME_SPACE, SG
@@ -28,6 +29,7 @@ METHODS: dict[str, type[Method]] = {
     "influence": Influence,
     "fisher": Fisher,
     "ssd": SSD,
+    "reference_distill": ReferenceDistill,
 }
 
 GAME = "sg"

@@ -25,11 +25,13 @@ class Method(Optimisation):
 
     They are those of its optimisation and further ones, each with its published default. Every
     method can carry the game: `Run.train` adds the auditor's gradient where a game is played.
-    source: the publication; space: the settings that a search may vary, as in a study's
+    source: the publication; has_reference: True if it trains one and hands it to the game (see
+    `methods.reference`); space: the settings that a search may vary, as in a study's
     specification ({"low", "high", "log"} or a list); bounds: of its further settings.
     """
 
     source: ClassVar[str]
+    has_reference: ClassVar[bool] = False
     space: ClassVar[Space]
     bounds: ClassVar[Bounds] = {}
 
@@ -46,6 +48,7 @@ class Method(Optimisation):
 class Run:
     """One unlearning run: `model` is a copy of `original`, to be changed in place.
 
+    architecture: the name of their model, see `models.build`; None for a network of one's own.
     on_epoch is called after each epoch with its number from 0, its mean training loss and the
     rounds of the game played in it. epoch_steps: the steps of each epoch trained so far.
     snapshots: hold the parts that training changes; all else is done again when a run goes on.
@@ -53,6 +56,7 @@ class Run:
 
     model: nn.Module
     original: nn.Module
+    architecture: str | None
     task: Task
     game: Game | None
     seed: int
@@ -84,15 +88,17 @@ class Run:
         optimisation: Optimisation,
         plan: Plan | None = None,
         adjust: Callable[[], None] | None = None,
+        reference: nn.Module | None = None,
     ) -> None:
         """Go on training the model on train, with the game where one is played.
 
         plan: the passes of each epoch; without one, a pass over retain by cross-entropy.
         adjust: called in each step when all gradients are there, including those of the game.
+        reference: a network that never saw forget, for an auditor whose view is "calibrated".
         """
         game, match = self.game, None
         if game and game.alpha > 0:
-            match = Match(game, self.task, self.seed, self.clock)
+            match = Match(game, self.task, self.seed, self.clock, reference)
         board = Board(self.model, match, adjust or (lambda: None), self.on_epoch, self.epoch_steps)
         self.snapshots.add("clock", self.clock)
         self.snapshots.add("board", board)
@@ -100,7 +106,7 @@ class Run:
         train(
             self.model,
             self.task.source.train,
-            lambda epoch: [self._counted(part) for part in passes(epoch)],
+            lambda epoch: [self.counted(part) for part in passes(epoch)],
             self.task.pipeline,
             optimisation,
             self.seed,
@@ -109,7 +115,9 @@ class Run:
             snapshots=self.snapshots,
         )
 
-    def _counted(self, part: Pass) -> Pass:
+    def counted(self, part: Pass) -> Pass:
+        """Return the pass, its examples counted by the clock."""
+
         def objective(model: nn.Module, batch: Batch) -> Tensor:
             self.clock.saw(len(batch.indices))
             return part.objective(model, batch)

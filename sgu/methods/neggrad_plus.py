@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from sgu.checks import Bounds
 from sgu.methods.base import Method, Run, Space
-from sgu.training.loop import Batch, Pass, batches, classification
+from sgu.training.loop import Batch, Optimisation, Pass, batches, classification
 from sgu.training.snapshots import State
 
 
@@ -50,7 +50,7 @@ class NegGradPlus(Method):
 class Forget:
     """An endless iterator over prepared batches of forget, in another order each time."""
 
-    def __init__(self, method: NegGradPlus, run: Run):
+    def __init__(self, method: Optimisation, run: Run):
         if len(run.forget) < 2:
             raise ValueError(
                 f"forget has {len(run.forget)} examples: a batch needs >= 2, forget more"

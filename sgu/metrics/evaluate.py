@@ -31,12 +31,13 @@ def selection_of(scored: Mapping[str, Scored], retained: np.ndarray) -> Metrics:
     against all classes would detect the class rather than membership.
     """
     forget, val = (scored[split] for split in SELECTING)
-    acc = val.of_classes(retained).acc
+    acc, peers = val.of_classes(retained).acc, val.of_classes(forget.targets)
     return {
         "forget_acc": forget.acc,
         "val_acc": acc,
         "val_error": 1 - acc,
-        **_attacked("val_mia", forget, val.of_classes(forget.targets)),
+        **_attacked("val_mia", forget, peers),
+        "val_loss_auc": loss_auc(forget, peers),
     }
 
 
@@ -52,6 +53,7 @@ def metrics_of(scored: Mapping[str, Scored]) -> Metrics:
         "test_acc": test.of_classes(retain.targets).acc,
         "forget_test_gap": abs(forget.acc - peers.acc),
         "utility_paper": metrics["val_acc"] - metrics["mia_acc"],
+        "loss_auc": loss_auc(forget, peers),
     }
 
 
@@ -66,12 +68,11 @@ def loss_histograms(scored: Mapping[str, Scored]) -> list[Bin]:
     return bins
 
 
-def loss_auc(scored: Mapping[str, Scored]) -> float:
+def loss_auc(forget: Scored, heldout: Scored) -> float:
     """Return the area of the loss itself, with nothing fitted: how often a forgotten example has a
-    lower loss than a test example of forget's classes."""
-    forget, test = scored["forget"], scored["test"].of_classes(scored["forget"].targets)
-    members = np.repeat([True, False], [len(forget), len(test)])
-    return auc(-np.concatenate([forget.losses, test.losses]), members)
+    lower loss than a held-out one."""
+    members = np.repeat([True, False], [len(forget), len(heldout)])
+    return auc(-np.concatenate([forget.losses, heldout.losses]), members)
 
 
 def against_retrained(metrics: Mapping[str, float], retrained: Mapping[str, float]) -> Metrics:

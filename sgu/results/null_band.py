@@ -32,7 +32,9 @@ Aspect = Literal["memory", "attack", "utility", "cost"]
 ASPECTS: dict[str, Aspect] = {
     # higher = more of forget is remembered: the side of the band tells which failure it is
     **dict.fromkeys(
-        ("forget_acc", "tpr_at_1", "tpr_at_01", "loss_auc", "rmia_auc", "lira_auc"), "memory"
+        ["forget_acc", "tpr_at_1", "tpr_at_01"]
+        + [f"{prefix}{name}_auc" for prefix in ("", "val_") for name in ("loss", "rmia", "lira")],
+        "memory",
     ),
     # higher = forget differs more from held-out examples, in either direction: no side tells
     **dict.fromkeys(

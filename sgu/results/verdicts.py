@@ -54,6 +54,9 @@ MOST_MODELS = 64
 REPORTING = ("forget_acc", "loss_auc", "rmia_auc", "lira_auc")
 """Primary metrics of an audit."""
 
+SELECTION = ("forget_acc", "val_loss_auc", "val_rmia_auc", "val_lira_auc")
+"""Primary metrics of a study: none reads the test split."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class References:
@@ -76,6 +79,11 @@ class Residual:
     high: float
     verdict: Verdict
     advice: str = ""
+
+    @property
+    def farthest(self) -> float:
+        """Return how far from 0 the interval reaches: below the margin if like retrained."""
+        return max(abs(self.low), abs(self.high))
 
     def per_cent(self) -> list[str]:
         """Return the share and the ends of its interval in whole per cent."""
@@ -159,6 +167,18 @@ def judge(
         sees=mean.half_width(0.0, LEVEL),
         margin=margin,
     )
+
+
+def residual_memory(
+    model: Metrics, references: References, primary: Sequence[str], *, forgotten: int
+) -> float | None:
+    """Return the joint residual memory of one model, the mean rho of the primary metrics that have
+    power; None with fewer than three retrained models, or where no metric has any."""
+    if len(references.retrained) < FEWEST_MODELS:
+        return None
+    scales = [_Scale.of(name, [model], [references], forgotten) for name in primary]
+    telling = [scale for scale in scales if scale and scale.tells]
+    return _Scale.mean(telling).value if telling else None
 
 
 @dataclass(frozen=True)
@@ -267,7 +287,7 @@ def _no_verdict(
     if forgotten < FEWEST_FORGOTTEN:
         return _few(models, references, forgotten)
     retained = [metrics.get("retain_acc") for seed in references for metrics in seed.retrained]
-    chance = 1 / classes
+    chance = 1 / max(classes, 2)
     if any(value is not None and value < 1.5 * chance for value in retained):
         return "the retrained models have not learned retain: train them for longer"
     if any((model.get("retain_acc") or 1.0) < 1.5 * chance for model in models):

@@ -38,7 +38,7 @@ def test_a_study_in_a_bucket_is_read_where_it_lies(study, bucket, tmp_path, monk
     copy_files(str(study), f"{path}/demo", destination_filesystem=there)
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    for words in (["front"], ["html"], ["choose", "--where", "val_mia_acc <= 0.55"]):
+    for words in (["front"], ["html"], ["choose", "--any", "--where", "val_mia_acc <= 0.55"]):
         command, *more = words
         local = CliRunner().invoke(app, [command, "demo", *more, "--results", str(study.parent)])
         found = CliRunner().invoke(app, [command, "demo", *more, "--results", address])
@@ -104,19 +104,27 @@ def test_html_writes_the_page_and_prints_its_path(study):
 
 
 def test_choose_prints_a_command_and_says_why_on_stderr(study):
-    rule = ["--maximise", "val_acc", "--where", "val_mia_acc <= 0.55"]
+    rule = ["--any", "--where", "val_mia_acc <= 0.55"]
     result = run(study, "choose", "demo", *rule)
-    best = choose(load_study(study), maximise="val_acc", where={"val_mia_acc": "<= 0.55"})
+    best = choose(load_study(study), where={"val_mia_acc": "<= 0.55"}, verdict="any")
     assert result.stdout.strip() == best.command()
     assert result.stderr.splitlines() == list(best.why)
     settings = yaml.safe_load(run(study, "choose", "demo", *rule, "--yaml").stdout)
     assert settings == best.settings
+    assert json.loads(run(study, "choose", "demo", *rule, "--json").stdout) == best.record()
+
+
+def test_without_a_trial_like_retrained_the_code_is_3_and_the_nearest_are_named(study):
+    result = run(study, "choose", "demo")
+    assert result.exit_code == 3
+    assert result.stderr.count("Trial ") == 3
+    assert result.stderr.count("\n") == 1
+    assert not result.stdout
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "keeps to all bounds (0 keep val_mia_acc inside)"),
         (["--where", "seconds"], 'expected a metric and its bound, "seconds <= 20"'),
         (["--cell", "letters/sg"], "--cell letters/sg: choose from digits/sg"),
         (["--where", "val_mia_acc <= e"], "val_mia_acc: bound '<= e'; expected"),

@@ -38,7 +38,7 @@ def test_a_seed_gives_the_same_metrics(task, original, outcome):
 def test_metrics_are_those_of_the_schema_and_finite(outcome):
     needs_others = {"avg_gap", "tow", "rmia_auc", "lira_auc", "u_lira_auc", "klom"}
     suppressed = {"tpr_at_1", "tpr_at_01"}  # 80 test images are too few
-    elsewhere = {"relearn_steps", "peak_memory"}
+    elsewhere = {"relearn_steps", "peak_memory", "reference_seconds"}
     assert set(outcome.metrics) == set(METRICS) - needs_others - suppressed - elsewhere
     assert all(math.isfinite(value) for value in outcome.metrics.values())
     assert outcome.unsolved >= 0
@@ -64,6 +64,8 @@ def test_finetuning_has_no_game(task, original):
         ({"method": "sg", "epochs": 2, "solve_every": 2}, 2 * 360 + 3 * 80),
         ({"method": "sg", "epochs": 1, "update": "alternate"}, 360 + 80),
         ({"method": "scrub", "epochs": 3, "max_epochs": 2}, 3 * 360 + 2 * 40),
+        # the reference, retain, and a batch of forget in every second of 3 steps
+        ({"method": "reference_distill", "epochs": 2, "distill_batch": 20}, 3 * 360 + 2 * 380),
         ({"method": "fisher"}, 360),
         ({"method": "fisher", "draws": 3}, 3 * 360),
         ({"method": "ssd"}, 400),
@@ -146,6 +148,17 @@ def test_the_control_is_the_method_without_the_game():
     assert (control.method, control.alpha, control.options["lr"]) == ("finetune", 0, 0.3)
     assert Experiment.of(method="sg+finetune").control().method == "finetune"
     assert control.control() == control
+
+
+def test_the_auditor_sees_the_reference_of_a_method_that_has_one():
+    assert Experiment().view == "logits+loss"
+    over = Experiment(method="sg+reference_distill")
+    assert over.view == over.game().view == "calibrated"
+    assert over.control().game() is None
+    plain = Experiment(method="sg+reference_distill", view="loss")
+    assert plain.game().view == "loss"
+    with pytest.raises(ValueError, match=r"^view = calibrated: sg\+scrub has no reference: choose"):
+        Experiment(method="sg+scrub", view="calibrated")
 
 
 @pytest.mark.parametrize(

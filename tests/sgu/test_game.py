@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,8 @@ from sgu.auditor import LinearAuditor
 from sgu.auditor.folds import draw_folds
 from sgu.data.sources import Examples, make_source
 from sgu.data.splits.splits import class_splits, random_splits
-from sgu.game import Game, Match
+from sgu.game import Game, Match, margins
+from sgu.metrics.shadow import margins as of_numpy
 from sgu.task import Task
 from sgu.training.clock import Clock
 from sgu.training.inference import predict
@@ -222,6 +224,39 @@ def test_each_auditor_sees_one_class_and_true_members(toy, view):
             known = losses[split][problem % 3]
             gap = (scores[problem, used, -1][:, None] - known).abs().amin(1)
             assert gap.max() < 1e-5
+
+
+def test_a_calibrated_auditor_sees_both_margins(toy):
+    """Rows of logits, loss, margin and the margin of the reference, by SciPy's own formulas."""
+    task, model, auditor = toy(), linear(), Watched()
+    torch.manual_seed(1)
+    reference = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
+    game = Game(auditor=auditor, view="calibrated")
+    Match(game, task, 0, Clock(CPU), reference).play(model)
+    ((scores, members, weight),) = auditor.fitted
+    assert scores.shape[2] == 3 + 3
+    for member, split in ((True, "forget"), (False, "audit")):
+        examples = examples_of(task, split)
+        own, other = (predict(m, examples, task.pipeline) for m in (model, reference))
+        loss = F.cross_entropy(own, examples.targets, reduction="none")[:, None]
+        pair = [of_numpy(z.numpy(), examples.targets.numpy()) for z in (own, other)]
+        known = torch.cat([own, loss, torch.tensor(np.stack(pair, 1)).float()], 1)
+        seen = scores[(members == member) & (weight > 0)]
+        assert (seen[:, None] - known).abs().amax(2).amin(1).max() < 1e-4
+
+
+def test_a_margin_that_is_far_out_keeps_its_gradient():
+    """log(p / (1 - p)) where p rounds to 1; d margin / d z_y = 1, the others share -1."""
+    logits = torch.tensor([[60.0, 0.0, 0.0]], requires_grad=True)
+    margin = margins(logits, torch.tensor([0]))
+    assert float(margin) == pytest.approx(60 - math.log(2))
+    (gradient,) = torch.autograd.grad(margin.sum(), logits)
+    torch.testing.assert_close(gradient, torch.tensor([[1.0, -0.5, -0.5]]))
+
+
+def test_a_calibrated_view_without_a_reference_is_refused(toy):
+    with pytest.raises(ValueError, match='view = "calibrated": the method has no reference'):
+        match_of(toy(), view="calibrated")
 
 
 @pytest.mark.parametrize("statistics", ["batch", "running"])

@@ -35,6 +35,8 @@ class FrontAsha(Fifo):
         settings = trial.config["settings"]
         if epoch + 1 == settings["epochs"] * settings["requests"]:
             return TrialScheduler.CONTINUE
+        if any(f"epoch/{name}" not in result for name in self.objectives):
+            return TrialScheduler.CONTINUE  # unknown before the last of several requests
         rung = self.rungs.setdefault((trial.config["cell"], epoch), {})
         rung[trial.trial_id] = [
             METRICS[name].sign * result[f"epoch/{name}"] for name in self.objectives

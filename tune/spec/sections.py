@@ -110,14 +110,16 @@ class WrittenSpec(Strict):
     data, methods: one or many; each pair is a cell with a search of its own. experiment: settings
     that all trials share (see `sgu.experiment.Experiment`, and `sgu methods` for each method's).
     search: the domains of other settings (default: the method's own space, and the game's if it is
-    played). objectives: two or more metrics measured on val. seeds: runs of each configuration,
-    from the experiment's seed on; the sampler sees their mean. trials, seconds: for each cell, the
-    number of trials that the sampler proposes and the time they may take together, controls apart;
-    the one that is reached first ends the search. sampler: "grid" tries each point of the domains
-    once, all of them unless trials is smaller. constraints: bounds on metrics. slots: trials at a
-    time (None: as many as there is room for). oracles: further retrained models, for the null band;
-    shadows: shadow models, which give each trial rmia_auc and lira_auc. phase: "scaling" runs only
-    the controls of each cell, and the data sets are sizes; see `tune.spec.sweeps`.
+    played). objectives: two or more metrics measured on val (default: val_error and val_residual;
+    with fewer than two oracles, which leave that unknown, val_mia_advantage in its place). seeds:
+    runs of each configuration, from the experiment's seed on; the sampler sees their mean. trials,
+    seconds: for each cell, the number of trials that the sampler proposes and the time they may
+    take together, controls apart; the one that is reached first ends the search. sampler: "grid"
+    tries each point of the domains once, all of them unless trials is smaller. constraints: bounds
+    on metrics. slots: trials at a time (None: as many as there is room for). oracles: further
+    retrained models, for null bands and verdicts; shadows: shadow models, which attack each trial
+    (rmia_auc, lira_auc). phase: "scaling" runs only the controls of each cell, and the data sets
+    are sizes; see `tune.spec.sweeps`.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]

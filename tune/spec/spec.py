@@ -16,6 +16,7 @@ from analysis.pareto import check_selectable
 from sgu.experiment import Experiment
 from sgu.methods import known, search_space
 from sgu.results.schema import METRICS, SELECTABLE
+from sgu.results.verdicts import FEWEST_MODELS
 from tune.spec.cells import Cell, cells
 from tune.spec.errors import SpecError, check_known, one_line
 from tune.spec.sections import WrittenSpec
@@ -24,6 +25,9 @@ DEFAULT_TRIALS = 12
 ROOT = Path(__file__).resolve().parents[2]
 NOT_OF_A_TRIAL = {"klom", "relearn_steps"}
 IN_EACH_EPOCH = {name for name in SELECTABLE if name.startswith("val_")} | {"forget_acc"}
+BY_SHADOWS = {"val_rmia_auc", "val_lira_auc"}
+FEWEST_ORACLES = FEWEST_MODELS - 1
+"""Beside the retrained model of the study's own seed."""
 
 
 class Spec(WrittenSpec):
@@ -35,6 +39,7 @@ class Spec(WrittenSpec):
         """Fill in the trials where no budget is given, and the methods' own search spaces."""
         if not isinstance(content, dict):
             return content
+        content = {"objectives": _objectives(content.get("oracles")), **content}
         limited = content.get("trials") or content.get("seconds")
         if not limited and content.get("sampler") != "grid":
             content = {**content, "trials": content.get("trials", DEFAULT_TRIALS)}
@@ -72,6 +77,14 @@ class Spec(WrittenSpec):
                 raise ValueError(f"constraints.{name}: {why}; choose from {', '.join(SELECTABLE)}")
         for name in {*self.objectives, *self.constraints} & NOT_OF_A_TRIAL:
             raise ValueError(f"{name}: takes an audit of its own; choose what a trial measures")
+        used = {*self.objectives, *self.constraints}
+        if "val_residual" in used and self.oracles < FEWEST_ORACLES:
+            raise ValueError(
+                f"val_residual: rests on {FEWEST_MODELS} retrained models or more; with oracles = "
+                f"{self.oracles} there are {1 + self.oracles}: raise oracles to {FEWEST_ORACLES}"
+            )
+        if not self.shadows and (unknown := sorted(used & BY_SHADOWS)):
+            raise ValueError(f"{unknown[0]}: takes shadow models: give shadows, such as shadows: 8")
         late = [name for name in self.objectives if name not in IN_EACH_EPOCH]
         if self.scheduler.asha and late:
             choices = ", ".join(sorted(IN_EACH_EPOCH))
@@ -104,6 +117,13 @@ class Spec(WrittenSpec):
         return range(first, first + self.seeds)
 
 
+def _objectives(oracles: Any) -> tuple[str, str]:
+    """Return the objectives by default. oracles: as written; None: by default."""
+    oracles = WrittenSpec.model_fields["oracles"].default if oracles is None else oracles
+    enough = isinstance(oracles, int) and oracles >= FEWEST_ORACLES
+    return "val_error", "val_residual" if enough else "val_mia_advantage"
+
+
 def _own_space(method: Any, settings: dict[str, Any]) -> dict[str, Any]:
     """Return a method's own search space without the settings that are fixed."""
     space = search_space(method) if isinstance(method, str) and known(method) else {}
@@ -121,7 +141,8 @@ def _with_space(used: Any, experiment: dict[str, Any]) -> Any:
 def load_spec(path: Path, changes: Sequence[str] = ()) -> Spec:
     """Return the specification in a file, checked. Raises SpecError with one line.
 
-    path: of a file, or the name of a study that ships with the package, such as default. changes: settings that replace the file's, each "key=value", such as "trials=3" or
+    path: of a file, or the name of a study that ships with the package, such as default.
+    changes: settings that replace the file's, each "key=value", such as "trials=3" or
     "experiment.data=some/folder"; the value is YAML.
     """
     try:

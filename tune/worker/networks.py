@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sgu.data.splits.splits import Splits
-from sgu.ensembles.designs import Shadows, oracles, shadows
-from sgu.ensembles.evidence import shadow_metrics
+from sgu.ensembles.designs import oracles, selection_shadows
+from sgu.ensembles.selection import Selection
 from sgu.ensembles.train import kept_of, logits_of
 from sgu.evaluation import Logits
 from sgu.experiment import Experiment
@@ -22,9 +22,6 @@ from sgu.results.rows import Row
 from sgu.task import Task
 from tune.worker.setup import begin
 
-Shadowed = tuple[Shadows, list[Logits]] | None
-"""The design of a task's shadow models and their logits in its order, if the study has any."""
-
 
 def recipes(
     base: Experiment, task: Task, oracle_count: int, shadow_count: int
@@ -32,8 +29,9 @@ def recipes(
     """Return the recipes of a task's references, further retrained models (retrain-1) and shadow
     models (shadow-0), by the names of their rows; shadow models have no rows."""
     by_name = {kind: base.recipe(kind, task) for kind in REFERENCES}
-    design = shadows(base, task, shadow_count // 2).recipes if shadow_count else []
-    retrained = {f"retrain-{i}": r for i, r in enumerate(oracles(base, task, oracle_count), 1)}
+    design = selection_shadows(base, task, shadow_count // 2).recipes if shadow_count else []
+    further = oracles(base, task, oracle_count, use="study")
+    retrained = {f"retrain-{i}": recipe for i, recipe in enumerate(further, 1)}
     return by_name | retrained | {f"shadow-{i}": r for i, r in enumerate(design)}
 
 
@@ -90,11 +88,8 @@ def measured(
     return Measured(kept, logits, row)
 
 
-def beside(retrained: Row, name: str, measured: Measured, task: Task, shadowed: Shadowed) -> Row:
+def beside(retrained: Row, name: str, measured: Measured, task: Task, selection: Selection) -> Row:
     """Return the columns that compare a network with others: its distances from the retrained
     model, which is not compared with itself, and the success of attacks by shadow models."""
     row = {} if name == "retrain" else against_retrained(measured.row, retrained)
-    if shadowed:
-        design, logits = shadowed
-        row |= shadow_metrics(measured.logits, logits, design, task)
-    return row
+    return row | selection.metrics(measured.logits.scored(task), measured.row)

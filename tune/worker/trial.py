@@ -13,7 +13,6 @@ with fast_imports():  # its first trial waits for a worker's imports
     import ray
     from ray.tune import report
 
-    from sgu.ensembles.evidence import shadow_metrics
     from sgu.experiment import Experiment
     from sgu.training.snapshots import Snapshots
     from sgu.unlearning import unlearn
@@ -26,14 +25,14 @@ class TrialInputs:
     """Objects in Ray's store that trials on one data set with one seed start from.
 
     task: of the data set; splits: of the seed; original: weights of the original network, digest:
-    of its recipe; shadows: the design of the shadow models and their logits, or None.
+    of its recipe; selection: the `Selection` that trials are judged by.
     """
 
     task: Any
     splits: Any
     original: Any
     digest: str
-    shadows: Any = None
+    selection: Any
 
 
 def run_trial(
@@ -55,7 +54,8 @@ def run_trial(
     start = inputs[config["data"], config["settings"]["seed"]]
     row: dict[str, Any] = {"original_digest": start.digest}
     try:
-        task, splits, weights = ray.get([start.task, start.splits, start.original])
+        needed = [start.task, start.splits, start.original, start.selection]
+        task, splits, weights, selection = ray.get(needed)
         task = replace(task, splits=splits)
         experiment = Experiment.of(**config["settings"])
         model = experiment.network(task.source)
@@ -68,11 +68,9 @@ def run_trial(
             model.to(device),
             lambda epoch: report({"epoch": epoch}),
             snapshots,
+            selection.metrics,
         )
         row |= outcome.metrics | {"unsolved": outcome.unsolved, "histograms": outcome.histograms}
-        if start.shadows:
-            design, logits = ray.get(start.shadows)
-            row |= shadow_metrics(outcome.logits, logits, design, task)
         game = experiment.game()
         if game and game.by_the_epoch:
             row["solve_every"] = outcome.epoch_steps

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from sgu.metrics.attacks import Judged, Record
-from sgu.metrics.shadow.evidence import Evidence, margins
+from sgu.metrics.shadow.evidence import Evidence, Pool, margins
 from sgu.metrics.shadow.klom import Klom, Spread
 from sgu.metrics.shadow.lira import lira, u_lira
 from sgu.metrics.shadow.rmia import rmia

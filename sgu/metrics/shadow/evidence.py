@@ -23,27 +23,36 @@ def margins(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
-    """Margins of a pool of n examples, half of them members, and of z others that no network saw.
+class Pool:
+    """Margins of n examples, members and others, under an attacked model and its shadow models.
 
-    target (n,), population (z,): under the attacked model; shadows (K, n), shadow_population
-    (K, z): under each shadow model; inside (K, n) bool: the model was trained on the example;
-    members (n,) bool: the truth.
+    target (n,): under the attacked model; shadows (K, n): under each shadow model; members (n,)
+    bool: the truth; inside, outside (K, n) bool: whether a shadow model counts as trained on the
+    example, or as not trained on it. Examples that no shadow model was trained on have no inside.
     """
 
     target: np.ndarray
-    population: np.ndarray
     shadows: np.ndarray
-    shadow_population: np.ndarray
     inside: np.ndarray
+    outside: np.ndarray
     members: np.ndarray
 
     def __post_init__(self) -> None:
-        fewest = min(self.inside.sum(0).min(), (~self.inside).sum(0).min())
+        inside = self.inside.sum(0)
+        fewest = min(inside[inside > 0].min(initial=2), self.outside.sum(0).min(initial=2))
         if fewest < 2:
             raise ValueError(
                 f"an example has {fewest} shadow models on one side; need >= 2: train more pairs"
             )
-        for name in ("target", "population", "shadows", "shadow_population"):
-            if not np.isfinite(getattr(self, name)).all():
+        for name, values in vars(self).items():
+            if not np.isfinite(values).all():
                 raise ValueError(f"{name}: margins are NaN or infinite: a model has diverged")
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence(Pool):
+    """A pool beside z examples that no network saw. population (z,), shadow_population (K, z):
+    their margins under the attacked model and under each shadow model."""
+
+    population: np.ndarray
+    shadow_population: np.ndarray

@@ -24,23 +24,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from sgu.metrics.shadow.evidence import Evidence
+from sgu.metrics.shadow.evidence import Pool
 
 FEW = 64
 """With fewer models on a side, all examples share one variance (section of Carlini et al. on the
 number of shadow models)."""
 
 
-def lira(evidence: Evidence) -> np.ndarray:
+def lira(pool: Pool) -> np.ndarray:
     """Return scores (n,), higher = more member-like."""
-    mean, deviation = _normal(evidence.shadows, ~evidence.inside)
-    return (evidence.target - mean) / deviation
+    mean, deviation = _normal(pool.shadows, pool.outside)
+    return (pool.target - mean) / deviation
 
 
-def u_lira(evidence: Evidence) -> np.ndarray:
+def u_lira(pool: Pool) -> np.ndarray:
     """Return scores (n,), higher = more like a member that was unlearned."""
-    sides = [_normal(evidence.shadows, chosen) for chosen in (evidence.inside, ~evidence.inside)]
-    within, without = (_log_density(evidence.target, *side) for side in sides)
+    sides = [_normal(pool.shadows, chosen) for chosen in (pool.inside, pool.outside)]
+    within, without = (_log_density(pool.target, *side) for side in sides)
     return within - without
 
 

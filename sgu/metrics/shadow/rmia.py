@@ -11,8 +11,11 @@ takes half of it over networks that have:
     p(x) = ((1 + a) p_out(x) + 1 - a) / 2,   from p_in = a p_out + 1 - a.
 
 The paper searches for a on a further network; here it is the least-squares fit of the last equation
-over the pool, which has shadow models on either side anyway.
+over the examples that have shadow models on either side anyway.
 gamma = 1: a member need only be likelier than a z, by any factor.
+
+The score rises with ratio(x) alone. So an area under its ROC curve takes no population: it is that
+of the ratio, but for the ties that a finite population makes.
 """
 
 from __future__ import annotations
@@ -20,19 +23,25 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import expit
 
-from sgu.metrics.shadow.evidence import Evidence
+from sgu.metrics.shadow.evidence import Evidence, Pool
 
 GAMMA = 1.0
 
 
 def rmia(evidence: Evidence, a: float | None = None, gamma: float = GAMMA) -> np.ndarray:
     """Return scores (n,) in 0..1, higher = more member-like. a: None fits it."""
-    p, inside = expit(evidence.shadows), evidence.inside
-    p_out = _mean(p, ~inside)
-    a = correction(_mean(p, inside), p_out) if a is None else a
-    of_pool = expit(evidence.target) / (((1 + a) * p_out + 1 - a) / 2)
     of_others = expit(evidence.population) / expit(evidence.shadow_population).mean(0)
+    of_pool = likelihood_ratio(evidence, a)
     return np.searchsorted(np.sort(gamma * of_others), of_pool, side="right") / len(of_others)
+
+
+def likelihood_ratio(pool: Pool, a: float | None = None) -> np.ndarray:
+    """Return ratio(x) of the pool, (n,). a: None fits it."""
+    p, both = expit(pool.shadows), pool.inside.any(0)
+    p_out = _mean(p, pool.outside)
+    if a is None:
+        a = correction(_mean(p[:, both], pool.inside[:, both]), p_out[both])
+    return expit(pool.target) / (((1 + a) * p_out + 1 - a) / 2)
 
 
 def correction(p_in: np.ndarray, p_out: np.ndarray) -> float:

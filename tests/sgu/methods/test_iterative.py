@@ -87,6 +87,7 @@ def prepare(task, original, game=None, seed=0, run_class=Run) -> tuple[Run, list
     run = run_class(
         model=model,
         original=copy.deepcopy(original),
+        architecture="small_cnn",
         task=task,
         game=game,
         seed=seed,

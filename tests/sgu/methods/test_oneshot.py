@@ -44,6 +44,7 @@ def run_of(task: Task, original: nn.Module, seed: int = 0) -> Run:
     return Run(
         model=copy.deepcopy(original),
         original=original,
+        architecture="small_cnn",
         task=task,
         game=None,
         seed=seed,

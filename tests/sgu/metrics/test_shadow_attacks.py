@@ -39,6 +39,7 @@ def drawn(
         shadows=centre + lift * inside + rng.normal(size=inside.shape),
         shadow_population=rng.normal(0, 2, (2 * pairs, others)),
         inside=inside,
+        outside=~inside,
         members=members,
     )
 
@@ -144,7 +145,12 @@ def test_one_network_on_a_side_is_too_few():
     evidence = drawn()
     with pytest.raises(ValueError, match="need >= 2"):
         Evidence(
-            **{**vars(evidence), "shadows": evidence.shadows[:2], "inside": evidence.inside[:2]}
+            **{
+                **vars(evidence),
+                "shadows": evidence.shadows[:2],
+                "inside": evidence.inside[:2],
+                "outside": evidence.outside[:2],
+            }
         )
 
 

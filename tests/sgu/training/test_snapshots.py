@@ -38,6 +38,14 @@ RUNS: dict[str, dict[str, Any]] = {
     "l1_sparse": {"method": "l1_sparse"},
     "gradient_ascent": {"method": "gradient_ascent"},
     "game over fisher": {"method": "sg+fisher", "strength": 1e-10, "solve_every": "epoch"},
+    "reference_distill": {"method": "reference_distill", "reference_epochs": 1},
+    "game over reference_distill, alternate": {
+        "method": "sg+reference_distill", "reference_epochs": 1, "update": "alternate",
+        "warm_start": True, "audit_batch": 40,
+    },
+    "requests, game over reference_distill": {
+        "requests": 2, "method": "sg+reference_distill", "reference_epochs": 1, "solve_every": 2,
+    },
     "three requests": {"requests": 3, "solve_every": 2},
     "requests, scrub": {"requests": 2, "method": "scrub"},
 }  # fmt: skip

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from sgu.ensembles.designs import shadows
-from sgu.ensembles.evidence import shadow_metrics
+from sgu.ensembles.designs import selection_shadows
+from sgu.ensembles.selection import Selection, ShadowMargins
 from sgu.ensembles.train import kept_of
 from sgu.evaluation import Logits
 from sgu.experiment import Experiment
@@ -34,17 +34,20 @@ def networks(task):
 
 
 def test_shadow_models_attack_references_as_they_attack_trials(task, networks):
-    design = shadows(Experiment(subset=400), task, 2)
-    logits = [answers(task, 10 + k) for k in range(4)]
+    design = selection_shadows(Experiment(subset=400), task, 2)
+    shadows = ShadowMargins.of(design, [answers(task, 10 + k) for k in range(4)], task)
+    attacks = Selection(len(task.splits.forget), shadows)
     for name, network in networks.items():
-        row = beside(networks["retrain"].row, name, network, task, (design, logits))
-        expected = shadow_metrics(network.logits, logits, design, task)
-        assert {column: row[column] for column in ("rmia_auc", "lira_auc")} == expected
+        row = beside(networks["retrain"].row, name, network, task, attacks)
+        expected = shadows.attacked(network.logits.scored(task))
+        assert expected.keys() == {"val_rmia_auc", "val_lira_auc", "rmia_auc", "lira_auc"}
+        assert expected.items() <= row.items()
 
 
 def test_the_retrained_model_has_no_distance_from_itself(task, networks):
     """It would be 0, which makes the band of retrained models' distances too wide."""
     retrained = networks["retrain"].row
-    rows = {name: beside(retrained, name, one, task, None) for name, one in networks.items()}
+    none = Selection(len(task.splits.forget))
+    rows = {name: beside(retrained, name, one, task, none) for name, one in networks.items()}
     assert rows.pop("retrain") == {}
     assert rows == {name: against_retrained(networks[name].row, retrained) for name in rows}

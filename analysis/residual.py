@@ -1,0 +1,81 @@
+"""Verdicts on the configurations of a study: the residual memory of each, beside its references.
+
+The metrics are `SELECTION`, of forget and val alone, so that a choice may rest on them. A
+configuration is judged by all of its complete seeds together, each beside the original and the
+retrained models of that seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from analysis.configurations import CONFIGURED, complete
+from sgu.results.schema import REFERENCES
+from sgu.results.verdicts import MARGIN, SELECTION, Judgement, judge
+from sgu.results.verdicts import References as OfSeed
+
+Key = tuple[Hashable, ...]
+"""Study, cell and trial_id."""
+
+
+def judgements(
+    frame: pd.DataFrame, phase: str = "search", margin: float = MARGIN
+) -> dict[Key, Judgement]:
+    """Return the judgement on each configuration that is complete in a seed of the phase."""
+    rows = complete(frame, phase)
+    references = _references(rows[rows["method"].isin(REFERENCES)])
+    trials = rows[~rows["method"].isin(REFERENCES)]
+    judged: dict[Key, Judgement] = {}
+    for key, runs in trials.groupby(list(CONFIGURED), sort=False):
+        first = runs.iloc[0]
+        judged[key] = judge(
+            _metrics(runs),
+            [references.get(_task(run), NOBODY) for run in _records(runs)],
+            SELECTION,
+            forgotten=_count(first["forget_fraction"] * first["train_examples"]),
+            classes=_count(first["classes"]),
+            margin=margin,
+        )
+    return judged
+
+
+def judgement_of(judged: Mapping[Key, Judgement], row: pd.Series) -> Judgement:
+    """Return the judgement on a configuration's row."""
+    return judged[tuple(row[name] for name in CONFIGURED)]
+
+
+NOBODY = OfSeed(original={}, retrained=())
+
+
+def _references(rows: pd.DataFrame) -> dict[Key, OfSeed]:
+    """Return the references of each study, data set and seed that has an original."""
+    references = {}
+    for key, of_task in rows.groupby(["study", "dataset", "seed"], sort=False):
+        original = _metrics(of_task[of_task["method"] == "original"])
+        retrained = _metrics(of_task[of_task["method"] == "retrain"])
+        references[key] = OfSeed(original=original[0] if original else {}, retrained=retrained)
+    return references
+
+
+def _count(number: float) -> int:
+    return 0 if pd.isna(number) else round(number)
+
+
+def _task(run: dict[Hashable, Any]) -> Key:
+    return run["study"], run["dataset"], run["seed"]
+
+
+def _metrics(rows: pd.DataFrame) -> list[dict[str, float]]:
+    """Return the metrics that verdicts rest on, row by row."""
+    names = [*SELECTION, "retain_acc"]
+    return [
+        {name: float(value) for name, value in zip(names, values, strict=True) if pd.notna(value)}
+        for values in rows[names].to_numpy()
+    ]
+
+
+def _records(rows: pd.DataFrame) -> list[dict[Hashable, Any]]:
+    return rows.to_dict("records")
