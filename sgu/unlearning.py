@@ -46,12 +46,15 @@ def unlearn(
     report: Report | None = None,
     snapshots: Snapshots | None = None,
     more: Measure | None = None,
+    *,
+    own_network: bool = False,
 ) -> Outcome:
     """Return the outcome of unlearning from `original`, on its device; it is not changed.
 
     report: called after every epoch with epoch, train_loss, utility, solves, unsolved and
     `selection_metrics`. snapshots: saved after every epoch; a run continues from the one it finds,
     and reports the epochs before it again. more: measures more than the answers alone give.
+    own_network: True if `original` is not of the experiment's architecture.
     Seconds are those of the method and its game, without evaluation.
     Raises Diverged or AuditorError if the run breaks down.
     """
@@ -64,7 +67,7 @@ def unlearn(
         run = Run(
             model=model,
             original=requests.original,
-            architecture=experiment.model,
+            architecture=None if own_network else experiment.model,
             task=request.task,
             game=game,
             seed=experiment.seed,

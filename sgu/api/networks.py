@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -22,6 +23,7 @@ from sgu.audit.networks import SHADOWS, Group, Networks, Notes
 from sgu.audit.running import answers_of
 from sgu.data.splits.stratify import deal, merged
 from sgu.ensembles.designs import Shadows, seeds
+from sgu.ensembles.selection import one_of_each_pair
 from sgu.evaluation import Logits
 from sgu.networks.recipe import Kind, Recipe
 from sgu.task import Task
@@ -80,10 +82,11 @@ def halves(task: Task, pairs: int, seed: int) -> Shadows:
         recipe(task, "shadow", merged([splits.retain, half]), s)
         for half, s in zip(parts, drawn, strict=True)
     ]
-    first = torch.rand(pairs, size, generator=generator) < 0.5
-    counted = torch.stack([first, ~first], 1).reshape(2 * pairs, size)
-    inside = torch.stack([torch.isin(forget, half) for half in parts])
-    return Shadows(recipes, forget, peers, torch.cat([inside, counted], 1).numpy())
+    inside = torch.stack([torch.isin(forget, half) for half in parts]).numpy()
+    nowhere = np.zeros_like(inside)
+    counted = one_of_each_pair(nowhere, np.random.default_rng(seed))
+    whole = np.concatenate([inside, nowhere], 1)
+    return Shadows(recipes, forget, peers, whole, np.concatenate([~inside, counted], 1))
 
 
 def recipe(task: Task, kind: Kind, indices: Tensor, seed: int) -> Recipe:

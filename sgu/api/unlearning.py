@@ -97,7 +97,7 @@ def unlearn(
     device = device_of(model)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)  # what dropout draws from
-        outcome = run(experiment, task, model, on_epoch)
+        outcome = run(experiment, task, model, on_epoch, own_network=True)
     for note in outcome.notes:
         warnings.warn(note, stacklevel=2)
     return Unlearned(

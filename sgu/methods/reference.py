@@ -22,12 +22,16 @@ import torch
 from torch import Tensor, nn
 
 from sgu.checks import NOT_NEGATIVE, Bounds, at_least
+from sgu.methods.bad_teacher import untrained
 from sgu.methods.base import Method, Run, Space
 from sgu.methods.neggrad_plus import Forget
 from sgu.methods.scrub import taught_by
 from sgu.models import build, pretraining
 from sgu.training.inference import batch_statistics
-from sgu.training.loop import Batch, Pass, classification, train
+from sgu.training.loop import Batch, Optimisation, Pass, classification, train
+
+OWN = Optimisation(epochs=1, lr=0.05, schedule="one_cycle")
+"""How a reference of an architecture is trained that has no recipe here, but for its epochs."""
 
 SEEDS_APART = 2**31
 """A reference has the run's seed plus this, which is no seed of an original or of an ensemble."""
@@ -39,8 +43,9 @@ class Referenced(Method):
     from scratch on retain alone, inside the run.
 
     reference_epochs: instead of those of the original's recipe; reference_model: None takes the
-    original's; weight: of the term of forget; distill_every: steps from one such term to the next;
-    distill_batch: the forgotten examples in each.
+    original's, and for a network of one's own a new one of its architecture; weight: of the term of
+    forget; distill_every: steps from one such term to the next; distill_batch: the forgotten
+    examples in each.
     """
 
     has_reference: ClassVar[bool] = True
@@ -101,10 +106,14 @@ class Referenced(Method):
 
     def reference(self, run: Run) -> nn.Module:
         """Return the reference of a run, on its device, after training it from scratch."""
-        name, seed = self.reference_model or run.architecture, run.seed + SEEDS_APART
-        source, recipe = run.task.source, replace(pretraining(name), epochs=self.reference_epochs)
+        name, task = self.reference_model or run.architecture, run.task
+        recipe, seed = pretraining(name) if name else OWN, run.seed + SEEDS_APART
+        recipe = replace(recipe, epochs=self.reference_epochs)
         with run.clock.part("reference"):
-            network = build(name, source.shape, seed).to(run.device)
+            network = (
+                build(name, task.source.shape, seed) if name else untrained(run.original, seed)
+            )
+            network = network.to(run.device)
             passes = [run.counted(Pass(run.retain))]
             train(network, source.train, lambda _: passes, run.task.pipeline, recipe, seed)
         return network

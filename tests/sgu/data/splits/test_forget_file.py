@@ -21,10 +21,10 @@ FILES = ["cat/1.png", "dog/1.png", "dog/2.png"]
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory) -> Source:
     folder, rng = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
-    for part in ("train", "test"):
+    for part, count in (("train", 4), ("test", 5)):
         for label in ("cat", "dog"):
             (folder / part / label).mkdir(parents=True)
-            for number in range(4):
+            for number in range(count):
                 pixels = rng.integers(0, 256, (8, 8, 3)).astype(np.uint8)
                 Image.fromarray(pixels).save(folder / part / label / f"{number}.png")
     return load_source(str(folder))
