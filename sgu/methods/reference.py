@@ -115,5 +115,5 @@ class Referenced(Method):
             )
             network = network.to(run.device)
             passes = [run.counted(Pass(run.retain))]
-            train(network, source.train, lambda _: passes, run.task.pipeline, recipe, seed)
+            train(network, task.source.train, lambda _: passes, task.pipeline, recipe, seed)
         return network
