@@ -110,10 +110,8 @@ class Referenced(Method):
         recipe, seed = pretraining(name) if name else OWN, run.seed + SEEDS_APART
         recipe = replace(recipe, epochs=self.reference_epochs)
         with run.clock.part("reference"):
-            network = (
-                build(name, task.source.shape, seed) if name else untrained(run.original, seed)
-            )
-            network = network.to(run.device)
+            fresh = build(name, task.source.shape, seed) if name else untrained(run.original, seed)
+            network = fresh.to(run.device)
             passes = [run.counted(Pass(run.retain))]
             train(network, task.source.train, lambda _: passes, task.pipeline, recipe, seed)
         return network
