@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from sgu.experiment import Experiment
@@ -17,6 +19,7 @@ def check_feasible(experiment: Experiment, task: Task) -> None:
     check_attackable(task)
     game = experiment.game()
     if game and game.alpha > 0:
+        game = replace(game, view="logits+loss")  # a reference is there in the run alone
         for request in task.requests():
             Match(game, request.task, experiment.seed, Clock(torch.device("cpu")))
 

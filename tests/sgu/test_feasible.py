@@ -32,6 +32,7 @@ def task_of(classes: int, each: int, forget: list[int] | None = None, share: flo
 
 def test_a_task_that_can_be_run_passes():
     check_feasible(Experiment(), task_of(3, 20))
+    check_feasible(Experiment(method="sg+reference_distill"), task_of(3, 20))
     check_feasible(Experiment(method="finetune"), task_of(300, 5, share=0.2))  # without a game
 
 
