@@ -1,15 +1,14 @@
-"""Null bands and verdicts from a study's rows; `sgu.results.null_band` has the mathematics."""
+"""Null bands from a study's rows; `sgu.results.null_band` has the mathematics."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
 
 from analysis.configurations import complete, configurations
-from sgu.results.null_band import ASPECTS, Band, band, lead_of
+from sgu.results.null_band import ASPECTS, MEMORY, Band, band
 from sgu.results.schema import METRICS
 
 SHARED = ("dataset", "model", "scenario", "forget_fraction", "requests")
@@ -18,7 +17,7 @@ SHARED = ("dataset", "model", "scenario", "forget_fraction", "requests")
 TASK = ("study", *SHARED)
 """Columns that retrained models must share with a configuration to be its null."""
 
-JUDGED = tuple(name for name in ASPECTS if name in METRICS)
+BANDED = tuple(name for name in ASPECTS if name in METRICS)
 """Metrics of a row that have a band."""
 
 COLUMNS = ("mean", "sd", "low", "high", "models", "seeds")
@@ -49,7 +48,7 @@ def null_bands(frame: pd.DataFrame, seeds: int = 1) -> pd.DataFrame:
 
 def bands_of(rows: pd.DataFrame, seeds: int = 1) -> dict[str, Band]:
     """Return the bands by metric, from the rows of one task's retrained models."""
-    known = {name: rows[["seed", name]].dropna() for name in JUDGED}
+    known = {name: rows[["seed", name]].dropna() for name in BANDED}
     return {
         name: band(name, values[name], values["seed"], seeds)
         for name, values in known.items()
@@ -65,38 +64,29 @@ def null_band(frame: pd.DataFrame) -> dict[str, Band]:
 
 
 def limits(frame: pd.DataFrame, rows: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return the ends, low and high, of the band that each of the configurations `rows` is judged
-    by; NaN where it has none. frame: with the retrained models."""
+    """Return the ends, low and high, of the band for the mean over as many seeds as each of the
+    configurations `rows` has; NaN without a band. frame: with the retrained models."""
     ends = pd.DataFrame(math.nan, index=rows.index, columns=["low", "high"])
-    for group, bands in _with_bands(frame, rows):
-        if metric in bands:
-            ends.loc[group.index] = [bands[metric].low, bands[metric].high]
+    tasks = _by_task(_complete(frame))
+    for seeds in sorted(set(rows["seeds"]) - {0}):
+        for task, group in _by_task(rows[rows["seeds"] == seeds]).items():
+            bands = bands_of(tasks[task], seeds) if task in tasks else {}
+            if metric in bands:
+                ends.loc[group.index] = [bands[metric].low, bands[metric].high]
     return ends
 
 
-def _with_bands(
-    frame: pd.DataFrame, rows: pd.DataFrame
-) -> Iterator[tuple[pd.DataFrame, dict[str, Band]]]:
-    """Yield the configurations that share a task and a number of seeds, with their bands."""
-    tasks = _by_task(_complete(frame))
-    for seeds in sorted(set(rows["seeds"]) - {0}):
-        same = rows[rows["seeds"] == seeds]
-        for task, group in _by_task(same).items():
-            if task in tasks:
-                yield group, bands_of(tasks[task], seeds)
-
-
 def uninformative(frame: pd.DataFrame) -> list[str]:
-    """Return the metrics of memory or attack on which the original, which has forgotten nothing,
+    """Return the metrics of memory on which the original, which has forgotten nothing,
     lies inside the null band of a mean over its seeds: there, to be inside shows no forgetting."""
     tasks = _by_task(_complete(frame))
     names = {
         name
         for task, rows in _by_task(_complete(frame, "original")).items()
         for name, band in bands_of(tasks.get(task, rows[:0]), rows["seed"].nunique()).items()
-        if ASPECTS[name] in ("memory", "attack") and rows[name].mean() in band
+        if name in MEMORY and rows[name].mean() in band
     }
-    return [name for name in JUDGED if name in names]
+    return [name for name in BANDED if name in names]
 
 
 def _complete(frame: pd.DataFrame, method: str = "retrain") -> pd.DataFrame:
@@ -113,25 +103,3 @@ def _by_task(rows: pd.DataFrame) -> dict[tuple[Any, ...], pd.DataFrame]:
     keys = rows[list(TASK)].astype(object)
     keys = keys.where(keys.notna(), "")
     return dict(iter(rows.groupby([keys[name] for name in TASK])))
-
-
-def verdicts(frame: pd.DataFrame, metrics: Sequence[str] = JUDGED) -> pd.DataFrame:
-    """Return each configuration's verdict on each of `metrics`: inside, under-forgotten,
-    over-forgotten, better or worse; None where it has no value or its task no band.
-
-    Columns: study, cell, trial_id, seeds and the metrics. The band is that of a mean over as many
-    seeds as the configuration has. See `sgu.results.null_band.lead_of` for the sides of an attack.
-
-    Raises:
-        ValueError: a metric can have no band.
-    """
-    unjudged = [name for name in metrics if name not in JUDGED]
-    if unjudged:
-        raise ValueError(f"{unjudged} have no null band: choose from {', '.join(JUDGED)}")
-    rows = configurations(frame)
-    judged = rows[["study", "cell", "trial_id", "seeds"]].assign(**dict.fromkeys(metrics))
-    for group, bands in _with_bands(frame, rows):
-        for name in set(metrics) & bands.keys():
-            lead = lead_of(name, group, bands)
-            judged.loc[group.index, name] = bands[name].verdicts(group[name], lead)
-    return judged

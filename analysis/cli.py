@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -22,9 +22,11 @@ from analysis.configurations import cells, narrowed, of_cell
 from analysis.load import load_study
 from analysis.pareto import candidates, check_selectable, hypervolume, pareto_front
 from analysis.report import objectives_of, read_study, write_report
+from analysis.residual import judgements, with_verdicts
 from analysis.summary import controls, counts, shown_metrics
 from analysis.table import front_table
 from sgu.files.location import joined
+from sgu.files.one_line import one_line_errors
 from sgu.results.schema import METRICS
 from sgu.results.verdicts import MARGIN
 
@@ -45,6 +47,7 @@ Objectives = Annotated[
 ]
 
 T = TypeVar("T")
+_one_line_errors = partial(one_line_errors, "sgu-report", OSError, ValueError)
 
 
 @app.command()
@@ -65,7 +68,7 @@ def front(
         if as_json:
             typer.echo(json.dumps(_summary(frame, names), indent=2))
         elif as_csv:
-            rows = pareto_front(frame, names, by=["cell"])
+            rows = with_verdicts(pareto_front(frame, names, by=["cell"]), judgements(frame))
             typer.echo(rows.to_csv(index=False), nl=False)
         else:
             console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
@@ -205,8 +208,12 @@ def _reached(frame: pd.DataFrame, names: tuple[str, ...]) -> dict[str, Any]:
     return {
         "hypervolume": hypervolume(frame, names) if some else None,
         "controls": _records(controls(frame, shown_metrics(names))),
-        "front": _records(pareto_front(frame, names)) if some else [],
+        "front": _judged_front(frame, names) if some else [],
     }
+
+
+def _judged_front(frame: pd.DataFrame, names: tuple[str, ...]) -> list[dict[str, Any]]:
+    return _records(with_verdicts(pareto_front(frame, names), judgements(frame)))
 
 
 def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
@@ -223,13 +230,3 @@ def _read(load: Callable[[str], T], study: str) -> T:
         finally:
             for warning in caught:
                 typer.echo(f"warning: {warning.message}", err=True)
-
-
-@contextmanager
-def _one_line_errors() -> Iterator[None]:
-    """Print a foreseen error as one line on stderr and end with code 2, or 3 without a choice."""
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        typer.echo(f"sgu-report: {' '.join(str(error).split())}", err=True)
-        raise typer.Exit(3 if isinstance(error, NoChoice) else 2) from None

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
 
 from sgu.results.schema import METRICS
 
@@ -38,6 +42,15 @@ def spread_text(name: str, mean: float, spread: float) -> tuple[str, str]:
     """Return the mean and its ± spread, which is empty if not known."""
     second = "" if math.isnan(spread) else f"±{metric_text(name, spread)}"
     return metric_text(name, mean), second
+
+
+def memory_text(row: Mapping[Any, Any] | pd.Series, form: str = "{} ({} to {})") -> str:
+    """Return the residual memory and its interval in per cent, from columns of
+    `residual.with_verdicts`; a dash for none."""
+    ends = [row[name] for name in ("residual", "residual_low", "residual_high")]
+    if any(math.isnan(end) for end in ends):
+        return NONE
+    return form.format(*(f"{100 * end:.0f}" for end in ends))
 
 
 def setting_text(value: object) -> str:

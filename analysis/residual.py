@@ -7,6 +7,7 @@ retrained models of that seed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -45,6 +46,29 @@ def judgements(
 def judgement_of(judged: Mapping[Key, Judgement], row: pd.Series) -> Judgement:
     """Return the judgement on a configuration's row."""
     return judged[tuple(row[name] for name in CONFIGURED)]
+
+
+VERDICT = ("verdict", "residual", "residual_low", "residual_high", "verdict_text")
+"""Columns of the joint verdict on a configuration."""
+
+
+def with_verdicts(rows: pd.DataFrame, judged: Mapping[Key, Judgement]) -> pd.DataFrame:
+    """Return rows of configurations with the columns `VERDICT`.
+
+    verdict: None without one; residual, residual_low, residual_high: the joint residual memory and
+    its interval, NaN without one; verdict_text: the verdict, or why there is none, in a sentence.
+    """
+    found = [judged.get(tuple(key)) for key in rows[list(CONFIGURED)].to_numpy()]
+    table = pd.DataFrame(list(map(_columns, found)), columns=list(VERDICT), index=rows.index)
+    return rows.assign(**{name: table[name] for name in VERDICT})
+
+
+def _columns(judgement: Judgement | None) -> tuple[Any, ...]:
+    if judgement is None:
+        return None, math.nan, math.nan, math.nan, ""
+    joint = judgement.joint
+    ends = (joint.value, joint.low, joint.high) if joint else (math.nan,) * 3
+    return judgement.verdict, *ends, judgement.text()
 
 
 NOBODY = OfSeed(original={}, retrained=())

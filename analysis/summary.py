@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from analysis.band import uninformative
 from analysis.configurations import complete, configurations
 from analysis.pareto import candidates, hypervolume
+from analysis.residual import judgements
 from sgu.results.schema import METRICS, REFERENCES
+from sgu.results.verdicts import Judgement
 
 REPORTED = (
     "val_mia_acc", "test_acc", "forget_acc", "retain_acc", "mia_acc", "seconds", "game_seconds"
@@ -95,11 +97,23 @@ def notes(frame: pd.DataFrame, objectives: Sequence[str]) -> list[str]:
     unsolved = rows[rows["unsolved"] > 0]
     if len(unsolved):
         lines.append(f"{len(unsolved)} of these trials had auditor problems left unsolved.")
-    empty = [name for name in uninformative(frame) if name in shown_metrics(objectives)]
-    if empty:
-        lines.append(
-            f"The original, which has forgotten nothing, is inside the null band of "
-            f"{', '.join(empty)}, too: to be inside shows no forgetting there. More retrained "
-            "models (oracles) make a band narrower."
-        )
-    return lines
+    return lines + power(judgements(frame).values())
+
+
+def power(judged: Iterable[Judgement]) -> list[str]:
+    """Return what verdicts of this size can see, or why there is none; each sentence once."""
+    sentences = Counter(map(_power, judged))
+    several = len(sentences) > 1
+    return [f"{text}{f' ({number} trials)' if several else ''}." for text, number in
+            sentences.items()]  # fmt: skip
+
+
+def _power(judgement: Judgement) -> str:
+    if judgement.verdict is None:
+        return f"No verdict: {judgement.reason}"
+    blind = f"; no power at this size: {', '.join(judgement.blind)}" if judgement.blind else ""
+    return (
+        f"{judgement.models} retrained models see a residual memory of "
+        f"{100 * judgement.sees:.0f} % or more, beside a margin of "
+        f"{100 * judgement.margin:.0f} %{blind}"
+    )

@@ -15,22 +15,27 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from analysis.band import Band, null_band, verdicts
+from analysis.band import Band, null_band
 from analysis.configurations import cells, configurations, of_cell, searched
-from analysis.formats import NONE, arrow, better, metric_text, setting_text, spread_text, unit
+from analysis.formats import (
+    NONE,
+    arrow,
+    better,
+    memory_text,
+    metric_text,
+    setting_text,
+    spread_text,
+    unit,
+)
 from analysis.intervals import mean_intervals
 from analysis.pareto import OBJECTIVES, candidates, pareto_front, some
+from analysis.residual import judgements, with_verdicts
 from analysis.summary import EXPLAINED, controls, notes, shown_metrics
 from sgu.results.schema import METRICS
+from sgu.results.verdicts import MARGIN
 
-MARKS = {
-    "inside": "=",
-    "under-forgotten": "▲",
-    "over-forgotten": "▼",
-    "better": "+",
-    "worse": "−",
-}
-"""Marks behind a value for the verdict of the null band."""
+JUDGED = ("verdict", "residual memory")
+"""Columns of the joint verdict, before the settings."""
 
 STYLES = {"control": "cyan", "band": "blue", "trial": ""}
 _BREAKS = {"advantage": "advan-\ntage", "wasserstein": "wasser-\nstein", "seconds": "secs"}
@@ -38,10 +43,12 @@ _BREAKS = {"advantage": "advan-\ntage", "wasserstein": "wasser-\nstein", "second
 
 @dataclass(frozen=True)
 class Line:
-    """A row of a front's table: a name, a text for each setting, a text for each metric."""
+    """A row of a front's table: a name, verdict and residual memory, a text for each setting, a
+    text for each metric."""
 
     kind: Literal["control", "band", "trial"]
     name: str
+    judged: tuple[str, str]
     settings: list[str]
     metrics: list[str]
 
@@ -57,7 +64,7 @@ def front_table(
     """
     parts: list[RenderableType] = []
     some(candidates(frame, objectives), objectives)
-    names, marked, shown = shown_metrics(objectives), False, cells(frame)
+    names, banded, shown = shown_metrics(objectives), False, cells(frame)
     for cell in shown:
         rows, unseen = of_cell(frame, cell), []
         parts += [Text(cell, style="bold"), ""] if len(shown) > 1 else []
@@ -65,9 +72,9 @@ def front_table(
             table, hidden = _table(rows, objectives, width)
             unseen = [f"Too narrow here for {', '.join(hidden)}."] if hidden else []
             parts += [table, ""]
-            marked |= bool(null_band(rows))
+            banded |= bool(null_band(rows))
         parts += [*map(Text, [*notes(rows, objectives), *unseen]), ""]
-    return Group(*parts, _legend_table(legend(frame, names, objectives, marked)))
+    return Group(*parts, _legend_table(legend(frame, names, objectives, banded)))
 
 
 def lines(frame: pd.DataFrame, objectives: Sequence[str]) -> list[Line]:
@@ -77,16 +84,15 @@ def lines(frame: pd.DataFrame, objectives: Sequence[str]) -> list[Line]:
     bands = null_band(frame)
     if bands:
         table.append(_band(bands, settings, names))
-    front = pareto_front(frame, objectives)
-    judged = verdicts(frame, [name for name in names if name in bands])
+    front = with_verdicts(pareto_front(frame, objectives), judgements(frame))
     exact, halves = searched(configurations(frame)), _half_intervals(frame, front, names)
     for index, row in front.iterrows():
         known = {**exact.loc[[index]].iloc[0], **row}  # a setting not in use is null in its column
-        marks = judged.loc[[index]].iloc[0]
         texts = [setting_text(known[name]) for name in settings]
         half = halves.get(row["trial_id"], {})
-        values = [_metric(row, name, half.get(name), marks.get(name)) for name in names]
-        table.append(Line("trial", _name(row), texts, values))
+        values = [_metric(row, name, half.get(name)) for name in names]
+        judged = _broken(row["verdict"] or NONE), memory_text(row, "{}\n{} to {}")
+        table.append(Line("trial", _name(row), judged, texts, values))
     return table
 
 
@@ -112,6 +118,8 @@ def _filled(
 ) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
     table.add_column("trial", overflow="fold", vertical="bottom")
+    table.add_column("verdict", vertical="bottom")
+    table.add_column("residual\nmemory\n%", justify="right", vertical="bottom")
     for name in settings:
         table.add_column(_header(name), justify="right")
     for name in names:
@@ -121,9 +129,14 @@ def _filled(
     for before, row in zip([None, *rows], rows, strict=False):
         if row.kind == "trial" and (before is None or before.kind != "trial"):
             table.add_section()
-        texts = [row.name, *row.settings, *row.metrics[: len(names)]]
+        texts = [row.name, *row.judged, *row.settings, *row.metrics[: len(names)]]
         table.add_row(*texts, style=STYLES[row.kind])
     return table
+
+
+def _broken(verdict: str) -> str:
+    """Return a verdict on two lines, as narrow as its longest word."""
+    return verdict.replace(" ", "\n").replace("-", "-\n")
 
 
 def _header(name: str) -> str:
@@ -136,7 +149,9 @@ def _control(row: pd.Series, settings: Sequence[str], names: Sequence[str]) -> L
     runs = "1 run" if row["runs"] == 1 else f"{row['runs']} runs"
     pairs = [spread_text(name, row[name], row[f"{name}_spread"]) for name in names]
     texts = [alpha if name == "alpha" else "" for name in settings]
-    return Line("control", f"{method}\n{runs}", texts, ["\n".join(pair) for pair in pairs])
+    memory = {"original": "100", "retrain": "0"}.get(method, "")
+    values = ["\n".join(pair) for pair in pairs]
+    return Line("control", f"{method}\n{runs}", ("", memory), texts, values)
 
 
 def _band(bands: dict[str, Band], settings: Sequence[str], names: Sequence[str]) -> Line:
@@ -148,7 +163,7 @@ def _band(bands: dict[str, Band], settings: Sequence[str], names: Sequence[str])
         for name in names
     ]
     models = max(band.models for band in bands.values())
-    return Line("band", f"null band\nn = {models}", ["" for _ in settings], ends)
+    return Line("band", f"null band\nn = {models}", ("", ""), ["" for _ in settings], ends)
 
 
 def _half_intervals(
@@ -164,10 +179,9 @@ def _half_intervals(
     return means.pivot(index="trial_id", columns="metric", values="half").to_dict("index")
 
 
-def _metric(row: pd.Series, name: str, half: float | None, verdict: Any) -> str:
+def _metric(row: pd.Series, name: str, half: float | None) -> str:
     mean, reach = spread_text(name, row[name], math.nan if half is None else half)
-    mark = MARKS.get(verdict, "") if isinstance(verdict, str) else ""
-    return f"{mean}{mark}\n{reach}" if reach else f"{mean}{mark}"
+    return f"{mean}\n{reach}" if reach else mean
 
 
 def _name(row: pd.Series) -> str:
@@ -175,21 +189,20 @@ def _name(row: pd.Series) -> str:
 
 
 def legend(
-    frame: pd.DataFrame, names: Sequence[str], objectives: Sequence[str], marked: bool
+    frame: pd.DataFrame, names: Sequence[str], objectives: Sequence[str], banded: bool
 ) -> dict[str, str]:
     """Return the meaning of the rows and of each column, and which way is better."""
     settings = [name for name in EXPLAINED if (frame[name].nunique() > 1)] if len(frame) else []
     several = configurations(frame)["seeds"].max() > 1
-    band = {
-        "null band": "where one more retrained model lies with probability .95",
-        "= ▲ ▼": "inside the null band; outside: forget known too well; too little",
-        "+ −": "outside the null band: better, worse than retrained models",
-    }
     return {
         "first rows": "controls to compare with: mean ± standard deviation over runs",
         "retrain": "never saw the forget set: the target in every column",
         **({"seeds": "mean ± half of its 90 % interval over the seeds"} if several else {}),
-        **(band if marked else {}),
+        **({"null band": "where one more retrained model lies, 95 %"} if banded else {}),
+        "residual memory": "share left of what the original knows of forget, with its 95 % "
+        "interval; 0 % is like retraining",
+        "verdict": f"like retrained: shown to be within ±{100 * MARGIN:.0f} %; remembers, "
+        "over-forgotten: beyond; undecided: neither is shown",
         "↓ ↑": "where better values lie, up to the retrained models' own value",
         **{name: EXPLAINED[name] for name in settings},
         **{name: _meaning(name, objectives) for name in names},

@@ -22,6 +22,7 @@ from sgu.networks.references import recipe, reference
 from sgu.networks.training import EpochReport, Network, network_for
 from sgu.task import Task
 from sgu.training.inference import default_device
+from sgu.typed import typed_fields
 
 CACHE = Path("results/cache")
 
@@ -42,9 +43,12 @@ class Experiment:
     subset: Annotated[int | None, "Use this many train examples, class-balanced."] = None
     classes: Annotated[int | None, "Use the first so many classes; none: all."] = None
     audit: Annotated[int | None, "Held-out examples for the game; none: two fifths."] = None
+    halved: Annotated[bool, "Halve held-out: audit, which is val, and test, as published."] = False
     scenario: Annotated[ScenarioName, "What to forget"] = "random"
     forget_fraction: Annotated[float, "Share of train (subgroup: of its classes) to forget."] = 0.1
-    forget_classes: Annotated[tuple[int, ...] | int, "Of class and subgroup, such as 3,5."] = ()
+    forget_classes: Annotated[
+        tuple[int | str, ...], "Of class and subgroup: names or numbers, such as cat,5."
+    ] = ()
     requests: Annotated[int, "Forget in so many requests."] = 1
     forget: Annotated[
         str | None, "A file of indices or image paths to forget (CSV, TSV, Parquet, text)."
@@ -76,13 +80,19 @@ class Experiment:
     view: Annotated[
         View | None, "What the auditor sees: logits+loss, loss, calibrated; none: by method."
     ] = None
-    statistics: Annotated[Literal["batch", "running"], "Batch-norm while scoring"] = "batch"
+    statistics: Annotated[Literal["batch", "separate", "running"], "Batch-norm while scoring"] = (
+        "batch"
+    )
     folds: Annotated[int, "Folds of a round, each with its own auditor."] = 3
+    repeats: Annotated[int, "Partitions into folds a round; 0: shuffle splits (published)."] = 0
     audit_batch: Annotated[int | None, "Most examples scored in one round."] = 1000
     warm_start: Annotated[bool, "Start each round's auditor from the last one."] = False
-    game_lr: Annotated[float, "Learning rate of the game's own steps (alternate)."] = 0.01
+    game_lr: Annotated[
+        float | None, "Rate of the game's own steps (alternate); none: the training's optimiser."
+    ] = None
 
     def __post_init__(self) -> None:
+        typed_fields(self)
         check(self, auditor=one_of(AUDITORS))
         for name, least in {"subset": 1, "classes": 2, "audit": 1, "pretrain_epochs": 1}.items():
             check(self, **{name: optional(least)})
@@ -107,7 +117,10 @@ class Experiment:
 
     @classmethod
     def of(cls, **settings: Any) -> Experiment:
-        """Return the experiment with these settings, the method's among them."""
+        """Return the experiment with these settings, the method's among them.
+
+        Each may be a text, as on the command line (`sgu.typed`). Raises ValueError.
+        """
         options = {name: value for name, value in settings.items() if name not in SETTINGS}
         shared = {name: value for name, value in settings.items() if name in SETTINGS}
         return cls(**shared, options=options)
@@ -148,6 +161,7 @@ class Experiment:
             subset=self.subset,
             classes=self.classes,
             audit=self.audit,
+            halved=self.halved,
             seed=self.seed,
             memorisation=lambda source: memorisation(
                 source, self.model, self.seed, cache, self.pretrain_epochs, on_epoch=on_epoch
@@ -203,6 +217,7 @@ class Experiment:
             solve_every=self.solve_every,
             update=self.update,
             folds=self.folds,
+            repeats=self.repeats,
             view=self.view or self._view(self.unlearner()),
             statistics=self.statistics,
             audit_batch=self.audit_batch,
@@ -213,7 +228,7 @@ class Experiment:
 
 SETTINGS = frozenset(field.name for field in fields(Experiment)) - {"options"}
 DATA_SETTINGS = {
-    "data", "subset", "classes", "audit", "scenario", "forget_fraction", "forget_classes",
+    "data", "subset", "classes", "audit", "halved", "scenario", "forget_fraction", "forget_classes",
     "requests", "forget",
 }  # fmt: skip
 ORIGINAL_SETTINGS = {"original", "mean", "std", "size"}

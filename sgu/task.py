@@ -86,6 +86,7 @@ class Task:
         subset: int | None = None,
         classes: int | None = None,
         audit: int | None = None,
+        halved: bool = False,
         seed: int = 0,
         memorisation: Memorisation | None = None,
         forget: str | None = None,
@@ -93,10 +94,10 @@ class Task:
     ) -> Task:
         """Return the task on a source, which is a pure function of the arguments.
 
-        data: a source, its name or its folder; subset, classes: see `load_source`; audit: the
-        number of held-out examples for the game; forget: a file that says who is forgotten, in
-        place of forgetting: settings of a Scenario, such as forget_fraction (default: a random
-        tenth).
+        data: a source, its name or its folder; subset, classes: see `load_source`; halved: see
+        `Splits`; audit: the number of held-out examples for the game; forget: a file that says who
+        is forgotten, in place of forgetting: settings of a Scenario, such as forget_fraction
+        (default: a random tenth).
         """
         scenario = Scenario(**forgetting)
         source = data if isinstance(data, Source) else load_source(data, subset, classes)
@@ -104,6 +105,8 @@ class Task:
             splits = forget_from_file(Path(forget), source, seed)
         else:
             splits = scenario.splits(source, seed, memorisation)
+        if halved:
+            splits = splits.halved(source.heldout.targets, seed)
         if audit is not None:
             splits = splits.audited(audit, source.heldout.targets, seed)
         return cls.of(source, splits)

@@ -18,9 +18,11 @@ from sgu.models import build
 from sgu.networks.recipe import Recipe
 from sgu.networks.references import recipe
 from sgu.networks.training import trained
+from sgu.results.verdicts import foreseen
 from sgu.task import Task
 from sgu.training.inference import default_device
 from sgu.unlearning import unlearn
+from tune.checks import check_cells
 from tune.prepare import StudyTask, study_tasks
 from tune.progress import duration
 from tune.spec.cells import Cell
@@ -41,6 +43,7 @@ def lines(spec: Spec, study: StudyFolder, probe: bool) -> Iterator[str]:
     cache = study.cache.path
     slots = spec.slots_on(len(os.sched_getaffinity(0)), torch.cuda.device_count())
     tasks = study_tasks(_bases(spec), spec.runs(), cache, print)
+    check_cells(spec, tasks)
     yield f"study {spec.name}: {_count(len(spec.cells), 'cell')}, {_seeds(spec)}, {spec.sampler}"
     yield f"objectives: {', '.join(spec.objectives)}"
     for cell in spec.cells:
@@ -58,6 +61,8 @@ def lines(spec: Spec, study: StudyFolder, probe: bool) -> Iterator[str]:
         f"networks: {len(needed)}; of each data set and seed an original, {1 + spec.oracles} "
         f"retrained{shadows}; {len(needed) - len(missing)} of them in the cache"
     )
+    forgotten = min(len(task.task.splits.forget) for task in tasks)
+    yield f"verdicts: {foreseen(1 + spec.oracles, forgotten, spec.seeds)}"
     yield f"storage: {study.files.shown}, writable{_space(study.files)}"
     yield f"at a time: {_count(slots, 'trial')} on this machine"
     if probe:

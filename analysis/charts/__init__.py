@@ -8,4 +8,5 @@ from analysis.charts.front import attainment_chart, front_chart, split_chart
 from analysis.charts.histograms import histograms_chart
 from analysis.charts.linked import linked_chart
 from analysis.charts.parallel import parallel_chart
+from analysis.charts.residual import residual_chart
 from analysis.charts.scaling import scaling_chart

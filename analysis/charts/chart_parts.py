@@ -15,9 +15,11 @@ import pandas as pd
 
 from analysis.band import null_band
 from analysis.configurations import complete, configurations
-from analysis.formats import better, unit
+from analysis.formats import better, memory_text, unit
+from analysis.residual import Key, with_verdicts
 from analysis.summary import controls, is_no_game, shown_metrics
 from sgu.results.schema import GAME, METRICS, REFERENCES
+from sgu.results.verdicts import Judgement
 
 INK, MUTED, GREY = "#1b1b1b", "#5f5f5f", "#c9c9c9"
 VERMILION, BLUE, PURPLE = "#D55E00", "#0072B2", "#CC79A7"
@@ -33,6 +35,7 @@ CONTROL_LOOK = {
 Chart = Any
 """A chart of Altair's, whose classes share no base that can be drawn."""
 IDENTITY = ("cell", "trial_id", "method", "seeds")
+JUDGED = ("verdict", "memory")
 
 
 def in_the_game(frame: pd.DataFrame) -> pd.DataFrame:
@@ -40,6 +43,13 @@ def in_the_game(frame: pd.DataFrame) -> pd.DataFrame:
     rows = configurations(frame)
     rows = rows[(rows["status"] == "complete") & ~rows["method"].isin(REFERENCES)]
     return rows[~is_no_game(rows)]
+
+
+def judged(rows: pd.DataFrame, judgements: Mapping[Key, Judgement]) -> pd.DataFrame:
+    """Return configurations with the columns of their joint verdicts, and memory: the residual
+    memory as text."""
+    rows = with_verdicts(rows, judgements)
+    return rows.assign(memory=[memory_text(row) for row in rows.to_dict("records")])
 
 
 def chart(rows: pd.DataFrame, columns: Sequence[str]) -> alt.Chart:
@@ -56,8 +66,9 @@ def chart(rows: pd.DataFrame, columns: Sequence[str]) -> alt.Chart:
 
 def trials(rows: pd.DataFrame, metrics: Sequence[str], more: Sequence[str] = ()) -> alt.Chart:
     """Return a chart, without a mark yet, of configurations with their tooltips."""
-    columns = [*IDENTITY, *GAME, *shown_metrics(metrics), *more]
-    return chart(rows, columns).encode(tooltip=tooltip(metrics))
+    known = [name for name in JUDGED if name in rows]
+    columns = [*IDENTITY, *known, *GAME, *shown_metrics(metrics), *more]
+    return chart(rows, columns).encode(tooltip=tooltip(metrics, known))
 
 
 def labelled(rows: pd.DataFrame) -> pd.DataFrame:
@@ -138,41 +149,44 @@ def coloured_by_alpha(*conditions: Any, legend: bool = True) -> Any:
 def by_method(methods: Sequence[str]) -> dict[str, Any]:
     """Return colour and shape of each method, with one legend for both."""
     look = {"color": METHOD_COLOURS, "shape": METHOD_SHAPES}
-    return _told_apart("method", methods, look, _legend("method"))
+    return told_apart("method", methods, look, legend("method"))
 
 
 def dashed_by(field: str, values: Sequence[str]) -> dict[str, Any]:
     """Return colour and dash of a line for each value of a field, with one legend for both."""
     look = {"color": METHOD_COLOURS, "strokeDash": METHOD_DASHES}
-    key = _legend(field, symbolType="stroke", symbolSize=300, symbolStrokeWidth=2)
-    return _told_apart(field, values, look, key)
+    key = legend(field, symbolType="stroke", symbolSize=300, symbolStrokeWidth=2)
+    return told_apart(field, values, look, key)
 
 
-def _legend(title: str, **symbols: Any) -> alt.Legend:
+def legend(title: str, **symbols: Any) -> alt.Legend:
+    """Return a legend below a chart."""
     return alt.Legend(
         title=title, orient="bottom", direction="horizontal", symbolOpacity=1, **symbols
     )
 
 
-def _told_apart(
+def told_apart(
     field: str,
     values: Sequence[str],
     look: Mapping[str, Sequence[Any]],
-    legend: alt.Legend | None = None,
+    key: alt.Legend | None = None,
 ) -> dict[str, Any]:
     """Return each channel of `look` with one of its marks, in turn, for each value of a field."""
     channels = {"color": alt.Color, "shape": alt.Shape, "strokeDash": alt.StrokeDash}
     return {
-        channel: channels[channel](f"{field}:N", legend=legend).scale(
+        channel: channels[channel](f"{field}:N", legend=key).scale(
             domain=list(values), range=[marks[i % len(marks)] for i in range(len(values))]
         )
         for channel, marks in look.items()
     }
 
 
-def tooltip(metrics: Sequence[str]) -> list[alt.Tooltip]:
-    """Return a trial's configuration, then its metrics."""
+def tooltip(metrics: Sequence[str], known: Sequence[str] = ()) -> list[alt.Tooltip]:
+    """Return a trial's configuration, its verdict if it is known, then its metrics."""
     configured = [alt.Tooltip(f"{name}:N", title=name) for name in IDENTITY]
+    titles = {"verdict": "verdict", "memory": "residual memory, %"}
+    configured += [alt.Tooltip(f"{name}:N", title=titles[name]) for name in known]
     configured += [alt.Tooltip(f"{name}:Q", format="~g") for name in GAME[:-1]]
     return [*configured, alt.Tooltip("update:N"), *metric_tips(shown_metrics(metrics))]
 
@@ -214,7 +228,7 @@ def control_points(frame: pd.DataFrame, x: Any, y: Any) -> list[alt.Chart]:
     tips = [alt.Tooltip("name:N", title="control, mean over runs"), alt.Tooltip("runs:Q")]
     text: dict[str, Any] = {"align": "left", "dx": 10, "dy": -8, "fontSize": 11, "fontWeight": 600}
     halo = base.mark_text(**text, stroke="white", strokeWidth=4, strokeJoin="round")
-    look = _told_apart("kind", CONTROLS, CONTROL_LOOK)
+    look = told_apart("kind", CONTROLS, CONTROL_LOOK)
     marks = [
         small.encode(**look),
         large.encode(**look, tooltip=[*tips, *metric_tips(names)]),

@@ -12,6 +12,7 @@ from analysis.charts import chart_parts as parts
 from analysis.confirm import confirmed, mean_optimism
 from analysis.formats import metric_text, unit
 from analysis.pareto import OBJECTIVES
+from analysis.residual import judgements
 from sgu.results.schema import METRICS
 
 
@@ -22,7 +23,8 @@ def confirm_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) -
     Raises:
         ValueError: as `confirmed`.
     """
-    moved = confirmed(frame, objectives)
+    moved = parts.judged(confirmed(frame, objectives), judgements(frame, "confirm"))
+    moved["verdict"] = moved["verdict"].fillna("none")
     panels = [
         _panel(rows, objectives[:2]).properties(title=parts.panel_title(str(cell)))
         for cell, rows in parts.labelled(moved).groupby("cell")
@@ -45,9 +47,12 @@ def _panel(moved: pd.DataFrame, names: Sequence[str]) -> parts.Chart:
     sign = moved["metric"].map(lambda name: METRICS[name].sign)
     ends = {"one": moved["low"], "other": moved["high"]}
     wide = moved.assign(**{name: moved["searched"] + sign * end for name, end in ends.items()})
-    table = wide.pivot(index="trial_id", columns="metric", values=["searched", "confirmed", *ends])
+    named, values = ["trial_id", *parts.JUDGED], ["searched", "confirmed", *ends]
+    table = wide.pivot(index=named, columns="metric", values=values)
     table.columns = table.columns.map(lambda pair: f"{pair[1]}_{pair[0]}")
-    base = parts.chart(table.reset_index(), ["trial_id", *table.columns])
+    base = parts.chart(table.reset_index(), [*named, *table.columns])
+    tips = ["trial_id:N", alt.Tooltip("verdict:N", title="verdict on fresh seeds"),
+            alt.Tooltip("memory:N", title="residual memory, %")]  # fmt: skip
     x, y = (parts.axis(name, channel) for name, channel in zip(names, "xy", strict=True))
 
     def at(place: Any, end: str) -> Any:
@@ -66,6 +71,6 @@ def _panel(moved: pd.DataFrame, names: Sequence[str]) -> parts.Chart:
     return alt.layer(
         *(bars if moved["low"].notna().any() else []),
         move.encode(**before, x2=f"{names[0]}_confirmed:Q", y2=f"{names[1]}_confirmed:Q"),
-        hollow.encode(**before, tooltip=["trial_id:N"]),
-        solid.encode(**after, tooltip=["trial_id:N"]),
+        hollow.encode(**before, tooltip=tips),
+        solid.encode(**after, tooltip=tips),
     ).properties(width=640, height=320)

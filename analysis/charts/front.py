@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -13,9 +13,11 @@ from analysis.band import null_band
 from analysis.charts import chart_parts as parts
 from analysis.configurations import cells
 from analysis.pareto import OBJECTIVES, candidates, hypervolume, pareto_front, some
+from analysis.residual import Key, judgements
 from analysis.summary import controls, counts_line
 from analysis.volumes import front_intervals
 from sgu.results.schema import METRICS
+from sgu.results.verdicts import Judgement
 
 SHARE = "share of the seeds"
 
@@ -77,14 +79,15 @@ def plane(
         parts.axis(name, channel, domain=parts.extent(frame, name))
         for name, channel in zip(objectives[:2], "xy", strict=True)
     )
+    judged = judgements(frame)
     front = front_intervals(frame, objectives, by=["cell"] if several else [])
-    points = _points(frame, x, y, objectives, *conditions)
+    points = _points(frame, judged, x, y, objectives, *conditions)
     return _overlaid(
         *parts.band_shades(frame, x=x, y=y),
         points.add_params(brush) if brush is not None else points,
         *([_line(front, x, y, several)] if len(objectives) == 2 else []),
         *_bars(front, x, y),
-        _rings(front, x, y, objectives),
+        _rings(parts.judged(front, judged), x, y, objectives),
         *parts.control_points(frame, x, y),
     )
 
@@ -98,7 +101,7 @@ def split_chart(frame: pd.DataFrame) -> parts.Chart | None:
     x, y = (parts.axis(name, channel) for name, channel in zip(names, "xy", strict=True))
     target = controls(frame, names).query("name == 'retrain'")
     rule = parts.chart(target, names).mark_rule(strokeDash=[2, 3], color=parts.BLUE)
-    points = _points(frame, x, y, names)
+    points = _points(frame, judgements(frame), x, y, names)
     return parts.finish(
         _overlaid(points, rule.encode(x=x), rule.encode(y=y), *parts.control_points(frame, x, y)),
         "What the attack finds, what the model still knows",
@@ -112,10 +115,15 @@ def _overlaid(*layers: alt.Chart) -> alt.LayerChart:
 
 
 def _points(
-    frame: pd.DataFrame, x: Any, y: Any, metrics: Sequence[str], *conditions: Any
+    frame: pd.DataFrame,
+    judged: Mapping[Key, Judgement],
+    x: Any,
+    y: Any,
+    metrics: Sequence[str],
+    *conditions: Any,
 ) -> alt.Chart:
     """Draw a mark for each configuration."""
-    rows = parts.in_the_game(frame)
+    rows = parts.judged(parts.in_the_game(frame), judged)
     base = parts.trials(rows, metrics).encode(x=x, y=y)
     base = base.mark_point(filled=True, size=60, opacity=0.8, strokeWidth=0)
     if len(cells(frame)) > 1:
@@ -153,7 +161,7 @@ def _rings(front: pd.DataFrame, x: Any, y: Any, metrics: Sequence[str]) -> alt.C
     size = alt.when(alt.datum.alpha == 0).then(alt.value(340)).otherwise(alt.value(130))
     one_seed = alt.when(alt.datum.seeds == 1).then(alt.value([3, 2])).otherwise(alt.value([1, 0]))
     stays = alt.Tooltip("stays:Q", title="on the front in (of resampled seeds)", format=".0%")
-    tips = [*parts.tooltip(metrics), stays]
+    tips = [*parts.tooltip(metrics, parts.JUDGED), stays]
     return mark.encode(x=x, y=y, size=size, strokeDash=one_seed, tooltip=tips)
 
 

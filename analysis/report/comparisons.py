@@ -8,9 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.formats import NONE, setting_text
+from analysis.configurations import CONFIGURED
+from analysis.confirm import on_fresh_seeds
+from analysis.formats import NONE, memory_text, setting_text
 from analysis.pareto import candidates
+from analysis.residual import judgements, with_verdicts
 from analysis.scaling import against_retraining, power_laws, size_title, speed_up, swept
+from analysis.summary import power
 from analysis.volumes import method_differences
 from sgu.results.schema import REFERENCES
 
@@ -31,6 +35,10 @@ INTERVAL = "90 % interval"
 DIFFERENCES = {
     "data set": "{dataset}", "method": "{method}", "difference": "{difference:+.4f}",
     INTERVAL: "{low:+.4f} to {high:+.4f}", "seeds": "{seeds}",
+}  # fmt: skip
+FRESH = {
+    "trial": "{trial_id}", "cell": "{cell}", "verdict of the search": "{searched}",
+    "verdict on fresh seeds": "{verdict}", "residual memory, %": "{memory}", "seeds": "{seeds}",
 }  # fmt: skip
 LAWS = {
     "size": "{size}", "method": "{method}", "metric": "{metric}", "exponent": "{exponent:.2f}",
@@ -56,6 +64,9 @@ def comparisons(frame: pd.DataFrame, objectives: Sequence[str]) -> list[Comparis
         rows = method_differences(proposed, base, objectives)
         title = f"Methods against {base}"
         tables.append(_table("methods", title, f"{note}tells no difference.", DIFFERENCES, rows))
+    fresh = _on_fresh_seeds(frame)
+    note = " ".join(power(judgements(frame, "confirm").values()))
+    tables.append(_table("fresh", "Verdicts on fresh seeds", note, FRESH, fresh))
     sweeps = swept(frame)
     if sweeps:
         note = "metric = factor × size^exponent: with an exponent of 1, twice the size takes twice."
@@ -67,6 +78,16 @@ def comparisons(frame: pd.DataFrame, objectives: Sequence[str]) -> list[Comparis
         note = "From the first start to the last end; efficiency is the speed-up a trial at a time."
         tables.append(_table("workers", "More trials at a time", note, SPEED_UPS, speed_up(frame)))
     return [table for table in tables if table.rows]
+
+
+def _on_fresh_seeds(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the configurations run on fresh seeds, with their verdicts before and there."""
+    runs = on_fresh_seeds(frame, "val_acc")
+    rows = runs.groupby(list(CONFIGURED), as_index=False).agg(seeds=("seed", "nunique"))
+    before = with_verdicts(rows, judgements(frame))["verdict"].fillna(NONE)
+    rows = with_verdicts(rows, judgements(frame, "confirm"))
+    memory = [memory_text(row) for row in rows.to_dict("records")]
+    return rows.assign(searched=before, verdict=rows["verdict"].fillna(NONE), memory=memory)
 
 
 def _table(

@@ -53,10 +53,10 @@ def of_all_cells(study: Study, objectives: Sequence[str]) -> list[dict[str, Any]
 
 
 def _figures(drawn: dict[str, Chart | None]) -> list[dict[str, Any]]:
-    return [_figure(name, chart) for name, chart in drawn.items() if chart is not None]
+    return [figure(name, chart) for name, chart in drawn.items() if chart is not None]
 
 
-def _figure(name: str, chart: Chart) -> dict[str, Any]:
+def figure(name: str, chart: Chart) -> dict[str, Any]:
     """Return name, heading, note and specification. The page sets heading and width: its heading
     breaks into lines, which a chart's cannot."""
     spec = chart.to_dict()

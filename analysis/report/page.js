@@ -53,7 +53,7 @@ async function draw(box) {
     filter(box.dataset.cell, whole ? value : null);
   });
 }
-for (const button of document.querySelectorAll(".choice button"))
+for (const button of document.querySelectorAll(".answer button"))
   button.addEventListener("click", async () => {
     await navigator.clipboard.writeText(button.previousElementSibling.textContent);
     button.textContent = "copied";

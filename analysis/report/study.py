@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 import yaml
 
+from analysis.formats import memory_text
 from analysis.load import load_epochs, load_histograms, load_study
 from analysis.pareto import OBJECTIVES
 from sgu.files.location import Location
 
 
+@dataclass(frozen=True, kw_only=True)
+class Certified:
+    """What the audit of a trial found: its verdict (None: none) and its residual memory."""
+
+    verdict: str | None
+    memory: str
+
+
 @dataclass(frozen=True, eq=False)
 class Study:
-    """A study's trials, training curves, histograms of losses and specification (None: missing)."""
+    """A study's trials, training curves, histograms of losses and specification (None: missing).
+
+    certified: the audits of chosen trials, by trial_id.
+    """
 
     frame: pd.DataFrame
     epochs: pd.DataFrame | None = None
     histograms: pd.DataFrame | None = None
     spec: str | None = None
+    certified: Mapping[str, Certified] = field(default_factory=dict)
 
 
 def objectives_of(folder: str | Path) -> tuple[str, ...]:
@@ -42,7 +55,23 @@ def read_study(folder: str | Path) -> Study:
         epochs=_if_any(load_epochs, folder),
         histograms=_if_any(load_histograms, folder),
         spec=None if spec is None else spec.decode(),
+        certified=_certified(Path(folder) / "certificate"),
     )
+
+
+def _certified(folder: Path) -> dict[str, Certified]:
+    """Return what the audits of `sgu-report choose --audit` found, the newest of each trial."""
+    found = {}
+    for file in sorted(folder.glob("*/rows.parquet"), key=lambda path: path.stat().st_mtime):
+        rows = pd.read_parquet(file)
+        joint = rows[(rows["kind"] == "residual") & (rows["name"] == "joint")]
+        for row in joint[joint["model"].str.startswith("trial-")].to_dict("records"):
+            ends = {"residual": row["value"], "residual_low": row["low"]}
+            memory = memory_text(ends | {"residual_high": row["high"]}, "{} %, {} to {}")
+            found[row["model"].removeprefix("trial-")] = Certified(
+                verdict=row["verdict"], memory=memory
+            )
+    return found
 
 
 def _if_any(load: Callable[[str | Path], pd.DataFrame], folder: str | Path) -> pd.DataFrame | None:

@@ -10,7 +10,8 @@ import pandas as pd
 
 from analysis.charts.chart_parts import in_the_game
 from analysis.configurations import configurations, searched
-from analysis.formats import arrow, metric_text, plain_text, setting_text, unit
+from analysis.formats import NONE, arrow, memory_text, metric_text, plain_text, setting_text, unit
+from analysis.residual import judgements, with_verdicts
 from analysis.summary import shown_metrics
 from sgu.results.schema import GAME, STATUSES
 
@@ -22,7 +23,10 @@ PROVENANCE = (
 
 def columns(settings: Sequence[str], objectives: Sequence[str]) -> list[dict[str, Any]]:
     """Return the headings after the trial's: name, unit with direction, and if an objective."""
-    plain = [{"name": name, "unit": "", "objective": False} for name in settings]
+    plain = [
+        {"name": name, "unit": "%" if name == "residual memory" else "", "objective": False}
+        for name in ("verdict", "residual memory", *settings)
+    ]
     return plain + [
         {"name": name, "unit": f"{unit(name)} {arrow(name)}", "objective": name in objectives}
         for name in shown_metrics(objectives)
@@ -65,7 +69,7 @@ def trial_settings(frame: pd.DataFrame) -> list[str]:
 def trials(frame: pd.DataFrame, objectives: Sequence[str]) -> list[dict[str, Any]]:
     """Return each configuration's shown texts, the keys that sort them, and its exact settings."""
     settings, names = trial_settings(frame), shown_metrics(objectives)
-    rows = configurations(frame)
+    rows = with_verdicts(configurations(frame), judgements(frame))
     rows = rows.assign(**{name: searched(rows)[name] for name in settings if name not in rows})
     return [_trial(row, settings, names, objectives) for row in rows.to_dict("records")]
 
@@ -76,7 +80,8 @@ def _trial(
     metrics: Sequence[str],
     objectives: Sequence[str],
 ) -> dict[str, Any]:
-    texts = {"trial_id": row["trial_id"]}
+    texts = {"trial_id": row["trial_id"], "verdict": row["verdict"] or NONE}
+    texts |= {"residual": memory_text(row)}
     texts |= {name: setting_text(row[name]) for name in settings}
     texts |= {name: metric_text(name, row[name]) for name in metrics}
     texts |= {"cell": row["cell"], "seeds": str(row["seeds"]), "status": row["status"]}

@@ -18,7 +18,7 @@ from sgu.api.tables import WIDTH
 from sgu.audit.findings import Audit
 from sgu.audit.networks import Networks, Notes
 from sgu.audit.report import page
-from sgu.audit.running import answers_of, attacked
+from sgu.audit.running import Answer, answers_of, attacked
 from sgu.audit.running import check as check_counts
 from sgu.audit.terminal import show
 from sgu.data.splits.splits import PARTS
@@ -120,16 +120,17 @@ def audit(
         check_network(model, task, name)
     check_counts(retrained, shadows, seed)
     notes = Notes(say)
-    answers = {name: answers_of(name, model, task) for name, model in models.items()}
+    answers = {name: Answer(answers_of(name, model, task), None) for name, model in models.items()}
     networks = _again(against, task) if against else None
     if train and not against:
         networks = compared(task, train, retrained, shadows, seed, notes)
     if networks is None:
         notes.add("no bands and no verdict", "train was not given, so nothing was retrained")
-        findings = attacked(answers, _not_measured, Networks(task, notes, [], None, {}, {}), notes)
+        findings = attacked(answers, Networks(task, notes, [], None, {}, {}), notes)
     else:
-        answers = {"original": networks.original, **answers, "retrained": networks.retrained}
-        findings = attacked(answers, _not_measured, replace(networks.networks, notes=notes), notes)
+        original, control = Answer(networks.original, None), Answer(networks.retrained, None)
+        answers = {"original": original, **answers, "retrained": control}
+        findings = attacked(answers, replace(networks.networks, notes=notes), notes)
     counts = {"retrained": retrained, "shadows": shadows, "seed": seed}
     return Report(findings, _facts(task, models), counts, networks)
 
@@ -143,10 +144,6 @@ def _again(report: Report, task: Task) -> Compared:
     if ids[0] != ids[1]:
         raise ValueError("against is a report on another task: give train")
     return report.compared
-
-
-def _not_measured(_: str) -> None:
-    """Stand for how soon a network relearns, which takes a recipe that is not known here."""
 
 
 def _facts(task: Task, models: Mapping[str, nn.Module]) -> dict[str, Any]:

@@ -1,63 +1,54 @@
-"""The attacks' areas with their intervals, model by model, as one SVG drawing."""
+"""The residual memory of each model with its interval, as bars on a line from 0 to 100 %."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from sgu.audit.findings import Audit
-
-COLOURS = ("#1b1b1b", "#c2571a", "#0b5c8a", "#2f7d4f", "#8a3b78", "#7a6a00")
-LEFT, WIDTH, STEP, GAP, TOP = 110, 560, 11, 12, 26
+from sgu.audit.tables import residual_of
+from sgu.results.verdicts import MARGIN
 
 
 @dataclass(frozen=True)
-class Mark:
-    """A value at x with its interval x1..x2, on line y."""
+class Bar:
+    """A model's name, verdict and residual memory in words; places in per cent of the width."""
 
-    x: float
-    x1: float
-    x2: float
-    y: float
-    colour: str
+    model: str
+    verdict: str
     text: str
+    left: float
+    width: float
+    at: float
 
 
 @dataclass(frozen=True)
 class Figure:
-    """labels: attack and where its lines are; ticks: value and x; legend: model and colour."""
+    """The bars, the shaded margin, and the ticks with their places in per cent of the width."""
 
-    marks: list[Mark]
-    labels: list[tuple[str, float]]
+    bars: list[Bar]
+    margin: tuple[float, float]
     ticks: list[tuple[str, float]]
-    legend: list[tuple[str, str]]
-    chance: float
-    height: float
-    left: float = LEFT
-    right: float = LEFT + WIDTH
 
 
 def figure(audit: Audit) -> Figure | None:
-    """Return the drawing; None if no attack found anything to draw."""
-    by_model = {name: findings.by_attack for name, findings in audit.models.items()}
-    areas = [record.auc for records in by_model.values() for record in records.values()]
-    if not areas:
+    """Return the drawing; None without a verdict."""
+    found = {name: residual_of(findings, "joint") for name, findings in audit.models.items()}
+    known = {name: residual for name, residual in found.items() if residual}
+    if not known:
         return None
-    low, high = min(0.4, *(a.low for a in areas)), max(0.6, *(a.high for a in areas))
+    low = min(-2 * MARGIN, *(residual.low for residual in known.values()))
+    high = max(1 + MARGIN, *(residual.high for residual in known.values()))
 
-    def x(value: float) -> float:
-        return LEFT + WIDTH * (value - low) / (high - low)
+    def place(value: float) -> float:
+        return round(100 * (value - low) / (high - low), 2)
 
-    colours = dict(zip(by_model, COLOURS * len(by_model), strict=False))
-    marks, labels, y = list[Mark](), list[tuple[str, float]](), float(TOP)
-    for attack in audit.attacks:
-        models = [model for model, records in by_model.items() if attack in records]
-        labels.append((attack, y + STEP * (len(models) - 1) / 2))
-        for model in models:
-            auc = by_model[model][attack].auc
-            text = f"{model}, {attack}: {auc.value:.3f} [{auc.low:.3f}, {auc.high:.3f}]"
-            marks.append(Mark(x(auc.value), x(auc.low), x(auc.high), y, colours[model], text))
-            y += STEP
-        y += GAP
-    tenths = range(round(10 * low + 0.4999), int(10 * high) + 1)
-    ticks = [(f"{n / 10:.1f}", x(n / 10)) for n in tenths]
-    return Figure(marks, labels, ticks, list(colours.items()), x(0.5), y)
+    bars = []
+    for name, residual in known.items():
+        value, *ends = residual.per_cent()
+        text = f"{value} % ({' to '.join(ends)})"
+        left = place(residual.low)
+        width = round(place(residual.high) - left, 2)
+        bars.append(Bar(name, residual.verdict, text, left, width, place(residual.value)))
+    shade = place(-MARGIN), round(place(MARGIN) - place(-MARGIN), 2)
+    ticks = {"0 %, retrained": 0.0, "100 %, original": 1.0}
+    return Figure(bars, shade, [(text, place(value)) for text, value in ticks.items()])

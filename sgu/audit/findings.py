@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from sgu.audit.relearn import Relearned
 from sgu.metrics import Estimate, Record, Slice
 from sgu.metrics.shadow import Klom
-from sgu.results.null_band import Band, Verdict
+from sgu.results.null_band import MEMORY, Band
 from sgu.results.rows import Row
-from sgu.results.verdicts import Judgement
+from sgu.results.verdicts import Judgement, Residual
 
 BAND = ("mean", "sd", "low", "high", "models")
 QUANTITIES = ("auc", "tpr_at_1", "tpr_at_01", "retain_mia_auc")
@@ -19,17 +19,24 @@ QUANTITIES = ("auc", "tpr_at_1", "tpr_at_01", "retain_mia_auc")
 @dataclass(frozen=True, kw_only=True)
 class Audited:
     """The findings on one model. metrics: as `sgu.results.schema` names them, and retain_mia_auc;
-    bands, verdicts: by metric; klom: None if no ensemble could be unlearned as it was; judgement:
-    the joint verdict beside the original, None without retrained models."""
+    bands: by metric; klom: None if no ensemble could be unlearned as it was; judgement: the joint
+    verdict beside the original, None without retrained models; residuals: by each metric of memory
+    that has power at this size; blind: those that have none."""
 
     metrics: Mapping[str, float]
     bands: Mapping[str, Band]
-    verdicts: Mapping[str, Verdict | None]
     attacks: list[Record]
     slices: list[Slice]
     relearned: Relearned | None
     klom: Klom | None
     judgement: Judgement | None
+    residuals: Mapping[str, Residual]
+    blind: tuple[str, ...]
+
+    def side(self, name: str) -> str:
+        """Return on which side of its band a metric lies that is not of memory; "" inside."""
+        band = self.bands.get(name)
+        return "" if band is None or name in MEMORY else band.side(self.metrics[name])
 
     @property
     def by_attack(self) -> dict[str, Record]:
@@ -40,10 +47,9 @@ class Audited:
         for name, value in self.metrics.items():
             band = self.bands.get(name)
             ends = {f"band_{end}": getattr(band, end, None) for end in BAND}
-            verdict = self.verdicts.get(name)
-            yield {"kind": "metric", "name": name, "value": value, "verdict": verdict} | ends
-        if self.judgement:
-            yield from _of_judgement(self.judgement)
+            row = {"kind": "metric", "name": name, "value": value}
+            yield row | {"verdict": self.side(name) or None} | ends
+        yield from self._residuals()
         for record in self.attacks:
             yield from _of_attack(record)
         for part in self.slices:
@@ -56,6 +62,19 @@ class Audited:
         for name in ("forget", "retain", "test", "nothing") if self.klom else ():
             for quantity, value in vars(getattr(self.klom, name)).items():
                 yield {"kind": "klom", "name": name, "quantity": quantity, "value": value}
+
+    def _residuals(self) -> Iterator[Row]:
+        """Yield the residual memory, jointly and by each metric, or why there is none."""
+        row: Row = {"kind": "residual"}
+        judged = self.judgement
+        if judged and judged.verdict is None:
+            yield row | {"name": "joint", "value": None, "suppressed": judged.reason}
+        joint = judged.by_metric.get("joint") if judged else None
+        for residual in filter(None, [joint, *self.residuals.values()]):
+            ends = {end: getattr(residual, end) for end in ("value", "low", "high", "verdict")}
+            yield row | {"name": residual.metric} | ends
+        for name in self.blind:
+            yield row | {"name": name, "value": None, "suppressed": "no power at this size"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,16 +118,6 @@ class Audit:
             line if len(names) == len(self.models) else f"{line} ({', '.join(names)})"
             for line, names in models.items()
         )
-
-
-def _of_judgement(judgement: Judgement) -> Iterator[Row]:
-    """Yield the joint residual memory, or why there is no verdict, and that by each metric."""
-    row: Row = {"kind": "residual"}
-    if judgement.verdict is None:
-        yield row | {"name": "joint", "value": None, "suppressed": judgement.reason}
-    for name, residual in judgement.by_metric.items():
-        ends = {end: getattr(residual, end) for end in ("value", "low", "high")}
-        yield row | {"name": name, "verdict": residual.verdict} | ends
 
 
 def _of_attack(record: Record) -> Iterator[Row]:

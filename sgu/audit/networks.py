@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from sgu.audit.relearn import Relearned, relearned, relearning
 from sgu.auditor import AuditorError
 from sgu.ensembles.designs import Shadows, oracles, originals, shadows, unlearned
 from sgu.ensembles.evidence import evidence, klom, memorised
@@ -19,7 +21,9 @@ from sgu.experiment import Experiment
 from sgu.metrics import Record
 from sgu.metrics.shadow import SHADOW_ATTACKS, Klom, shadow_report
 from sgu.networks.recipe import Kind, Recipe
+from sgu.networks.references import reference
 from sgu.task import Task
+from sgu.training.inference import default_device
 from sgu.training.loop import Diverged
 
 FAILS = (Diverged, AuditorError, ValueError)
@@ -45,16 +49,12 @@ class Notes:
 
 @dataclass(frozen=True)
 class Group:
-    """Networks that an audit needs together. by: the audited model as which they are unlearned;
-    number: of an oracle, which is a group of its own."""
+    """Networks that an audit needs together. by: the audited model as which they are unlearned."""
 
     kind: Kind
     by: str | None = None
-    number: int | None = None
 
     def __str__(self) -> str:
-        if self.number:
-            return f"{self.kind} {self.number}"
         name = "ensemble" if self.kind == "start" and self.by else PLURAL[self.kind]
         return f"{name} unlearned as {self.by}" if self.by else name
 
@@ -65,7 +65,8 @@ SHADOWS = Group("shadow")
 @dataclass(frozen=True, eq=False)
 class Networks:
     """The answers of retrained models (`oracles`), and of shadow models and originals, as trained
-    and as unlearned like the models audited. seeds: of their trainings, by what they are."""
+    and as unlearned like the models audited. seeds: of their trainings, by what they are;
+    relearned: how soon each of the retrained models relearns forget."""
 
     task: Task
     notes: Notes
@@ -73,6 +74,7 @@ class Networks:
     design: Shadows | None
     groups: Mapping[Group, list[Logits]]
     seeds: Mapping[str, list[int]]
+    relearned: Sequence[Relearned] = ()
 
     def unlearned_as(self, name: str) -> bool:
         """Return True if there are shadow models that were unlearned as the model `name` was."""
@@ -117,25 +119,57 @@ class Trainer:
     notes: Notes
 
     def networks(
-        self, experiment: Experiment, count: int, shadow_count: int, known: Mapping[str, Experiment]
+        self,
+        experiment: Experiment,
+        count: int,
+        shadow_count: int,
+        known: Mapping[str, Experiment],
+        level: float,
+        with_klom: bool = True,
     ) -> Networks:
         """Return `count` retrained models, `shadow_count` shadow models, and for each model whose
-        unlearning is known: the shadow models unlearned like it, and as many ensembles."""
-        task, retrained = self.task, oracles(experiment, self.task, count)
-        groups = {Group("oracle", number=i): [recipe] for i, recipe in enumerate(retrained, 1)}
+        unlearning is known: the shadow models unlearned like it, and as many ensembles for
+        KLoM.
+
+        level: accuracy on forget at which the retrained models have relearned it.
+        """
+        task, groups = self.task, dict[Group, Sequence[Recipe]]()
+        recipes = oracles(experiment, task, count)
+        alive = self.retrained(recipes, level, experiment.seed)
         design = shadows(experiment, task, shadow_count // 2) if shadow_count else None
         if design is not None:
             groups[SHADOWS] = design.recipes
             groups |= {Group("shadow", k): design.unlearned(e, task) for k, e in known.items()}
-        if known and count > 1:
+        if with_klom and known and count > 1:
             groups[Group("start")] = originals(experiment, task, count)
             groups |= {Group("start", k): unlearned(e, task, count) for k, e in known.items()}
-        answers = self.trained(groups)
-        alive = [logits for group, (logits, *_) in answers.items() if group.kind == "oracle"]
         if 0 < count != len(alive) < 2:
             self.notes.add("bands left out", f"{len(alive)} retrained models, a band takes 2")
         alive = alive if len(alive) > 1 else []
-        return Networks(task, self.notes, alive, design, answers, _seeds(groups))
+        seeds = _seeds({Group("oracle"): recipes} | groups)
+        logits, again = [answer for answer, _ in alive], [steps for _, steps in alive]
+        return Networks(
+            task, self.notes, logits, design, self.trained(groups), seeds, relearned=again
+        )
+
+    def retrained(
+        self, recipes: Sequence[Recipe], level: float, seed: int
+    ) -> list[tuple[Logits, Relearned]]:
+        """Return the answers of retrained models, and how soon each relearns forget. All are tried
+        together; if that breaks down, one by one."""
+        work = partial(
+            _retrained, task=self.task, cache=self.cache, device=self.device, level=level, seed=seed
+        )
+        try:
+            return list(self.counted(work, recipes))
+        except FAILS:
+            alive = list[tuple[Logits, Relearned]]()
+        for number, recipe in enumerate(recipes, 1):
+            try:
+                alive += self.run(work, [recipe])
+            except FAILS as error:
+                self.notes.add(f"oracle {number} left out", error)
+        return alive
 
     def trained(self, groups: Mapping[Group, Sequence[Recipe]]) -> dict[Group, list[Logits]]:
         """Return the groups that could be trained. All are tried together, as a training that
@@ -159,6 +193,17 @@ class Trainer:
         for done, result in enumerate(self.run(work, jobs), 1):
             self.notes.say(f"networks trained: {done} of {len(jobs)}")
             yield result
+
+
+def _retrained(
+    recipe: Recipe, task: Task, cache: Path, device: torch.device | None, level: float, seed: int
+) -> tuple[Logits, Relearned]:
+    """Return a retrained model's answers and how soon it relearns; its weights are kept, as those
+    of the reference with another seed."""
+    kept = replace(recipe, kind="retrain", forgotten=task.splits.digest)
+    network = reference(kept, task, cache, device or default_device())
+    again = relearned(network.model, task, relearning(recipe.model), level, seed)
+    return Logits.of(network.model, task, network.seconds), again
 
 
 def _seeds(groups: Mapping[Group, Sequence[Recipe]]) -> dict[str, list[int]]:

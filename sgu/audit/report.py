@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from sgu.audit.figure import figure
 from sgu.audit.files import Files
-from sgu.audit.findings import BAND, Audit
+from sgu.audit.findings import BAND, Audit, Audited
 from sgu.audit.tables import ALONE, GROUPS, every_metric, sheets, summary
 from sgu.ensembles.processes import Trainings
 from sgu.evaluation import context
@@ -33,6 +33,9 @@ COLUMNS: dict[str, pa.DataType] = {
     **dict.fromkeys(("value", "low", "high", *(f"band_{end}" for end in BAND)), pa.float64()),
     **dict.fromkeys(("band_models", "members", "heldout"), pa.int64()),
 }
+HEAD = ("who was forgotten", "splits", "data", "compared with", "code")
+"""Facts in the page's head, beside the files' digests; the others follow the findings."""
+
 SPLITS = ("retain", "forget", "audit", "val", "test")
 
 
@@ -43,7 +46,8 @@ def written(
 
     command: what repeats it.
     """
-    whole = [*files.digests().values(), provenance["config"], provenance["code_version"]]
+    columns = ("config", "code_version", "data_fingerprint", "split_digest")
+    whole = [*files.digests().values(), *(provenance[name] for name in columns)]
     first = files.paths[0].stem if files.paths else "standard"
     folder = out / f"{first}-{sha256(' '.join(map(str, whole)).encode()).hexdigest()[:6]}"
     write(folder / "rows.parquet", audit.rows(), provenance)
@@ -96,6 +100,7 @@ def page(
     return templates.get_template("report.html.j2").render(
         title=", ".join(name for name in audit.models if name not in ALONE),
         when=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        claims=claims(audit),
         summary=summary(audit),
         figure=figure(audit),
         sheets=sheets(audit),
@@ -105,8 +110,34 @@ def page(
         terms={name: AUDITED[name].meaning for names in GROUPS.values() for name in names},
         facts=facts,
         seeds=audit.seeds,
+        head=HEAD,
         settings=settings,
         command=command,
+    )
+
+
+def claims(audit: Audit) -> list[str]:
+    """Return what is certified of each audited model: like retrained or not, or why nothing is."""
+    return [
+        f"{name} {_claim(findings)}" for name, findings in audit.models.items() if name not in ALONE
+    ]
+
+
+def _claim(findings: Audited) -> str:
+    judged = findings.judgement
+    if judged is None:
+        return "was compared with no retrained models, so nothing is claimed of it."
+    if judged.verdict is None or judged.joint is None:
+        return f"has no verdict: {judged.reason}."
+    words = {"like retrained": "is", "undecided": "is not shown to be"}
+    value, low, high = judged.joint.per_cent()
+    why = {"remembers": "it remembers", "over-forgotten": "it has been made to forget too much"}
+    reason = f": {why[judged.verdict]}" if judged.verdict in why else ""
+    advice = f" {judged.joint.advice}" if judged.joint.advice else ""
+    return (
+        f"{words.get(judged.verdict, 'is not')} like retrained within ±{100 * judged.margin:.0f} %"
+        f"{reason}. Its residual memory is {value} % ({low} to {high}); {judged.models} retrained "
+        f"models see {100 * judged.sees:.0f} % or more.{advice}"
     )
 
 

@@ -6,9 +6,11 @@ itself, retrained and shadow models, is kept in the cache as logits (see `ensemb
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
+from itertools import zip_longest
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -21,19 +23,23 @@ from sgu.ensembles.designs import seeds
 from sgu.ensembles.train import Run
 from sgu.evaluation import Logits
 from sgu.experiment import Experiment
+from sgu.feasible import check_attackable, check_feasible
 from sgu.metrics import Record, Slice, against_retrained, attack_table, metrics_of, slices
 from sgu.metrics.attacks import against_test
 from sgu.metrics.evaluate import against_others, mean_of
 from sgu.metrics.scored import Scored
 from sgu.networks.recipe import REFERENCES, Recipe
 from sgu.networks.references import reference
-from sgu.results.null_band import bands, verdicts
+from sgu.results.null_band import MEMORY, bands
 from sgu.results.verdicts import REPORTING, Judgement, References, judge
 from sgu.task import Task
 from sgu.training.inference import default_device
 from sgu.unlearning import unlearn
 
 Metrics = dict[str, float]
+
+JUDGED = (REPORTING, tuple(name for name in MEMORY if not name.startswith("val_")))
+"""Metrics of the joint verdict, and all metrics of memory that have one of their own."""
 
 
 def audit(
@@ -45,6 +51,7 @@ def audit(
     *,
     oracle_count: int = 3,
     shadow_count: int = 8,
+    with_klom: bool = True,
     unlearned_by: Mapping[str, Experiment] | None = None,
     run: Run = map,
     say: Say = lambda _: None,
@@ -54,11 +61,16 @@ def audit(
 
     unlearned_by: how models were unlearned, as far as that is known, for U-LiRA and KLoM; those
     that are not among `models` are unlearned here. oracle_count: retrained models for the bands, 0:
-    no bands; shadow_count: 0, or even and >= 4; device: None takes a GPU where there is one, where
-    each network is trained; run: as of `ensemble`. What diverges is said and noted, and what needs
-    it left out. Raises ValueError if one of `models` has diverged.
+    no bands; shadow_count: 0, or even and >= 4; with_klom: measure KLoM, which trains and unlearns
+    `oracle_count` further originals for each method; device: None takes a GPU where there is one,
+    where each network is trained; run: as of `ensemble`. What diverges is said and noted, and what
+    needs it left out. Raises ValueError if one of `models` has diverged.
     """
     check(oracle_count, shadow_count, experiment.seed)
+    check_attackable(task)
+    for name, how in (unlearned_by or {}).items():
+        if name not in models:
+            check_feasible(how, task)
     known, notes, home = dict(unlearned_by or {}), Notes(say), device or default_device()
     for name in models:
         if name not in known:
@@ -74,38 +86,38 @@ def audit(
     audited = {"original": original.to(home)} | audited | {"retrained": retrained.to(home)}
     answers = {name: answers_of(name, model, task) for name, model in audited.items()}
     trainer = Trainer(task, cache, device, run, notes)
-    networks = trainer.networks(experiment, oracle_count, shadow_count, known)
     level, steps = SHARE * forget_acc(original, task), relearning(experiment.model)
+    networks = trainer.networks(experiment, oracle_count, shadow_count, known, level, with_klom)
+    say("measuring how soon each model relearns forget")
+    again = {
+        name: relearned(model, task, steps, level, experiment.seed)
+        for name, model in audited.items()
+    }
+    both = {name: Answer(logits, again[name]) for name, logits in answers.items()}
+    return attacked(both, networks, notes)
 
-    def again(name: str) -> Relearned:
-        return relearned(audited[name], task, steps, level, experiment.seed)
 
-    return attacked(answers, again, networks, notes)
-
-
-def attacked(
-    answers: Mapping[str, Logits],
-    again: Callable[[str], Relearned | None],
-    networks: Networks,
-    notes: Notes,
-) -> Audit:
-    """Return the audit of models by their answers, `original` first, beside the networks.
-
-    again: how soon a model relearns, by its name; None: it was not measured.
-    """
+def attacked(answers: Mapping[str, Answer], networks: Networks, notes: Notes) -> Audit:
+    """Return the audit of models by their answers, beside the networks; `original`, if it is one of
+    them, is the scale of residual memory."""
 
     @cache
-    def retrained(name: str) -> list[Metrics]:
-        return [measured(name, oracle, networks)[0] for oracle in networks.oracles]
+    def scale(name: str) -> Scale:
+        """Return the metrics of the references for a model that was unlearned as `name` was."""
+        original = answers.get("original")
+        pairs = zip_longest(networks.oracles, networks.relearned)
+        return Scale(
+            original.measured(name, networks)[0] if original else {},
+            [Answer(*pair).measured(name, networks)[0] for pair in pairs],
+        )
 
     findings = dict[str, Audited]()
-    for name, logits in answers.items():
+    for name, answer in answers.items():
         notes.say(f"attacking {name}")
-        original = findings["original"].metrics if "original" in findings else None
-        others = retrained(name if networks.unlearned_as(name) else "")
-        if others and name not in ("original", "retrained"):
-            _ask(name, logits, others, networks)
-        findings[name] = _audited(name, logits, again(name), networks, others, original)
+        beside = scale(name if networks.unlearned_as(name) else "")
+        if beside.retrained and name not in ("original", "retrained"):
+            _ask(name, answer.logits, beside.retrained, networks)
+        findings[name] = _audited(name, answer, beside, networks)
     return Audit(models=findings, seeds=networks.seeds, notes=notes.lines)
 
 
@@ -145,7 +157,28 @@ def answers_of(name: str, model: nn.Module, task: Task) -> Logits:
     return logits
 
 
-def _ask(name: str, logits: Logits, retrained: list[Metrics], networks: Networks) -> None:
+class Scale(NamedTuple):
+    """The metrics that a model is judged beside: of the original and of the retrained models."""
+
+    original: Metrics
+    retrained: list[Metrics]
+
+
+class Answer(NamedTuple):
+    """The answers of a model to all examples, and how soon it relearned forget; None: not
+    measured."""
+
+    logits: Logits
+    again: Relearned | None
+
+    def measured(self, name: str, networks: Networks) -> tuple[Metrics, list[Record]]:
+        """Return what `measured` returns, with the steps of relearning."""
+        metrics, shadowed = measured(name, self.logits, networks)
+        steps = self.again.mean if self.again else None
+        return metrics | ({} if steps is None else {"relearn_steps": steps}), shadowed
+
+
+def _ask(name: str, logits: Logits, retrained: Sequence[Metrics], networks: Networks) -> None:
     """Note a model that does worse on retain than retrained models."""
     task = networks.task
     metrics = {"retain_acc": logits.scored(task, ("retain",))["retain"].acc}
@@ -153,23 +186,15 @@ def _ask(name: str, logits: Logits, retrained: list[Metrics], networks: Networks
         networks.notes.add(name, reason)
 
 
-def _audited(
-    name: str,
-    logits: Logits,
-    again: Relearned | None,
-    networks: Networks,
-    retrained: list[Metrics],
-    original: Mapping[str, float] | None,
-) -> Audited:
-    """Audit one model, from its answers and how soon it relearned. retrained: metrics of retrained
-    models; original: those of the original; None for the original itself."""
-    scored = logits.scored(networks.task)
-    metrics, shadowed = measured(name, logits, networks)
+def _audited(name: str, answer: Answer, scale: Scale, networks: Networks) -> Audited:
+    """Audit one model beside the original and the retrained models."""
+    scored, retrained = answer.logits.scored(networks.task), scale.retrained
+    metrics, shadowed = answer.measured(name, networks)
     if retrained:
         metrics |= against_retrained(metrics, mean_of(retrained))
     band, klom = bands(against_others(retrained)) if retrained else {}, networks.klom(name)
     metrics |= {"klom": klom.forget.mean} if klom else {}
-    metrics |= {"relearn_steps": again.mean} if again and again.mean is not None else {}
+    joint, single = (_judged(metrics, scale, names, networks.task) for names in JUDGED)
     records: list[Record] = []
     parts: list[Slice] = []
     try:
@@ -180,26 +205,24 @@ def _audited(
     return Audited(
         metrics=metrics,
         bands=band,
-        verdicts=verdicts(metrics, band),
         attacks=[*records, *shadowed],
         slices=parts,
-        relearned=again,
+        relearned=answer.again,
         klom=klom,
-        judgement=_judged(metrics, original or metrics, retrained, networks.task),
+        judgement=joint if retrained else None,
+        residuals={name: single.by_metric[name] for name in single.by_metric if name != "joint"},
+        blind=single.blind if retrained else (),
     )
 
 
-def _judged(
-    metrics: Metrics, original: Mapping[str, float], retrained: list[Metrics], task: Task
-) -> Judgement | None:
-    """Return the joint verdict on a model; None without retrained models."""
-    if not retrained:
-        return None
-    references = References(original=original, retrained=retrained)
+def _judged(metrics: Metrics, scale: Scale, names: Sequence[str], task: Task) -> Judgement:
     forgotten, classes = len(task.splits.forget), task.source.num_classes
-    if reason := fed_otherwise(metrics, retrained, classes):
-        return Judgement(verdict=None, reason=reason, models=len(retrained))
-    return judge([metrics], [references], REPORTING, forgotten=forgotten, classes=classes)
+    references = References(original=scale.original, retrained=scale.retrained)
+    judged = judge([metrics], [references], names, forgotten=forgotten, classes=classes)
+    others = scale.retrained
+    if judged.verdict and (reason := fed_otherwise(metrics, others, classes)):
+        return Judgement(verdict=None, reason=reason, models=len(others))
+    return judged
 
 
 def measured(name: str, logits: Logits, networks: Networks) -> tuple[Metrics, list[Record]]:

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from sgu.audit.findings import Audit, Audited
 from sgu.metrics import Estimate
-from sgu.results.verdicts import MARGIN, REPORTING
+from sgu.results.null_band import MEMORY
+from sgu.results.verdicts import MARGIN, REPORTING, Residual
 
 GROUPS = {
     "forgetting": (
@@ -23,7 +24,7 @@ ALONE = {"original", "retrained"}
 
 
 class Cell(NamedTuple):
-    """A value in words, and a verdict on it if there is one."""
+    """A value in words, and a verdict on it, or its side of the band, if there is one."""
 
     text: str
     verdict: str = ""
@@ -49,25 +50,35 @@ def sheets(audit: Audit) -> list[Sheet]:
 
 
 def residual_memory(audit: Audit) -> Sheet:
-    """Return the residual memory of each model, jointly and by each primary metric."""
-    rows = []
-    for name in ("joint", *REPORTING):
-        cells = [_residual(findings, name) for findings in audit.models.values()]
+    """Return the residual memory of each model, jointly and by each metric that has power."""
+    models, rows = audit.models.values(), []
+    others = [name for name in MEMORY if name not in REPORTING]
+    for name in ("joint", *REPORTING, *others):
+        cells = [_residual(residual_of(findings, name)) for findings in models]
         rows += [[Cell(name), *cells]] if any(cell != NONE for cell in cells) else []
+    blind = dict.fromkeys(name for findings in models for name in findings.blind)
+    without = f" No power at this size, so not counted: {', '.join(blind)}." if blind else ""
     return Sheet(
         "Residual memory: 0 % is like retraining, 100 % like the original",
         "The share of what the original knows of forget that a model still knows [95 % interval, "
         "from the retrained models' spread]. Like retrained: all of it is within "
         f"±{100 * MARGIN:.0f} %, which shows equality. Remembers, over-forgotten: it is beyond 0 "
-        "and reaches past that. The joint verdict rests on the mean over the metrics and on each "
-        "of them, so that a retrained model is accused in one of 20 audits at most.",
+        f"and reaches past that. The joint verdict rests on {', '.join(REPORTING)}, on their mean "
+        "and on each of them, so that a retrained model is accused in one of 20 audits at most; "
+        f"the others explain it.{without}",
         ["metric", *audit.models],
         rows,
     )
 
 
-def _residual(findings: Audited, name: str) -> Cell:
-    residual = findings.judgement.by_metric.get(name) if findings.judgement else None
+def residual_of(findings: Audited, name: str) -> Residual | None:
+    """Return the residual memory of a model by a metric, or jointly; None without one."""
+    if name == "joint":
+        return findings.judgement.by_metric.get(name) if findings.judgement else None
+    return findings.residuals.get(name)
+
+
+def _residual(residual: Residual | None) -> Cell:
     if residual is None:
         return NONE
     value, low, high = residual.per_cent()
@@ -75,17 +86,16 @@ def _residual(findings: Audited, name: str) -> Cell:
 
 
 def main(audit: Audit) -> Sheet:
-    """Return the metrics beside the null band, with a verdict on each."""
+    """Return the metrics beside the null band of the retrained models."""
     rows = list[list[Cell]]()
     for group, metrics in GROUPS.items():
         lines = [line for name in metrics for line in _lines(audit, name)]
         rows += [[Cell(group)], *lines] if lines else []
     return Sheet(
         "Metrics, beside the null band of retrained models",
-        "The band: mean ± standard deviation of models that never saw forget. Inside: no farther "
-        "off than one more of them would be in 95 of 100 cases; so of 20 metrics one may be "
-        "outside by chance. Under(-forgotten): it still remembers; over(-forgotten): it stands out "
-        "by knowing too little.",
+        "The band: mean ± standard deviation of models that never saw forget. Accuracies below or "
+        "above it are farther off than one more of them would be in 95 of 100 cases. What the "
+        "metrics of forgetting mean is said above, as residual memory.",
         ["metric", "null band", *audit.models],
         rows,
     )
@@ -107,10 +117,10 @@ def _line(audit: Audit, name: str, label: str, models: Sequence[str]) -> list[Ce
 
 
 def _cells(audit: Audit, name: str, models: Sequence[str]) -> list[Cell]:
-    """Return a metric's values with their verdicts; of other models than `models`, none."""
+    """Return a metric's values, and on which side of the band they lie; of other models, none."""
     digits = 1 if name == "relearn_steps" else 3
     return [
-        Cell(f"{m.metrics[name]:.{digits}f}", m.verdicts.get(name) or "") if k in models else NONE
+        Cell(f"{m.metrics[name]:.{digits}f}", m.side(name)) if k in models else NONE
         for k, m in audit.models.items()
     ]
 
@@ -174,19 +184,23 @@ def slices(audit: Audit) -> Sheet:
 
 
 def summary(audit: Audit) -> dict[str, list[str]]:
-    """Return for each model its joint verdict, and how many metrics are inside the band."""
-    names, lines = [name for metrics in GROUPS.values() for name in metrics], {}
-    for model, findings in audit.models.items():
-        judged = {name: verdict for name in names if (verdict := findings.verdicts.get(name))}
-        if not judged:
-            continue
-        inside = sum(verdict == "inside" for verdict in judged.values())
-        lines[model] = [findings.judgement.text()] if findings.judgement else []
-        lines[model] += [f"inside the band in {inside} of {len(judged)} metrics"]
-        for verdict in ("under-forgotten", "over-forgotten", "worse", "better"):
-            outside = [name for name in judged if judged[name] == verdict]
-            lines[model] += [f"{verdict}: {', '.join(outside)}"] if outside else []
-    return lines
+    """Return for each model its joint verdict, what the single metrics say, and which accuracies
+    lie outside the band."""
+    return {
+        model: [found.judgement.text(), *_single(found)]
+        for model, found in audit.models.items()
+        if found.judgement
+    }
+
+
+def _single(found: Audited) -> list[str]:
+    said = dict[str, list[str]]()
+    for name, residual in found.residuals.items():
+        said.setdefault(residual.verdict, []).append(name)
+    for name in (name for names in GROUPS.values() for name in names if name in found.metrics):
+        if side := found.side(name):
+            said.setdefault(side, []).append(name)
+    return [f"{word}: {', '.join(names)}" for word, names in said.items()]
 
 
 def every_metric(audit: Audit) -> Sheet:

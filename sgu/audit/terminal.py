@@ -10,14 +10,12 @@ from sgu.audit.findings import Audit
 from sgu.audit.tables import Cell, Sheet, sheets, summary
 
 STYLES = {
-    "inside": ("inside", "green"),
-    "under-forgotten": ("under", "bold red"),
-    "over-forgotten": ("over", "bold magenta"),
-    "worse": ("worse", "yellow"),
-    "better": ("better", "cyan"),
-    "like retrained": ("like retrained", "green"),
-    "remembers": ("remembers", "bold red"),
-    "undecided": ("undecided", "yellow"),
+    "like retrained": "green",
+    "remembers": "bold red",
+    "over-forgotten": "bold magenta",
+    "undecided": "yellow",
+    "below the band": "cyan",
+    "above the band": "cyan",
 }
 
 
@@ -55,6 +53,5 @@ def _table(sheet: Sheet, apart: str) -> Table:
 
 
 def _shown(cell: Cell, apart: str) -> Text:
-    word, style = STYLES.get(cell.verdict, ("", ""))
-    text = cell.text.replace(" [", f"{apart}[")
-    return Text.assemble(text, apart if word else "", (word, style))
+    word, text = cell.verdict, cell.text.replace(" [", f"{apart}[")
+    return Text.assemble(text, apart if word else "", (word, STYLES.get(word, "")))

@@ -12,7 +12,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
 import yaml
 from typer import Option
 
@@ -24,13 +23,10 @@ OF_THE_RESULT = {"code_version"}
 """Keys that --json prints among the settings and that are none."""
 
 
-def configured(
-    context: typer.Context, config: Path | None, settings: dict[str, Any]
-) -> dict[str, Any]:
-    """Return the settings of a file, replaced by those given on the command line, and the options'
-    defaults for all others. Raises ValueError for a file that is no mapping."""
+def configured(config: Path | None) -> dict[str, Any]:
+    """Return the settings of a file; without one, none. Raises ValueError if it is no mapping."""
     if config is None:
-        return settings
+        return {}
     try:
         written = yaml.safe_load(config.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
@@ -39,11 +35,4 @@ def configured(
         written = written["settings"]  # the whole output of --json
     if not isinstance(written, dict) or not all(isinstance(name, str) for name in written):
         raise ValueError(f"{config} holds no settings: write one as `name: value` a line")
-    kept = {name: value for name, value in written.items() if name not in OF_THE_RESULT}
-    typed = {name for name in settings if _is_typed(context, name)}
-    return settings | kept | {name: settings[name] for name in typed}
-
-
-def _is_typed(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
+    return {name: value for name, value in written.items() if name not in OF_THE_RESULT}

@@ -28,12 +28,17 @@ from sgu.cli.shared import (
 from sgu.data.splits.splits import PARTS
 from sgu.evaluation import all_metrics
 from sgu.experiment import CACHE, Experiment
+from sgu.feasible import check_feasible
 from sgu.host.provenance import code_version, device_name
 from sgu.models import pretraining, save_model
+from sgu.presets import PRESETS, preset_settings
 from sgu.task import Task
 from sgu.training.inference import default_device
 from sgu.unlearning import unlearn
 
+PresetOption = Annotated[
+    str | None, Option(help="Start from these settings: a name of `sgu presets`.")
+]
 Metrics = dict[str, dict[str, float]]
 
 
@@ -41,6 +46,7 @@ Metrics = dict[str, dict[str, float]]
 def main_command(
     context: typer.Context,
     settings: dict[str, Any],
+    preset: PresetOption = None,
     change: SetOption = None,
     threads: ThreadsOption = None,
     cache: CacheOption = CACHE,
@@ -60,7 +66,12 @@ def main_command(
     if context.invoked_subcommand or version:
         return
     with prepared("sgu", threads, cache, *([save.parent] if save else [])):
-        experiment = Experiment.of(**configured(context, config, settings) | changes(change))
+        if save and save.is_dir():
+            raise ValueError(
+                f"--save {save}: is a folder: name a file, as {save}/model.safetensors"
+            )
+        given = preset_settings(preset) | configured(config) | settings | changes(change)
+        experiment = Experiment.of(**given)
         metrics = run(experiment, cache, save, quiet=as_json)
     if as_json:
         used = experiment.settings() | {"code_version": code_version()[0]}
@@ -69,11 +80,23 @@ def main_command(
         Console(width=None if sys.stdout.isatty() else 100).print(metric_table(metrics))
 
 
+def presets(as_json: JsonOption = False) -> None:
+    """List the presets: what each is, and its settings."""
+    if as_json:
+        typer.echo(json.dumps({name: dict(preset.settings) for name, preset in PRESETS.items()}))
+        return
+    for name, preset in PRESETS.items():
+        typer.echo(f"{name}: {preset.what}")
+        for setting, value in preset.settings.items():
+            typer.echo(f"  {setting}: {json.dumps(value)}")
+
+
 def run(
     experiment: Experiment, cache: Path, save: Path | None = None, quiet: bool = False
 ) -> Metrics:
     """Return the metrics of original, unlearned and retrained, by model and name."""
     task, console = experiment.task(cache), Console(stderr=True, quiet=quiet)
+    check_feasible(experiment, task)
     console.print(_described(experiment, task), highlight=False)
     with Progress(console=console, transient=True) as progress:
         bar = progress.add_task("", total=None)
@@ -109,7 +132,15 @@ def run(
 def _described(experiment: Experiment, task: Task) -> str:
     sizes = ", ".join(f"{len(getattr(task.splits, name))} {name}" for name in PARTS)
     device = device_name(default_device())
-    told = f"{task.source.name}: {sizes}; {experiment.model} on {device}"
+    names = forgotten_classes(experiment, task)
+    forgets = f"; forgets class {' and '.join(names)}" if names else ""
+    told = f"{task.source.name}: {sizes}{forgets}; {experiment.model} on {device}"
     if experiment.original:
         told += f"\noriginal: {experiment.original}, fed {experiment.preprocessing()}"
     return told
+
+
+def forgotten_classes(experiment: Experiment, task: Task) -> list[str]:
+    """Return the number and the name of each class to be forgotten, such as "3 (cat)"."""
+    labels = experiment.forgetting().labels(task.source)
+    return [f"{label} ({task.source.classes[label]})" for label in labels]

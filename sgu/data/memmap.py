@@ -127,7 +127,9 @@ def _temporary(folder: Path, size: int) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(
             prefix="unfinished-", dir=folder, ignore_cleanup_errors=True
         ) as temporary:
-            yield Path(temporary)
+            folder_for_all = Path(temporary) / "set"  # the temporary one is for its owner alone
+            folder_for_all.mkdir()
+            yield folder_for_all
     except OSError as error:
         raise DataError(
             f"{folder}: the decoded set cannot be written ({error}): "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import torch
@@ -112,6 +112,7 @@ class Run:
             self.seed,
             on_epoch=board.on_epoch,
             adjust=board.on_step,
+            after_steps=board.after_steps,
             snapshots=self.snapshots,
         )
 
@@ -122,4 +123,4 @@ class Run:
             self.clock.saw(len(batch.indices))
             return part.objective(model, batch)
 
-        return Pass(part.indices, objective)
+        return replace(part, objective=objective)

@@ -91,6 +91,32 @@ def study_rows() -> list[dict]:
     return rows
 
 
+KEPT = {"like": 0.0, "undecided": 0.12, "remembers": 0.6, "over": -0.6}
+DRAWS = (-0.06, -0.03, 0.0, 0.03, 0.06)
+
+
+def judged_rows(seed: int = 0, phase: str = "search") -> list[dict]:
+    """Return an original, five retrained models and a trial for each share of the original's memory
+    in `KEPT`. In each metric of the verdict a retrained model is at .5, the original at .9, and the
+    retrained models are `DRAWS` of that distance apart."""
+
+    def row(name: str, kept: float, **columns: object) -> dict:
+        names = ("forget_acc", "val_loss_auc", "val_rmia_auc", "val_lira_auc", "val_mia_advantage")
+        shared = {"forget_fraction": 0.1, "train_examples": 4000, "classes": 10, "retain_acc": 1.0}
+        values = dict.fromkeys(names, 0.5 + 0.4 * kept) | shared | {"val_acc": 0.62}
+        values |= {"seed": seed, "phase": phase, "seconds": 30.0} | columns
+        return trial(name, **values, val_error=1 - values["val_acc"])
+
+    control = {"cell": "digits", "control": True}
+    rows = [row("original", 1.0, method="original", **control)]
+    for number, draw in enumerate(DRAWS):
+        name = f"retrain-{number}" if number else "retrain"
+        rows.append(row(name, draw, method="retrain", **control))
+    for number, (name, kept) in enumerate(KEPT.items(), 1):
+        rows.append(row(name, kept, alpha=number / 10, val_acc=0.59 + number / 100, seconds=12.0))
+    return rows
+
+
 def epoch_rows(rows: list[dict], epochs: int = 5) -> list[dict]:
     """Return a curve for each trial that ends in its own metrics."""
     curves = []
@@ -157,6 +183,12 @@ def frame() -> pd.DataFrame:
 
 
 @pytest.fixture
+def judged() -> pd.DataFrame:
+    """Return a study with a trial of each verdict."""
+    return as_frame(*judged_rows())
+
+
+@pytest.fixture
 def synthetic() -> SimpleNamespace:
     """Return the builders above, for tests that need rows of their own."""
     return SimpleNamespace(
@@ -165,6 +197,7 @@ def synthetic() -> SimpleNamespace:
         measured=measured,
         write_rows=write_rows,
         study_rows=study_rows,
+        judged_rows=judged_rows,
         epoch_rows=epoch_rows,
         loss_rows=loss_rows,
     )

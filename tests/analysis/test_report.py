@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from analysis import Study, load_study, null_bands, write_report
+from analysis import Study, load_study, write_report
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +50,13 @@ def test_a_study_cannot_inject_markup(text):
     assert "&lt;b&gt;&amp;&lt;/b&gt;" in markup
 
 
-def test_the_choice_is_a_command_or_why_there_is_none(study, tmp_path, text):
-    assert "<b>No choice.</b> no configuration of 39 keeps to all bounds" in text
-    frame = load_study(study)
-    band = null_bands(frame).set_index("metric").loc["val_mia_acc"]
-    frame.loc[frame["trial_id"] == "a1b2c_00013", "val_mia_acc"] = band["mean"]
-    page = write_report(Study(frame), tmp_path / "r.html").read_text(encoding="utf-8")
-    assert "<b>The choice: trial a1b2c_00013</b>" in page
-    assert "<pre>sgu --set alpha=" in page
+def test_the_answer_comes_first_with_its_command(judged, tmp_path, text):
+    page = write_report(Study(judged), tmp_path / "r.html").read_text(encoding="utf-8")
+    first = page[page.index("<h1>") : page.index('id="searched"')]
+    assert "trial like, sg with alpha 0.1, is like retrained" in first
+    assert 'data-name="answer"' in first
+    assert "<pre>sgu --set alpha=0.1" in first
+    assert "Not known: there is no verdict." in text[: text.index('id="searched"')]
 
 
 def test_provenance_and_every_trial_stand_on_it(text, study):

@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
-
-from pydantic import TypeAdapter
 
 from sgu.experiment import SETTINGS, Experiment
 from sgu.methods import method_class, plays
@@ -87,7 +85,7 @@ def _cell(
     settings = {key: value for section in sections.values() for key, value in section.items()}
     settings |= {"data": source.data, "method": used.method}
     try:
-        base = _experiment(settings)
+        base = Experiment.of(**settings)
     except ValueError as error:
         raise ValueError(_placed(sections, one_line(error))) from error
     where = "search" if used.search is None else f"{method_key}.search"
@@ -152,7 +150,7 @@ def _check_space(where: str, space: Space, settings: dict[str, Any]) -> None:
     for key, domain in space.items():
         for value in domain.ends():
             try:
-                _check_type(value, _experiment({**settings, key: value}).settings()[key])
+                _check_type(value, Experiment.of(**settings | {key: value}).settings()[key])
             except ValueError as error:
                 raise ValueError(f"{where}.{key}: {one_line(error)}") from error
 
@@ -187,14 +185,6 @@ def _placed(sections: Mapping[str, Mapping[str, Any]], text: str) -> str:
     name = re.split(r"\W", text, maxsplit=1)[0]
     holding = [where for where, section in sections.items() if name in section]
     return f"{(holding or ['experiment'])[-1]}.{text}"
-
-
-def _experiment(settings: Mapping[str, Any]) -> Experiment:
-    """Return the experiment of settings, each in its field's type. Raises ValueError."""
-    shared = {name: settings[name] for name in settings if name in SETTINGS}
-    options = {name: settings[name] for name in settings if name not in SETTINGS}
-    method = TypeAdapter(method_class(settings["method"])).validate_python(options)
-    return TypeAdapter(Experiment).validate_python(shared | {"options": asdict(method)})
 
 
 def _check_type(value: Any, typed: Any) -> None:

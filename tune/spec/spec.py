@@ -17,12 +17,20 @@ from sgu.experiment import Experiment
 from sgu.methods import known, search_space
 from sgu.results.schema import METRICS, SELECTABLE
 from sgu.results.verdicts import FEWEST_MODELS
+from sgu.typed import typed, types_of
 from tune.spec.cells import Cell, cells
 from tune.spec.errors import SpecError, check_known, one_line
 from tune.spec.sections import WrittenSpec
 
 DEFAULT_TRIALS = 12
 ROOT = Path(__file__).resolve().parents[2]
+EXPERIMENT = types_of(Experiment)  # its types decide what a text on the command line is
+TAKEN = {
+    "cache": "the trained networks",
+    "audit": "what `sgu audit` writes",
+    "compare": "what `sgu compare` writes",
+}
+"""Folders in `results` that are no studies."""
 NOT_OF_A_TRIAL = {"klom", "relearn_steps"}
 IN_EACH_EPOCH = {name for name in SELECTABLE if name.startswith("val_")} | {"forget_acc"}
 BY_SHADOWS = {"val_rmia_auc", "val_lira_auc"}
@@ -55,8 +63,8 @@ class Spec(WrittenSpec):
 
     @model_validator(mode="after")
     def _meaningful(self) -> Spec:
-        if self.name == "cache":
-            raise ValueError("name = 'cache': holds the trained networks; choose another name")
+        if self.name in TAKEN:
+            raise ValueError(f"name = {self.name!r}: holds {TAKEN[self.name]}; choose another name")
         if self.search and self.methods and all(used.search for used in self.methods):
             raise ValueError("search: each method has its own; drop this one")
         self._check_metrics()
@@ -141,8 +149,8 @@ def _with_space(used: Any, experiment: dict[str, Any]) -> Any:
 def load_spec(path: Path, changes: Sequence[str] = ()) -> Spec:
     """Return the specification in a file, checked. Raises SpecError with one line.
 
-    path: of a file, or the name of a study that ships with the package, such as default.
-    changes: settings that replace the file's, each "key=value", such as "trials=3" or
+    path: of a file, or the name of a study that ships with the package, such as default. changes:
+    settings that replace the file's, each "key=value", such as "trials=3" or
     "experiment.data=some/folder"; the value is YAML.
     """
     try:
@@ -169,7 +177,7 @@ def parse_spec(text: str | bytes, origin: str, changes: Sequence[str] = ()) -> S
     """Return the specification in a YAML text, checked. origin: its source, for errors."""
     try:
         content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:  # that of lists in lists in lists, ...
         raise SpecError(f"{origin}: not YAML: {one_line(error)}") from error
     if not isinstance(content, dict):
         names = ", ".join(sorted(Spec.model_fields))
@@ -178,7 +186,7 @@ def parse_spec(text: str | bytes, origin: str, changes: Sequence[str] = ()) -> S
         content = changed(content, changes)
         check_known("", content, Spec.model_fields)
         return Spec.model_validate(content)
-    except ValueError as error:
+    except (ValueError, yaml.YAMLError, RecursionError) as error:
         raise SpecError(f"{origin}: {one_line(error)}") from error
 
 
@@ -195,5 +203,6 @@ def changed(content: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any
             section = section.setdefault(part, {})
             if not isinstance(section, dict):
                 raise ValueError(f"{key}: {part} holds no keys")
-        section[name] = yaml.safe_load(value)
+        kind = EXPERIMENT.get(name) if sections == ["experiment"] else None
+        section[name] = typed(key, kind, value) if kind else yaml.safe_load(value)
     return result

@@ -60,7 +60,8 @@ def run_trial(
         experiment = Experiment.of(**config["settings"])
         model = experiment.network(task.source)
         model.load_state_dict(weights)
-        snapshots = Snapshots(checkpoints.of(config["settings"], task.source.fingerprint))
+        content = task.source.fingerprint, splits.digest
+        snapshots = Snapshots(checkpoints.of(config["settings"], *content))
         snapshots.add("started", started)
         outcome = unlearn(
             experiment,

@@ -87,6 +87,15 @@ class Splits:
         chosen = balanced(targets[self.audit], count, generator)
         return replace(self, audit=self.audit[chosen])
 
+    def halved(self, targets: Tensor, seed: int) -> Splits:
+        """Return the splits with half of held-out as both audit and val, the other half as test.
+
+        targets: of held-out, int64 (N,). Raises ValueError if a class has a single example.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        audit, test = stratified_split(targets.cpu(), (0.5, 0.5), generator, "held-out")
+        return replace(self, audit=audit, val=audit, test=test)
+
     def to_table(self) -> pa.Table:
         """Return columns split (string), index (int64), request (int64; null outside forget)."""
         parts: list[tuple[str, int | None, Tensor]] = [("retain", None, self.retain)]

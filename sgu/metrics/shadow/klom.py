@@ -2,12 +2,17 @@
 (Georgiev et al. 2024, "Attribute-to-Delete: Machine Unlearning via Datamodel Matching", arXiv
 2410.23232; "KL divergence of margins").
 
-    klom(x) = KL( margins of retrained models at x || margins of unlearned models at x )
+    klom(x) = KL( margins of unlearned models at x || margins of retrained models at x )
 
-The paper bins the margins of a hundred models a side. A few models give no histogram, so both sides
-are taken for normal here,
+The direction is that of the authors' programs (RoyRin/data-unlearning-bench, src/eval.py and
+unlearning/auditors/direct.py: "wherever we put mass in unlearned, we better have mass in oracle").
+It is what an audit asks for: unlearned models must not answer as no retrained model would. The
+other way would pardon an unlearned model that only sometimes stands out.
 
-    KL(N(m, s^2) || N(u, t^2)) = log(t / s) + (s^2 + (m - u)^2) / (2 t^2) - 1/2,
+The authors bin the margins of a hundred models a side. A few models give no histogram, so both
+sides are taken for normal here,
+
+    KL(N(u, t^2) || N(m, s^2)) = log(s / t) + (t^2 + (u - m)^2) / (2 s^2) - 1/2,
 
 with variances shrunk towards the mean over all examples of the split, by as much as PRIOR further
 deviations would: (nu s^2 + PRIOR mean s^2) / (nu + PRIOR), nu = models - 1. The number of a single
@@ -68,7 +73,7 @@ def klom_of(unlearned: Mapping[str, np.ndarray], retrained: Mapping[str, np.ndar
 def divergence(retrained: np.ndarray, unlearned: np.ndarray) -> np.ndarray:
     """Return klom(x), (n,) in nats, from margins (N, n) and (M, n)."""
     (m, s2), (u, t2) = (_normal(side) for side in (retrained, unlearned))
-    return (np.log(t2 / s2) + (s2 + (m - u) ** 2) / t2 - 1) / 2
+    return (np.log(s2 / t2) + (t2 + (u - m) ** 2) / s2 - 1) / 2
 
 
 def _normal(side: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

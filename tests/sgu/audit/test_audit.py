@@ -1,4 +1,4 @@
-"""The audit: complete rows, verdicts that hold for a retrained model, a report that says where its
+"""The audit: complete rows, a band that holds a retrained model, a report that says where its
 numbers come from, errors of one line."""
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from sgu.audit import Audit, audit
 from sgu.audit.figure import figure
 from sgu.audit.report import write
-from sgu.audit.tables import GROUPS, sheets, summary
+from sgu.audit.tables import sheets, summary
 from sgu.audit.terminal import show
 from sgu.cli import app
 from sgu.ensembles.designs import oracles
@@ -38,7 +38,6 @@ from sgu.unlearning import unlearn
 
 pytestmark = pytest.mark.slow
 CPU = torch.device("cpu")
-ALL = {name for group in GROUPS.values() for name in group}
 WORDS = ["--subset", "400", "--pretrain-epochs", "2", "--oracles", "2", "--shadows"]
 EXPERIMENT = Experiment.of(subset=400, pretrain_epochs=2, method="finetune", epochs=1, lr=0.01)
 
@@ -88,7 +87,7 @@ def test_every_model_has_every_row(audited, models, small):
         assert [record.attack for record in one.attacks] == [*ATTACKS, *shadowed]
         assert {part.by for part in one.slices} == {"correct", "class", "percentile"}
         assert all(record.retain_mia_auc for record in one.attacks if record.attack in ATTACKS)
-        assert set(one.verdicts) <= set(one.metrics)
+        assert set(one.bands) <= set(one.metrics) | {"relearn_steps"}
         assert ("u_lira_auc" in one.bands) == (name == "finetune")
         assert ("klom" in one.metrics) == (name in ("original", "finetune"))
         assert len(one.relearned.steps) == 3
@@ -115,7 +114,7 @@ def test_three_retrained_models_give_the_distances_a_band(small, cache):
     for one in three.models.values():
         assert {"avg_gap", "tow"} <= one.bands.keys()
         assert one.bands["avg_gap"].mean > 0
-        assert {one.verdicts[name] for name in ("avg_gap", "tow")} <= {"inside", "better", "worse"}
+        assert "relearn_steps" in one.bands or one.relearned.mean is None
         assert one.judgement is not None
         assert one.judgement.models == 3
         assert one.judgement.reason.startswith("40 forgotten examples; need 50")
@@ -130,8 +129,8 @@ def test_processes_find_what_a_loop_finds(run_audit, audited, tmp_path: Path):
 
 def test_one_of_the_band_s_own_models_is_inside_it(audited):
     one = audited.models["oracle"]
-    assert len(one.verdicts) > 15
-    assert set(one.verdicts.values()) == {"inside"}
+    assert len(one.bands) > 15
+    assert {band.side(one.metrics[name]) for name, band in one.bands.items()} == {""}
 
 
 def test_rows_are_written_and_read(audited, tmp_path: Path):
@@ -156,7 +155,14 @@ def test_all_of_it_is_shown(audited, width: int):
     console = Console(width=width, record=True, file=StringIO())
     show(audited, console)
     text = console.export_text()
-    for word in ("forget_acc", "inside", "relearn_steps", "u_lira", "those who stay", "percentile"):
+    for word in (
+        "forget_acc",
+        "null band",
+        "relearn_steps",
+        "u_lira",
+        "those who stay",
+        "percentile",
+    ):
         assert word in text
     assert "needs 400 or more" in text  # why a rate is suppressed
     assert "how it was unlearned is not known" in text  # why something is left out
@@ -164,29 +170,12 @@ def test_all_of_it_is_shown(audited, width: int):
     assert max(map(len, text.splitlines())) <= width
 
 
-def test_a_table_has_a_cell_for_each_column_and_the_verdicts_are_counted(audited):
+def test_a_table_has_a_cell_for_each_column_and_the_summary_says_why_there_is_no_verdict(audited):
     for sheet in sheets(audited):
         assert {len(row) for row in sheet.rows} <= {1, len(sheet.columns)}
-    judged = {n: v for n, v in audited.models["original"].verdicts.items() if n in ALL}
-    joint, first, *others = summary(audited)["original"]
-    assert joint == "No verdict: 2 retrained models; need 3 or more."
-    inside = sum(verdict == "inside" for verdict in judged.values())
-    assert first == f"inside the band in {inside} of {len(judged)} metrics"
-    assert sum(len(line.split(",")) for line in others) == len(judged) - inside
-
-
-def test_the_drawing_has_every_area_where_its_number_says(audited):
-    drawing = figure(audited)
-    assert drawing is not None
-    areas = [record.auc for one in audited.models.values() for record in one.attacks]
-    assert len(drawing.marks) == len(areas)
-    scale = {float(text): x for text, x in drawing.ticks}
-    (low, left), *_, (high, right) = scale.items()
-    drawn = sorted(low + (mark.x - left) / (right - left) * (high - low) for mark in drawing.marks)
-    assert drawn == pytest.approx(sorted(area.value for area in areas))
-    assert drawing.chance == pytest.approx(scale[0.5])
-    for mark in drawing.marks:
-        assert drawing.left <= mark.x1 <= mark.x <= mark.x2 <= drawing.right
+    first, *_ = summary(audited)["original"]
+    assert first == "No verdict: 2 retrained models; need 3 or more."
+    assert figure(audited) is None
 
 
 @pytest.mark.usefixtures("audited")
@@ -207,7 +196,7 @@ def test_what_diverges_is_named_and_the_rest_goes_on(run_audit, audited, small, 
 
     def run(work: Callable[..., Any], jobs: list[Any]) -> Iterator[Any]:
         for job in jobs:
-            if isinstance(job, list) and job[0].seed == oracles(EXPERIMENT, small, 2)[1].seed:
+            if getattr(job, "seed", None) == oracles(EXPERIMENT, small, 2)[1].seed:
                 raise Diverged("loss is nan")
             yield work(job)
 
@@ -284,7 +273,7 @@ def test_a_checkpoint_that_says_how_it_was_unlearned_is_attacked_by_u_lira(
         ("missing", [], "no such file"),
         ("text", [], "is no safetensors file"),
         ("foreign", [], "has no setting 'nothing'"),
-        ("other", ["--subset", "400"], "another model than small_cnn"),
+        ("other", ["--subset", "400"], "holds another model than"),
         ("mine", [*WORDS, "3"], "shadows = 3: must be 0, or even and >= 4"),
         ("original", [], "name of two models"),
     ],

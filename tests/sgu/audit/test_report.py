@@ -21,7 +21,7 @@ from sgu.ensembles.processes import Trainings
 from sgu.experiment import Experiment
 from sgu.host.provenance import Started
 from sgu.models import build, save_model
-from sgu.results.null_band import bands, verdicts
+from sgu.results.null_band import bands
 from sgu.task import Task
 
 EXPERIMENT = Experiment.of(subset=400, method="finetune")
@@ -30,12 +30,13 @@ BANDS = bands([{"forget_acc": value} for value in (0.88, 0.89, 0.9)])
 AUDITED = Audited(
     metrics=METRICS,
     bands=BANDS,
-    verdicts=verdicts(METRICS, BANDS),
     attacks=[],
     slices=[],
     relearned=Relearned((4, None, 6)),
     klom=None,
     judgement=None,
+    residuals={},
+    blind=(),
 )
 AUDIT = Audit(models={"mine": AUDITED}, seeds={}, notes=[])
 
@@ -131,7 +132,7 @@ def test_a_model_that_says_otherwise_is_an_error(files, tmp_path):
     assert files(same.to_table(), own).task(tmp_path).splits.digest == same.digest
     with pytest.raises(ValueError, match="mine says itself who was forgotten"):
         files(forgetting(1, 2), own).task(tmp_path)
-    with pytest.raises(ValueError, match="leave --scenario and the like out"):
+    with pytest.raises(ValueError, match="leave --forget, --scenario and the like out"):
         files(forgetting(1, 2), forget_fraction=0.2)
 
 

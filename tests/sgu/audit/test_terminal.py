@@ -8,12 +8,14 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
+from sgu.audit.figure import figure
 from sgu.audit.findings import Audit, Audited
 from sgu.audit.relearn import Relearned
+from sgu.audit.report import claims
 from sgu.audit.tables import summary
 from sgu.audit.terminal import show
 from sgu.metrics import ATTACKS, Estimate, Record
-from sgu.results.null_band import bands, verdicts
+from sgu.results.null_band import bands
 from sgu.results.verdicts import References, judge
 
 FEW = "40 non-members; a rate at 0.001 false positives needs 4000 or more"
@@ -43,16 +45,18 @@ def judged(metrics: dict[str, float], original: dict[str, float]):
 
 
 def audited(steps: tuple[int | None, ...]) -> Audited:
-    metrics, null = {"forget_acc": 1.0, "mia_auc": 0.512}, bands(RETRAINED)
+    metrics = {"forget_acc": 1.0, "mia_auc": 0.512}
+    single = judged(metrics, metrics)
     return Audited(
         metrics=metrics,
-        bands=null,
-        verdicts=verdicts(metrics, null),
+        bands=bands(RETRAINED),
         attacks=[record(name) for name in (*ATTACKS, "rmia", "u_lira")],
         slices=[],
         relearned=Relearned(steps),
         klom=None,
-        judgement=judged(metrics, metrics),
+        judgement=single,
+        residuals={"forget_acc": single.by_metric["forget_acc"]},
+        blind=("mia_auc",),
     )
 
 
@@ -83,8 +87,9 @@ def test_no_table_is_cut_or_too_wide(names, width):
     assert lines[at].split() == ["linear_svc", "AUC", *["0.512"] * len(names)]
     assert lines[at + 1].split() == ["[.45", ".57]"] * len(names)
     metrics = lines[lines.index("Metrics, beside the null band of retrained models") :]
-    at = beginning(metrics, "forget_acc")
-    assert "".join(metrics[at : at + 2]).count("under") == len(names)
+    assert metrics[beginning(metrics, "forget_acc")].count("1.000") == len(names)
+    text = " ".join(" ".join(lines).split())
+    assert "No power at this size, so not counted: mia_auc." in text
 
 
 def test_where_there_is_room_a_row_is_one_line():
@@ -114,7 +119,9 @@ def test_what_was_not_relearned_is_explained():
 
 def test_the_joint_verdict_comes_first_with_its_residual_memory_in_every_form():
     audit = audit_of("original", "sg")
-    like = replace(audit.models["sg"], judgement=judged({"forget_acc": 0.885}, {"forget_acc": 1.5}))
+    found = judged({"forget_acc": 0.885}, {"forget_acc": 1.5})
+    single = {"forget_acc": found.by_metric["forget_acc"]}
+    like = replace(audit.models["sg"], judgement=found, residuals=single)
     audit = replace(audit, models={**audit.models, "sg": like})
     lines = shown(audit, 130).splitlines()
     row = lines[beginning(lines, "joint")]
@@ -122,12 +129,28 @@ def test_the_joint_verdict_comes_first_with_its_residual_memory_in_every_form():
     assert row.count("remembers") == row.count("like retrained") == 1
     assert summary(audit)["original"][0].startswith("Remembers: residual memory 100 % (")
     assert summary(audit)["sg"][0].startswith("Like retrained: residual memory -1 % (")
-    rows = [row for row in audit.rows() if row["kind"] == "residual"]
+    rows = [row for row in audit.rows() if row["kind"] == "residual" and not row.get("suppressed")]
     assert [(row["model"], row["name"], row["verdict"]) for row in rows] == [
         ("original", "joint", "remembers"), ("original", "forget_acc", "remembers"),
         ("sg", "joint", "like retrained"), ("sg", "forget_acc", "like retrained"),
     ]  # fmt: skip
     assert all(row["low"] <= row["value"] <= row["high"] for row in rows)
+
+
+def test_the_drawing_and_the_claims_say_what_the_numbers_say():
+    audit = audit_of("original", "sg", "retrained")
+    like = replace(audit.models["sg"], judgement=judged({"forget_acc": 0.885}, {"forget_acc": 1.5}))
+    audit = replace(audit, models={**audit.models, "sg": like})
+    drawing = figure(audit)
+    assert drawing is not None
+    (_, zero), (_, one) = drawing.ticks
+    places = {bar.model: (bar.at - zero) / (one - zero) for bar in drawing.bars}
+    assert places == pytest.approx({"original": 1, "sg": -0.005 / 0.61, "retrained": 1}, abs=1e-3)
+    assert drawing.margin[1] / (one - zero) == pytest.approx(0.4, abs=1e-3)
+    assert all(bar.left < bar.at < bar.left + bar.width for bar in drawing.bars)
+    (claim,) = claims(audit)
+    assert claim.startswith("sg is like retrained within ±20 %. Its residual memory is -1 % (-9 to")
+    assert "3 retrained models see" in claim
 
 
 def test_where_there_is_no_verdict_the_rows_say_why():
