@@ -73,8 +73,11 @@ def front(
         else:
             console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
             console.print(front_table(frame, names, console.width))
-        picture = save(front_chart(frame, names), _beside(study) / "front.png")
-        typer.echo(f"chart: {picture}", err=as_json or as_csv)
+        try:
+            picture = save(front_chart(frame, names), _beside(study) / "front.png")
+            typer.echo(f"chart: {picture}", err=as_json or as_csv)
+        except OSError as error:  # somebody else's study may be read, and not written to
+            typer.echo(f"no chart: {error}", err=True)
 
 
 @app.command()

@@ -29,8 +29,14 @@ Writer = Callable[[BinaryIO], np.ndarray]  # writes the inputs in order; returns
 
 
 def data_folder() -> Path:
-    """Return the folder of downloads and decoded sets: SGU_DATA, or ~/.cache/sgu."""
-    return Path(os.environ.get("SGU_DATA") or "~/.cache/sgu").expanduser().absolute()
+    """Return the folder of downloads and decoded sets: SGU_DATA, or ~/.cache/sgu.
+
+    Raises DataError for a user without a home.
+    """
+    folder = os.path.expanduser(os.environ.get("SGU_DATA") or "~/.cache/sgu")
+    if folder.startswith("~"):  # neither HOME nor an entry in the list of users
+        raise DataError("this user has no home folder: name a folder for data in SGU_DATA")
+    return Path(folder).absolute()
 
 
 def memory_limit() -> int:

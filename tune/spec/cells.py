@@ -11,6 +11,7 @@ from typing import Any
 from sgu.experiment import SETTINGS, Experiment
 from sgu.methods import method_class, plays
 from sgu.results.schema import GAME_SETTINGS
+from sgu.typed import typed
 from tune.spec.errors import check_known, one_line
 from tune.spec.sections import DataSet, MethodUsed, WrittenSpec
 from tune.spec.space import Space
@@ -55,8 +56,8 @@ def cells(spec: WrittenSpec) -> list[Cell]:
     With several methods, a setting in `experiment` or in a data set holds for the methods that have
     it, and `epochs` for those that train.
     """
-    data = spec.data or (DataSet(data=spec.experiment.get("data", Experiment.data)),)
-    methods = spec.methods or (MethodUsed(method=spec.experiment.get("method", Experiment.method)),)
+    data = spec.data or (DataSet(data=_named(spec, "data")),)
+    methods = spec.methods or (MethodUsed(method=_named(spec, "method")),)
     _check_labels(spec, "data", spec.data)
     _check_labels(spec, "methods", spec.methods)
     _check_sections(spec, methods)
@@ -73,6 +74,11 @@ def cells(spec: WrittenSpec) -> list[Cell]:
                 "and all have the same budget: give trials"
             )
     return product
+
+
+def _named(spec: WrittenSpec, key: str) -> str:
+    """Return the data or the method in `experiment`."""
+    return typed(f"experiment.{key}", str, spec.experiment.get(key, getattr(Experiment, key)))
 
 
 def _cell(
