@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Four files at a time: many tests wait for processes, and two cores are busy all the same.
 AT_ONCE := -n 4 --dist loadfile
 
-.PHONY: setup study test test-all lint bench clean
+.PHONY: setup study test test-all lint docs bench clean
 
 setup: .venv/ready
 
@@ -32,8 +32,20 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: setup .venv-docs/ready
+	@mkdir -p build/docs
+	@for command in "sgu" "sgu audit" "sgu compare" "sgu-study" "sgu-report"; do \
+		COLUMNS=96 TERM=dumb $(BIN)/$$command --help > build/docs/$$(echo $$command | tr " " -).txt; \
+	done
+	.venv-docs/bin/mkdocs build --clean
+
+.venv-docs/ready: requirements-docs.lock
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/pip install --quiet --disable-pip-version-check -r requirements-docs.lock
+	@touch $@
+
 bench: setup
 	$(BIN)/python benchmarks/auditor.py
 
 clean:
-	rm -rf .venv results
+	rm -rf .venv .venv-docs build results

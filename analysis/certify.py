@@ -56,7 +56,7 @@ def certify(
     if difference := _difference(choice, made["metrics"]["unlearned"]):
         say(difference)
     networks = f"--oracles {oracles} --shadows {shadows}"
-    audited = _run(f"sgu audit {path} {networks} {kept} --out {out}", say)
+    audited = _run(f"sgu audit {path} {networks} --no-klom {kept} --out {out}", say)
     judged = audited["verdicts"][model.stem]
     page = Path(audited["written"]) / "report.html"
     return Certificate(verdict=judged["verdict"], text=judged["text"], page=page, model=model)

@@ -29,6 +29,8 @@ NEAREST = 3
 class NoChoice(ValueError):
     """No configuration may be chosen; the message names the nearest and what they lack."""
 
+    exit_code = 3
+
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -26,6 +26,7 @@ from analysis.residual import judgements, with_verdicts
 from analysis.summary import controls, counts, shown_metrics
 from analysis.table import front_table
 from sgu.files.location import joined
+from sgu.files.one_line import one_line_errors
 from sgu.results.schema import METRICS
 from sgu.results.verdicts import MARGIN
 
@@ -46,6 +47,7 @@ Objectives = Annotated[
 ]
 
 T = TypeVar("T")
+_one_line_errors = partial(one_line_errors, "sgu-report", OSError, ValueError)
 
 
 @app.command()
@@ -71,8 +73,11 @@ def front(
         else:
             console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
             console.print(front_table(frame, names, console.width))
-        picture = save(front_chart(frame, names), _beside(study) / "front.png")
-        typer.echo(f"chart: {picture}", err=as_json or as_csv)
+        try:
+            picture = save(front_chart(frame, names), _beside(study) / "front.png")
+            typer.echo(f"chart: {picture}", err=as_json or as_csv)
+        except OSError as error:  # somebody else's study may be read, and not written to
+            typer.echo(f"no chart: {error}", err=True)
 
 
 @app.command()
@@ -228,13 +233,3 @@ def _read(load: Callable[[str], T], study: str) -> T:
         finally:
             for warning in caught:
                 typer.echo(f"warning: {warning.message}", err=True)
-
-
-@contextmanager
-def _one_line_errors() -> Iterator[None]:
-    """Print a foreseen error as one line on stderr and end with code 2, or 3 without a choice."""
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        typer.echo(f"sgu-report: {' '.join(str(error).split())}", err=True)
-        raise typer.Exit(3 if isinstance(error, NoChoice) else 2) from None

@@ -47,7 +47,7 @@ def configurations(frame: pd.DataFrame) -> pd.DataFrame:
     others = first.drop(columns=list(METRICS)).assign(**changed)
     spreads = measured.std(ddof=1).add_suffix("_spread")
     columns = [*frame.columns, "seeds", *spreads.columns]
-    return pd.concat([others, measured.mean(), spreads], axis=1)[columns]
+    return pd.concat([others, measured.mean(), spreads], axis=1)[columns].copy()  # in few blocks
 
 
 def cells(frame: pd.DataFrame) -> list[str]:

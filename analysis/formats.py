@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
+
 from sgu.results.schema import METRICS
 
 NONE = "–"
@@ -42,7 +44,7 @@ def spread_text(name: str, mean: float, spread: float) -> tuple[str, str]:
     return metric_text(name, mean), second
 
 
-def memory_text(row: Mapping[Any, Any], form: str = "{} ({} to {})") -> str:
+def memory_text(row: Mapping[Any, Any] | pd.Series, form: str = "{} ({} to {})") -> str:
     """Return the residual memory and its interval in per cent, from columns of
     `residual.with_verdicts`; a dash for none."""
     ends = [row[name] for name in ("residual", "residual_low", "residual_high")]

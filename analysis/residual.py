@@ -60,7 +60,7 @@ def with_verdicts(rows: pd.DataFrame, judged: Mapping[Key, Judgement]) -> pd.Dat
     """
     found = [judged.get(tuple(key)) for key in rows[list(CONFIGURED)].to_numpy()]
     table = pd.DataFrame(list(map(_columns, found)), columns=list(VERDICT), index=rows.index)
-    return rows.assign(**{name: table[name] for name in VERDICT})
+    return pd.concat([rows.drop(columns=list(VERDICT), errors="ignore"), table], axis=1).copy()
 
 
 def _columns(judgement: Judgement | None) -> tuple[Any, ...]:

@@ -19,7 +19,7 @@ REPORTED = (
 """Metrics shown beside the objectives of every front."""
 
 EXPLAINED = {
-    "alpha": "weight of the auditor's term in the unlearner's loss; 0 is plain fine-tuning",
+    "alpha": "weight of the auditor's term in the unlearner's loss; 0: without the game",
     "reg": "regularisation of the auditor",
     "solve_every": "optimiser steps between two solves of the auditor",
     "update": "how the game's gradient enters the unlearner's step",

@@ -3,10 +3,10 @@
 Each configuration is run once a seed on the embedded data, beside retrained models of its seed.
 RMIA and LiRA are offline, so they need only networks that saw neither forget nor test: those are
 the retrained models, of which each in turn is left out (of itself, where it is attacked); RMIA's
-correction is fitted on forget under the original. It prints means and deviations over the seeds,
-the joint verdict of `sgu.results.verdicts`, and residual memory (0: retrained, 1: the original)
-with its interval. Networks and results are kept in the folder `--cache`: the same command prints
-a table again.
+correction is fitted on forget under the original. It prints means and deviations over the seeds
+(examples in thousands), the joint verdict of `sgu.results.verdicts`, and residual memory (0:
+retrained, 1: the original) with its interval. Networks and results are kept in the folder
+`--cache`: the same command prints a table again.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from sgu.metrics.rates import auc
 from sgu.metrics.shadow import Evidence, margins
 from sgu.metrics.shadow.lira import lira
 from sgu.metrics.shadow.rmia import correction, rmia
+from sgu.models import pretraining
 from sgu.results.verdicts import REPORTING, References, judge
 from sgu.task import Task
 from sgu.unlearning import unlearn
@@ -39,15 +40,26 @@ from sgu.unlearning import unlearn
 Settings = dict[str, Any]
 Margins = dict[str, np.ndarray]  # by split
 OVER: Settings = {"method": "sg+reference_distill"}
+CROSS: Settings = {"folds": 2, "repeats": 20}
 TABLES: dict[str, dict[str, Settings]] = {
     "lead": {
         "reference_distill": {"method": "reference_distill"},
         **{f"sg+ alpha {alpha}": OVER | {"alpha": alpha} for alpha in (0.5, 1.0, 2.0)},
     },
+    "needed": {
+        "1 epoch": OVER | {"reference_epochs": 1, "alpha": 2.0},
+        "2 epochs": OVER | {"reference_epochs": 2, "alpha": 2.0},
+        "3 epochs of unlearning": OVER | {"epochs": 3, "alpha": 2.0},
+        "labels": {"method": "sg+reference_labels", "alpha": 2.0},
+    },
+    "signal": {
+        f"alpha {alpha}, reg {reg}": OVER | CROSS | {"alpha": alpha, "reg": reg}
+        for reg, alpha in ((0.1, 2.0), (1.0, 2.0), (1.0, 4.0), (0.1, 1.0))
+    },
 }
 SHOWN = (
     "retain_acc", "forget_acc", "test_acc", "loss_auc", "rmia_auc", "lira_auc", "correlation",
-    "seconds",
+    "examples_seen",
 )  # fmt: skip
 
 
@@ -81,7 +93,7 @@ class Bench:
             "loss_auc": loss_auc(scored),
             **dict(zip(("rmia_auc", "lira_auc"), attacked.tolist(), strict=True)),
             "correlation": float(np.corrcoef(own["forget"], expected)[0, 1]),
-            "seconds": logits.seconds,
+            "examples_seen": pretraining("small_cnn").epochs * len(self.task.splits.retain),
         }
 
     def attacked(self, own: Margins, known: list[Margins]) -> tuple[float, float]:
@@ -107,7 +119,7 @@ class Bench:
         path = self.cache / f"result-{digest}.json"
         if not path.is_file():
             outcome = unlearn(experiment, self.task, self.original.model)
-            path.write_text(json.dumps(outcome.metrics | self.measured(outcome.logits)))
+            path.write_text(json.dumps(self.measured(outcome.logits) | outcome.metrics))
         return json.loads(path.read_text())
 
 
@@ -122,7 +134,8 @@ def lines(
 ) -> Iterator[str]:
     """Yield the lines of one configuration: its means and deviations, and its verdict."""
     values = np.array([[result[metric] for metric in SHOWN] for result in results])
-    spread = zip(values.mean(0), values.std(0, ddof=1), strict=True)
+    values[:, -1] /= 1000
+    spread = zip(values.mean(0), values.std(0, ddof=len(results) > 1), strict=True)
     cells = [f"{mean:6.3f} {sd:5.3f}" for mean, sd in spread]
     yield f"{name:>24} " + "  ".join(cells)
     if judged:

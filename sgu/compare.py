@@ -21,6 +21,7 @@ from torch import nn
 from sgu.auditor import AuditorError
 from sgu.evaluation import all_metrics, context
 from sgu.experiment import REFERENCE_SETTINGS, SETTINGS, Experiment
+from sgu.feasible import check_feasible
 from sgu.files.atomic import atomic_write
 from sgu.host.provenance import Started, code_version
 from sgu.methods import method_class, plays
@@ -65,9 +66,11 @@ def comparison(experiments: Sequence[Experiment], out: Path, cache: Path, say: S
     """
     base = Experiment(**{name: getattr(experiments[0], name) for name in REFERENCE_SETTINGS})
     task, rows = base.task(cache).to(default_device()), list[Row]()
+    for experiment in experiments:
+        check_feasible(experiment, task)
     runs: list[tuple[Experiment, Kind | None]] = [(base, "retrain"), (base, "original")]
     for experiment, kind in [*runs, *((experiment, None) for experiment in experiments)]:
-        path = out / "trials" / f"{_name(experiment, kind)}.parquet"
+        path = out / "trials" / f"{_name(experiment, kind, task)}.parquet"
         if path.is_file():
             rows += pq.read_table(path).to_pylist()
             continue
@@ -83,10 +86,11 @@ def comparison(experiments: Sequence[Experiment], out: Path, cache: Path, say: S
     return [original, retrained, *unlearned]
 
 
-def _name(experiment: Experiment, kind: Kind | None) -> str:
-    """Return the name of a run's row, which settings and code decide."""
-    config = json.dumps(experiment.settings(), sort_keys=True)
-    digest = hashlib.sha256(f"{config} {code_version()[0]}".encode()).hexdigest()[:6]
+def _name(experiment: Experiment, kind: Kind | None, task: Task) -> str:
+    """Return the name of a run's row, which settings, code, data and splits decide."""
+    settings = experiment.settings() | {"data": task.source.fingerprint}  # whatever it is called
+    content = [settings, task.splits.digest, code_version()[0]]
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
     return f"{kind or experiment.method}-seed{experiment.seed}-{digest}"
 
 

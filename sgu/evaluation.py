@@ -86,7 +86,8 @@ def context(settings: Row, task: Task) -> Row:
     reasons = suppressed(int(peers.sum()))
     return {
         "dataset": task.source.name,
-        **{name: settings[name] for name in ("model", "scenario", "requests")},
+        **{name: settings[name] for name in ("model", "requests")},
+        "scenario": "stated" if settings["forget"] else settings["scenario"],
         "forget_fraction": len(forget) / len(train),
         "train_examples": len(train),
         "classes": task.source.num_classes,

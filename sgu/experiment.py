@@ -7,19 +7,22 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from torch import nn
+
 from sgu.auditor import Auditor, CvxpyAuditor, LinearAuditor, MLPAuditor
 from sgu.checks import check, one_of, optional
 from sgu.data.sources import Source
 from sgu.data.splits.scenarios import Scenario, ScenarioName
 from sgu.game import Game, View
 from sgu.methods import GAME, OVER, Method, method_class, plays
-from sgu.models import pretraining
+from sgu.models import Preprocessing, pretraining, read_info
 from sgu.networks.memorisation import Progress, memorisation
-from sgu.networks.recipe import Kind
+from sgu.networks.recipe import Kind, Recipe
 from sgu.networks.references import recipe, reference
-from sgu.networks.training import EpochReport, Network
+from sgu.networks.training import EpochReport, Network, network_for
 from sgu.task import Task
 from sgu.training.inference import default_device
+from sgu.typed import typed_fields
 
 CACHE = Path("results/cache")
 
@@ -40,11 +43,27 @@ class Experiment:
     subset: Annotated[int | None, "Use this many train examples, class-balanced."] = None
     classes: Annotated[int | None, "Use the first so many classes; none: all."] = None
     audit: Annotated[int | None, "Held-out examples for the game; none: two fifths."] = None
+    halved: Annotated[bool, "Halve held-out: audit, which is val, and test, as published."] = False
     scenario: Annotated[ScenarioName, "What to forget"] = "random"
     forget_fraction: Annotated[float, "Share of train (subgroup: of its classes) to forget."] = 0.1
-    forget_classes: Annotated[tuple[int, ...] | int, "Of class and subgroup, such as 3,5."] = ()
+    forget_classes: Annotated[
+        tuple[int | str, ...], "Of class and subgroup: names or numbers, such as cat,5."
+    ] = ()
     requests: Annotated[int, "Forget in so many requests."] = 1
-    model: Annotated[str, "small_cnn, resnet18, ..., or a torchvision classifier."] = "small_cnn"
+    forget: Annotated[
+        str | None, "A file of indices or image paths to forget (CSV, TSV, Parquet, text)."
+    ] = None
+    model: Annotated[
+        str, "small_cnn, resnet18, ..., a torchvision classifier, timm/NAME or module:Class."
+    ] = "small_cnn"
+    original: Annotated[
+        str | None, "Unlearn this network (.safetensors, .pt, .pth) in place of one trained here."
+    ] = None
+    mean: Annotated[
+        tuple[float, ...] | float, "Such as .49,.48,.45: the original is fed (x / 255 - mean) / std"
+    ] = ()
+    std: Annotated[tuple[float, ...] | float, "of images; none: as its file says, or ours."] = ()
+    size: Annotated[int | None, "Pixels of a side to which its images are resized."] = None
     pretrain_epochs: Annotated[int | None, "Epochs of original and retrained."] = None
     seed: Annotated[int, "Of splits, training, batches and game."] = 0
     method: Annotated[str, "A name of `sgu methods`, or sg+NAME: the game over it."] = "sg"
@@ -61,17 +80,28 @@ class Experiment:
     view: Annotated[
         View | None, "What the auditor sees: logits+loss, loss, calibrated; none: by method."
     ] = None
-    statistics: Annotated[Literal["batch", "running"], "Batch-norm while scoring"] = "batch"
+    statistics: Annotated[Literal["batch", "separate", "running"], "Batch-norm while scoring"] = (
+        "batch"
+    )
     folds: Annotated[int, "Folds of a round, each with its own auditor."] = 3
+    repeats: Annotated[int, "Partitions into folds a round; 0: shuffle splits (published)."] = 0
     audit_batch: Annotated[int | None, "Most examples scored in one round."] = 1000
     warm_start: Annotated[bool, "Start each round's auditor from the last one."] = False
-    game_lr: Annotated[float, "Learning rate of the game's own steps (alternate)."] = 0.01
+    game_lr: Annotated[
+        float | None, "Rate of the game's own steps (alternate); none: the training's optimiser."
+    ] = None
 
     def __post_init__(self) -> None:
+        typed_fields(self)
         check(self, auditor=one_of(AUDITORS))
         for name, least in {"subset": 1, "classes": 2, "audit": 1, "pretrain_epochs": 1}.items():
             check(self, **{name: optional(least)})
         object.__setattr__(self, "forget_classes", self.forgetting().forget_classes)
+        if self.forget and self.forgetting() != Scenario():
+            raise ValueError("forget names a file: leave scenario, its settings and requests out")
+        stated = Preprocessing(self.mean, self.std, self.size)  # type: ignore[arg-type]
+        object.__setattr__(self, "mean", stated.mean)
+        object.__setattr__(self, "std", stated.std)
         pretraining(self.model)
         unlearner = self.unlearner()
         object.__setattr__(self, "view", self.view or self._view(unlearner))
@@ -87,14 +117,20 @@ class Experiment:
 
     @classmethod
     def of(cls, **settings: Any) -> Experiment:
-        """Return the experiment with these settings, the method's among them."""
+        """Return the experiment with these settings, the method's among them.
+
+        Each may be a text, as on the command line (`sgu.typed`). Raises ValueError.
+        """
         options = {name: value for name, value in settings.items() if name not in SETTINGS}
         shared = {name: value for name, value in settings.items() if name in SETTINGS}
         return cls(**shared, options=options)
 
     def settings(self) -> dict[str, Any]:
         """Return all settings as plain values; `Experiment.of(**settings)` is the inverse."""
-        settings = asdict(self) | {"forget_classes": list(self.forgetting().forget_classes)}
+        settings: dict[str, Any] = {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self).items()
+        }
         return settings | settings.pop("options")
 
     def unlearner(self) -> Method:
@@ -125,12 +161,32 @@ class Experiment:
             subset=self.subset,
             classes=self.classes,
             audit=self.audit,
+            halved=self.halved,
             seed=self.seed,
             memorisation=lambda source: memorisation(
                 source, self.model, self.seed, cache, self.pretrain_epochs, on_epoch=on_epoch
             ),
+            forget=self.forget,
             **asdict(self.forgetting()),
         )
+
+    def preprocessing(self) -> Preprocessing:
+        """Return how the original is fed: as stated, else as its file says, else as all others."""
+        if not self.original:
+            return Preprocessing()
+        stated = Preprocessing(self.mean, self.std, self.size)  # type: ignore[arg-type]
+        return stated or Preprocessing.of(read_info(Path(self.original)))
+
+    def network(self, source: Source) -> nn.Module:
+        """Return a new network of the architecture of the original, on the CPU."""
+        return network_for(self.model, source, self.seed, self.preprocessing())
+
+    def recipe(self, kind: Kind, task: Task) -> Recipe:
+        """Return the recipe of the original or the retrained model."""
+        what = recipe(kind, self.model, task, self.seed, self.pretrain_epochs)
+        if kind != "original" or not self.original:
+            return what
+        return replace(what, weights=Path(self.original), fed=self.preprocessing())
 
     def reference(
         self, kind: Kind, task: Task, cache: Path = CACHE, on_epoch: EpochReport | None = None
@@ -139,8 +195,7 @@ class Experiment:
 
         It is on the GPU if there is one. on_epoch: called after each epoch of a training.
         """
-        what = recipe(kind, self.model, task, self.seed, self.pretrain_epochs)
-        return reference(what, task, cache, default_device(), on_epoch)
+        return reference(self.recipe(kind, task), task, cache, default_device(), on_epoch)
 
     def control(self) -> Experiment:
         """Return the same experiment without the game; for `sg`, fine-tuning."""
@@ -162,6 +217,7 @@ class Experiment:
             solve_every=self.solve_every,
             update=self.update,
             folds=self.folds,
+            repeats=self.repeats,
             view=self.view or self._view(self.unlearner()),
             statistics=self.statistics,
             audit_batch=self.audit_batch,
@@ -172,10 +228,11 @@ class Experiment:
 
 SETTINGS = frozenset(field.name for field in fields(Experiment)) - {"options"}
 DATA_SETTINGS = {
-    "data", "subset", "classes", "audit", "scenario", "forget_fraction", "forget_classes",
-    "requests",
+    "data", "subset", "classes", "audit", "halved", "scenario", "forget_fraction", "forget_classes",
+    "requests", "forget",
 }  # fmt: skip
-REFERENCE_SETTINGS = DATA_SETTINGS | {"model", "pretrain_epochs", "seed"}
+ORIGINAL_SETTINGS = {"original", "mean", "std", "size"}
+REFERENCE_SETTINGS = DATA_SETTINGS | ORIGINAL_SETTINGS | {"model", "pretrain_epochs", "seed"}
 """What decides the task, the original and the retrained model."""
 
 AUDITORS: dict[str, Callable[[Experiment], Auditor]] = {

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sgu.auditor import Auditor, LinearAuditor
-from sgu.auditor.folds import Folds, draw_folds
+from sgu.auditor.folds import Folds, cross_fits, shuffle_splits
 from sgu.checks import FRACTION, NOT_NEGATIVE, POSITIVE, at_least, check, one_of, optional
 from sgu.task import Task
 from sgu.training.clock import Clock
@@ -39,12 +39,17 @@ class Game:
 
     solve_every: optimiser steps between rounds, or "epoch"; update: "joint" adds alpha dU to the
     gradient of the current step, "alternate" (the authors' way) takes a separate step after every
-    epoch, with learning rate `lr`, on the sum over all audit batches.
+    epoch, on the mean over all audit batches. lr: of plain SGD for those steps; None (the authors'
+    way): the optimiser of the training takes them, with its rate, momentum and weight decay.
+    repeats: 0 judges in `folds` shuffle splits, as published: `heldout_share` of the examples each,
+    some twice and many never. Else examples are parted into `folds`, so many times, and each is
+    judged once a time, by an auditor fitted on the other folds.
     view: the auditor sees the logits and the loss (d = C + 1); the loss alone (d = 1); or, where a
     network that never saw forget is at hand, "calibrated": logits, loss, margin and the margin of
     that reference (d = C + 3), which tells examples that are hard from examples that are forgotten.
-    statistics: batch-norm scores by those of the batch or by the running ones (what an attacker
-    sees); neither writes a buffer. audit_batch: the most examples of both sides in one round, which
+    statistics: batch-norm scores by those of the batch, by those of each side of it ("separate",
+    the authors' way) or by the running ones (what an attacker sees); none writes a buffer.
+    audit_batch: the most examples of both sides in one round, which
     bounds its memory; None takes all of forget, or as many as audit has counterparts for.
     warm_start: start each auditor from the round before. It is off, since each round draws other
     folds and the linear auditor took 17 iterations instead of 13 (embedded data, alpha 1, reg .1).
@@ -55,12 +60,13 @@ class Game:
     solve_every: int | Literal["epoch"] = 8
     update: Literal["joint", "alternate"] = "joint"
     folds: int = 3
+    repeats: int = 0
     heldout_share: float = 0.3
     view: View = "logits+loss"
-    statistics: Literal["batch", "running"] = "batch"
+    statistics: Literal["batch", "separate", "running"] = "batch"
     audit_batch: int | None = None
     warm_start: bool = False
-    lr: float = 0.01
+    lr: float | None = None
 
     def __post_init__(self) -> None:
         check(
@@ -72,12 +78,15 @@ class Game:
             ),
             update=one_of(("joint", "alternate")),
             folds=at_least(1),
+            repeats=NOT_NEGATIVE,
             heldout_share=FRACTION,
             view=one_of(get_args(View)),
-            statistics=one_of(("batch", "running")),
+            statistics=one_of(("batch", "separate", "running")),
             audit_batch=optional(4),
-            lr=POSITIVE,
+            lr=(lambda lr: lr is None or POSITIVE[0](lr), "> 0, or none"),
         )
+        if self.repeats and self.folds < 2:
+            raise ValueError(f"folds = {self.folds}: must be >= 2 to judge by the other folds")
 
     @property
     def by_the_epoch(self) -> bool:
@@ -127,8 +136,8 @@ class Match:
         self.last: Any = None  # the fit of the round before: a warm start
         self.calibration = self._calibration(reference) if game.view == "calibrated" else None
 
-    def play(self, model: nn.Module) -> Round:
-        """Play one round: add alpha dU/dtheta_u to the gradients of the model's parameters."""
+    def play(self, model: nn.Module, share: float = 1.0) -> Round:
+        """Play one round: add share alpha dU/dtheta_u to the gradients of the model's weights."""
         with self.clock.part("game"):
             with self.clock.part("audit"):
                 scores = self._scores(model)
@@ -137,7 +146,7 @@ class Match:
                 utility, unsolved = self._answer(leaves)
                 (gradient,) = torch.autograd.grad(utility, leaves)
             with self.clock.part("audit"):
-                scores.backward(self.game.alpha * gradient)
+                scores.backward(share * self.game.alpha * gradient)
         self.clock.saw(len(scores))
         return Round(utility.detach(), unsolved)
 
@@ -179,18 +188,19 @@ class Match:
             examples.at(split[indices], device)
             for (examples, split), indices in zip(self.sides, drawn, strict=True)
         ]
-        inputs, targets = (torch.cat(both) for both in zip(*parts, strict=True))
-        prepared = self.pipeline.prepare(inputs)
-        scoring = batch_statistics if self.game.statistics == "batch" else evaluating
+        inputs, targets = zip(*parts, strict=True)
+        passes = inputs if self.game.statistics == "separate" else [torch.cat(inputs)]
+        scoring = evaluating if self.game.statistics == "running" else batch_statistics
         with scoring(model), precision(device):
-            logits = model(prepared).float()
-        loss = F.cross_entropy(logits, targets, reduction="none")[:, None]
+            logits = torch.cat([model(self.pipeline.prepare(part)).float() for part in passes])
+        both = torch.cat(targets)
+        loss = F.cross_entropy(logits, both, reduction="none")[:, None]
         if self.game.view == "loss":
             return loss
         if self.calibration is None:
             return torch.cat([logits, loss], 1)
         known = [side[indices] for side, indices in zip(self.calibration, drawn, strict=True)]
-        pair = torch.stack([margins(logits, targets), torch.cat(known).to(device)], 1)
+        pair = torch.stack([margins(logits, both), torch.cat(known).to(device)], 1)
         return torch.cat([logits, loss, pair], 1)
 
     def _calibration(self, reference: nn.Module | None) -> list[Tensor]:
@@ -209,9 +219,16 @@ class Match:
                 for examples, split in self.sides
             ]
 
+    def _folds(self) -> Folds:
+        """Return what each auditor of this round is fitted on, and what it judges."""
+        game = self.game
+        if game.repeats:
+            return cross_fits(self.counts, game.folds, game.repeats, self.generator)
+        return shuffle_splits(self.counts, game.folds, game.heldout_share, self.generator)
+
     def _answer(self, scores: Tensor) -> tuple[Tensor, Tensor]:
         """Return the utility of the best response, and how many problems went unsolved."""
-        drawn = draw_folds(self.counts, self.game.folds, self.game.heldout_share, self.generator)
+        drawn = self._folds()
         folds = Folds(*(getattr(drawn, f.name).to(scores.device) for f in fields(drawn)))
         half = len(scores) // 2
         start = self.last if self.game.warm_start else None
@@ -277,8 +294,8 @@ class Board:
     ):
         self.model, self.match, self.adjust, self.report = model, match, adjust, report
         self.rounds, self.steps, self.epoch_steps = list[Round](), 0, epoch_steps
-        if match:
-            self.apart = torch.optim.SGD(model.parameters(), lr=match.game.lr)
+        lr = match.game.lr if match else None
+        self.apart = torch.optim.SGD(model.parameters(), lr=lr) if lr else None
 
     def on_step(self, step: int, last: bool) -> None:
         self.steps += 1
@@ -286,12 +303,16 @@ class Board:
             self.rounds.append(self.match.play(self.model))
         self.adjust()
 
-    def on_epoch(self, epoch: int, loss: float) -> None:
+    def after_steps(self, optimiser: torch.optim.Optimizer) -> None:
+        """Take the separate step of an epoch, if there is one, on the mean over audit batches."""
         if self.match and self.match.game.update == "alternate":
-            self.apart.zero_grad()
-            self.rounds += [self.match.play(self.model) for _ in range(self.match.batches)]
+            optimiser, batches = self.apart or optimiser, self.match.batches
+            optimiser.zero_grad()
+            self.rounds += [self.match.play(self.model, 1 / batches) for _ in range(batches)]
             self.adjust()
-            self.apart.step()
+            optimiser.step()
+
+    def on_epoch(self, epoch: int, loss: float) -> None:
         self.epoch_steps.append(self.steps)
         self.report(epoch, loss, self.rounds)
         self.rounds, self.steps = [], 0

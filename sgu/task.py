@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, overload
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from sgu.data.datasets import Data, source_of
 from sgu.data.examples import Examples
 from sgu.data.pipeline import Pipeline
 from sgu.data.sources import Source, load_source
+from sgu.data.splits.forget_file import forget_from_file
 from sgu.data.splits.scenarios import Memorisation, Scenario
-from sgu.data.splits.splits import Splits
+from sgu.data.splits.splits import Splits, stated_splits
 
 FROM_TRAIN = ("retain", "forget")
+Indices = Sequence[int] | np.ndarray | Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,9 +31,52 @@ class Task:
     splits: Splits
     pipeline: Pipeline
 
+    @overload
     @classmethod
-    def of(cls, source: Source, splits: Splits) -> Task:
-        return cls(source, splits, Pipeline.of(source.train.inputs))
+    def of(cls, train: Source, heldout: Splits) -> Task: ...
+
+    @overload
+    @classmethod
+    def of(
+        cls,
+        train: Data,
+        heldout: Data,
+        *,
+        forget: Indices,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        seed: int = 0,
+    ) -> Task: ...
+
+    @classmethod
+    def of(cls, train: Any, heldout: Any, **stated: Any) -> Task:
+        """Return the task of forgetting some examples of one's own data.
+
+        train, heldout: map-style Datasets of (input, label), or pairs of tensors (N, ...), (N,),
+        of one form; the network sees what they yield, see `sgu.data.datasets`. Nobody was trained
+        on heldout: it is split, class by class, into what the game plays with (audit), what may
+        select (val) and what judges (test). Where they are a source and its splits, both are taken
+        as they are.
+        forget: indices into train (n,), or a mask (N,). mean, std: per channel of 0..1, for uint8
+        and PIL images; None leaves 0..1. seed: of the split.
+        Raises DataError for data, and ValueError for indices, that cannot be used.
+        """
+        if isinstance(train, Source):
+            return cls(train, heldout, Pipeline.of(train.train.inputs))
+        return cls._of_data(source_of(train, heldout), **stated)
+
+    @classmethod
+    def _of_data(
+        cls,
+        source: Source,
+        *,
+        forget: Indices,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        seed: int = 0,
+    ) -> Task:
+        pipeline = Pipeline.stated(source.train.inputs, mean, std)
+        return cls(source, stated_splits(source, forget, seed), pipeline)
 
     @classmethod
     def load(
@@ -37,19 +86,27 @@ class Task:
         subset: int | None = None,
         classes: int | None = None,
         audit: int | None = None,
+        halved: bool = False,
         seed: int = 0,
         memorisation: Memorisation | None = None,
+        forget: str | None = None,
         **forgetting: Any,
     ) -> Task:
         """Return the task on a source, which is a pure function of the arguments.
 
-        data: a source, its name or its folder; subset, classes: see `load_source`; audit: the
-        number of held-out examples for the game; forgetting: settings of a Scenario, such as
-        forget_fraction (default: a random tenth).
+        data: a source, its name or its folder; subset, classes: see `load_source`; halved: see
+        `Splits`; audit: the number of held-out examples for the game; forget: a file that says who
+        is forgotten, in place of forgetting: settings of a Scenario, such as forget_fraction
+        (default: a random tenth).
         """
         scenario = Scenario(**forgetting)
         source = data if isinstance(data, Source) else load_source(data, subset, classes)
-        splits = scenario.splits(source, seed, memorisation)
+        if forget:
+            splits = forget_from_file(Path(forget), source, seed)
+        else:
+            splits = scenario.splits(source, seed, memorisation)
+        if halved:
+            splits = splits.halved(source.heldout.targets, seed)
         if audit is not None:
             splits = splits.audited(audit, source.heldout.targets, seed)
         return cls.of(source, splits)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +12,7 @@ from torch import nn
 
 from sgu.evaluation import Logits, Measure, selection_metrics, with_more
 from sgu.experiment import Experiment
-from sgu.game import EpochReport, Round
+from sgu.game import EpochReport, Game, Round
 from sgu.methods import Run
 from sgu.metrics import Bin, loss_histograms, metrics_of
 from sgu.task import Request, Task
@@ -27,8 +27,8 @@ Report = Callable[[dict[str, float]], None]
 @dataclass(frozen=True, eq=False)
 class Outcome:
     """An unlearned model, its logits on all examples, its metrics (`sgu.results.schema`), its
-    losses as histograms, the number of unsolved auditor problems, and the optimiser steps of an
-    epoch (None if nothing was trained)."""
+    losses as histograms, the number of unsolved auditor problems, the optimiser steps of an epoch
+    (None if nothing was trained), and notes: what should be known of the run, a line each."""
 
     model: nn.Module
     logits: Logits
@@ -36,6 +36,7 @@ class Outcome:
     histograms: list[Bin]
     unsolved: int
     epoch_steps: int | None
+    notes: tuple[str, ...] = ()
 
 
 def unlearn(
@@ -45,12 +46,15 @@ def unlearn(
     report: Report | None = None,
     snapshots: Snapshots | None = None,
     more: Measure | None = None,
+    *,
+    own_network: bool = False,
 ) -> Outcome:
     """Return the outcome of unlearning from `original`, on its device; it is not changed.
 
     report: called after every epoch with epoch, train_loss, utility, solves, unsolved and
     `selection_metrics`. snapshots: saved after every epoch; a run continues from the one it finds,
     and reports the epochs before it again. more: measures more than the answers alone give.
+    own_network: True if `original` is not of the experiment's architecture.
     Seconds are those of the method and its game, without evaluation.
     Raises Diverged or AuditorError if the run breaks down.
     """
@@ -63,7 +67,7 @@ def unlearn(
         run = Run(
             model=model,
             original=requests.original,
-            architecture=experiment.model,
+            architecture=None if own_network else experiment.model,
             task=request.task,
             game=game,
             seed=experiment.seed,
@@ -93,7 +97,34 @@ def unlearn(
         histograms=loss_histograms(scored),
         unsolved=tally.unsolved,
         epoch_steps=steps[0] if steps else None,
+        notes=_notes(game, steps, len(requests.all)),
     )
+
+
+def _notes(game: Game | None, steps: list[int], requests: int) -> tuple[str, ...]:
+    """Return what should be known of a run. steps: of each epoch of all requests."""
+    if game is None or game.alpha == 0 or game.by_the_epoch:
+        return ()
+    note = idle(game.solve_every, steps[: len(steps) // requests])
+    return (note,) if note else ()
+
+
+def idle(solve_every: int | str, steps: Sequence[int]) -> str:
+    """Return what to do if a game is never played, or not in every epoch; empty if it is. steps: of
+    each epoch."""
+    if not isinstance(solve_every, int):
+        return "" if sum(steps) == 0 else "the game was never played: say which step is the last"
+    if sum(steps) < solve_every:
+        return (
+            f"the game was never played: solve_every = {solve_every}, and there are {sum(steps)} "
+            f"steps in all: lower solve_every to {max(sum(steps), 1)} or less, or raise epochs"
+        )
+    if (shortest := min(steps)) < solve_every:
+        return (
+            f"an epoch has {shortest} steps, fewer than solve_every = {solve_every}, so that some "
+            'have no round of the game: lower solve_every, or set it to "epoch"'
+        )
+    return ""
 
 
 class Tally:

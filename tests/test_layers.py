@@ -113,6 +113,9 @@ def test_of_tune_only_the_driver_knows_the_schema_and_the_readers():
 @pytest.mark.parametrize("package", PACKAGES)
 def test_nothing_is_unpickled(package):
     for path in sources(package):
+        if path == ROOT / "sgu/models/files.py":  # other people's weights, plain values alone
+            assert path.read_text(encoding="utf-8").count("weights_only=True") == 1
+            continue
         assert not {name.split(".")[0] for name in imported(path)} & UNPICKLING, path
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Annotated
 
 import ray
 from ray.exceptions import RayError
+from ray.tune import TuneError
 from typer import Argument, Context, Option, Typer
 
 from sgu.auditor import AuditorError
@@ -16,15 +18,17 @@ from sgu.cli import app as sgu_app
 from sgu.cli import shared
 from sgu.ensembles.processes import Trainings
 from sgu.files.errors import DataError
+from sgu.files.one_line import one_line_errors, printable
 from tune import study
 from tune.cluster.dashboards import dashboards
 from tune.cluster.ray_map import on_ray
 from tune.cluster.submit import SubmitError
 from tune.cluster.submit import submit as submit_study
+from tune.interrupt import ended_by_sigterm, exit_code, received
 from tune.live import report
 from tune.plan import lines
 from tune.prepare import Interrupted
-from tune.spec.errors import SpecError
+from tune.spec.errors import SpecError, last_line
 from tune.spec.spec import load_spec
 from tune.spec.sweeps import scaled, sweeps_of
 from tune.storage.lock import StudyLocked, lock_owner
@@ -41,21 +45,30 @@ DEFAULT = "results"
 
 
 def say(text: str) -> None:
-    """Print a line at once; above the live view, if there is one."""
-    print(text, flush=True)
+    """Print a line at once; above the live view, if there is one. Names may hold anything: what a
+    terminal would take for commands is left out."""
+    print(printable(text), flush=True)
 
 
 FORESEEN = (SpecError, DataError, AuditorError, Interrupted, SubmitError, StudyLocked, OSError)
 
 
+DEAD = "Ray has ended: `sgu-study resume NAME` goes on with the study"
+
+
 @contextmanager
 def one_line_ending() -> Iterator[None]:
-    """Print foreseen errors and Ctrl-C in one line, and end with code 2."""
-    with shared.one_line_errors("sgu-study", *FORESEEN):
+    """Print foreseen errors, signals and a dead Ray in one line, and end with code 2, or with the
+    one of the signal."""
+    received.clear()
+    with ended_by_sigterm(), one_line_errors("sgu-study", *FORESEEN, code=exit_code):
         try:
             yield
         except KeyboardInterrupt:
+            received.append(signal.SIGINT)
             raise Interrupted("stopped: the same command goes on where it was") from None
+        except (RayError, TuneError) as error:
+            raise Interrupted(f"{DEAD} ({last_line(error, type(error).__name__)})") from error
 
 
 Results = Annotated[str, Option(help="Folder of the studies, or an address such as s3://...")]
@@ -176,7 +189,7 @@ def audit(
 
     Put those last: sgu-study audit --address auto -- MODEL.safetensors --shadows 64
     """
-    with shared.one_line_errors("sgu-study audit", *shared.FORESEEN, RayError):
+    with one_line_errors("sgu-study audit", *shared.FORESEEN, RayError):
         ray.init(address=address or "local", include_dashboard=None if address else False)
         try:
             trainings = Trainings(on_ray(cpus, gpus), None, max(1, int(cpus)))

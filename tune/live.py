@@ -107,7 +107,7 @@ def _table(spec: Spec, cells: list[View]) -> Table:
 
 def report(spec: Spec, rows: pd.DataFrame, folder: Path, driver: str | None) -> None:
     """Print how far a study is. driver: the process that runs it, in words; None: no process."""
-    state = json.loads(Location.at(folder).inside(NAME).read() or "{}")
+    state = Location.at(folder).inside(NAME).read_json()
     running = state.get("running", {}) if driver else {}
     cells = views(spec, rows, running, state.get("slots") or spec.slots or 1)
     if on_a_terminal():

@@ -22,6 +22,7 @@ from sgu.results.verdicts import foreseen
 from sgu.task import Task
 from sgu.training.inference import default_device
 from sgu.unlearning import unlearn
+from tune.checks import check_cells
 from tune.prepare import StudyTask, study_tasks
 from tune.progress import duration
 from tune.spec.cells import Cell
@@ -42,6 +43,7 @@ def lines(spec: Spec, study: StudyFolder, probe: bool) -> Iterator[str]:
     cache = study.cache.path
     slots = spec.slots_on(len(os.sched_getaffinity(0)), torch.cuda.device_count())
     tasks = study_tasks(_bases(spec), spec.runs(), cache, print)
+    check_cells(spec, tasks)
     yield f"study {spec.name}: {_count(len(spec.cells), 'cell')}, {_seeds(spec)}, {spec.sampler}"
     yield f"objectives: {', '.join(spec.objectives)}"
     for cell in spec.cells:

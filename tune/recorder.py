@@ -113,7 +113,8 @@ class Recorder(Callback):
         elif row["status"] == "complete":
             row |= against_retrained(row, self.prepared.references[key]["retrain"])
         epochs = epoch_rows(row, self.epochs.pop(trial.trial_id, []), IDENTITY)
-        checkpoint = self.checkpoints.of(settings, row["data_fingerprint"])
+        content = row["data_fingerprint"], row["split_digest"]
+        checkpoint = self.checkpoints.of(settings, *content)
         self.unwritten.append((row, epochs, checkpoint))
         self._write()
         self.ended(row)

@@ -13,14 +13,15 @@ from ray.tune import FailureConfig, RunConfig, TuneConfig, Tuner, with_parameter
 from ray.tune.callback import Callback
 
 from tune import Say
+from tune.checks import check_cells, check_same_data
 from tune.cluster.connection import connected, slots
 from tune.cluster.dashboards import serve
-from tune.interrupt import stoppable
+from tune.interrupt import last_words, stoppable
 from tune.live import Watch, live
 from tune.prepare import Interrupted, StudyTask, prepare, study_tasks
 from tune.recorder import Recorder
 from tune.search.asha import FrontAsha
-from tune.search.budget import budgets, unfinished
+from tune.search.budget import budgets, fruitless, unfinished
 from tune.search.cell import References
 from tune.search.confirm import confirmations, fresh_seeds
 from tune.search.journal import Journal
@@ -28,7 +29,6 @@ from tune.search.recovery import Fifo
 from tune.search.searcher import ConfirmSearch, RunSearch, StudySearch
 from tune.spec.errors import SpecError
 from tune.spec.spec import Spec
-from tune.storage import lock
 from tune.storage.lock import study_lock
 from tune.storage.study_folder import StudyFolder, no_rows, rows_of, stored_spec
 from tune.worker.networks import recipes
@@ -60,13 +60,16 @@ class Session:
         """Run what the rows lack. Raises Interrupted if trials are left."""
         spec, address = self.spec, self.folder.address
         if not unfinished(spec, rows) and self._has_references(rows):
+            self._check_success(rows)
             self.say(f"{self.folder.files.shown}: all trials are there (--fresh runs them anew)")
             return
         left = [budget.runs_left for budget in budgets(spec, rows)]
         count = None if None in left else sum(runs or 0 for runs in left)
-        self.run(spec.phase, lambda known: StudySearch(spec, address, rows, known), count)
-        if cells := unfinished(spec, rows_of(address)):
+        self.run(spec.phase, lambda known: StudySearch(spec, address, rows, known, self.say), count)
+        rows = rows_of(address)
+        if cells := unfinished(spec, rows):
             raise Interrupted(f"{cells}: `sgu-study resume {spec.name}` goes on")
+        self._check_success(rows)
         self.finish(f"study {spec.name} is complete")
 
     def run(self, phase: str, make: Callable[[References], RunSearch], count: int | None) -> None:
@@ -76,7 +79,8 @@ class Session:
         """
         spec, folder, say = self.spec, self.folder, self.say
         store, start = folder.store, time.perf_counter()
-        with connected(spec, self.address) as dashboard:
+        dead = f"sgu-study: Ray has ended: `sgu-study resume {spec.name}` goes on"
+        with last_words(dead), connected(spec, self.address, say) as dashboard:
             say(f"Ray is up after {time.perf_counter() - start:.0f} s")
             if self.begin:
                 self.begin()
@@ -96,6 +100,15 @@ class Session:
         """Pack the rows, and print the text."""
         self.folder.store.tidy()
         self.say(f"{text}: {self.folder.files.shown}")
+
+    def _check_success(self, rows: pd.DataFrame) -> None:
+        """Say which cells have nothing but failures; raise Interrupted if all are such."""
+        reasons = fruitless(self.spec, rows)
+        lines = [f"all trials of {cell} failed: {reason}" for cell, reason in reasons.items()]
+        if lines and len(lines) == len(self.spec.cells):
+            raise Interrupted(f"{'; '.join(lines)}: mend that and begin anew by --fresh")
+        for line in lines:
+            self.say(line)
 
     def _has_references(self, rows: pd.DataFrame) -> bool:
         """Return True if every reference has a row, those of the null band included."""
@@ -129,11 +142,13 @@ def run(
     def begin() -> None:
         """Make the folder once Ray is up: if it does not start, nothing is deleted or left."""
         if fresh:
-            folder.files.clear(but=lock.NAME)
+            folder.clear()
         folder.keep(spec)
 
+    check_cells(spec, tasks)
     with study_lock(folder.files):
         rows = no_rows() if fresh else rows_of(folder.address)
+        check_same_data(folder, spec, tasks, rows)
         new = fresh or (rows.empty and not folder.begun)
         if not new:
             folder.keep(spec)
@@ -147,7 +162,9 @@ def resume(name: str, results: Results, address: str | None, say: Say) -> None:
     spec = stored_spec(folder.address)
     tasks = study_tasks(spec.bases, spec.runs(), folder.cache.path, say)
     with study_lock(folder.files):
-        Session(spec, folder, tasks, address, say).search(rows_of(folder.address))
+        rows = rows_of(folder.address)
+        check_same_data(folder, spec, tasks, rows)
+        Session(spec, folder, tasks, address, say).search(rows)
 
 
 def confirm(name: str, count: int, results: Results, address: str | None, say: Say) -> None:
@@ -164,6 +181,7 @@ def confirm(name: str, count: int, results: Results, address: str | None, say: S
         return
     runs = sum(len(trial.seeds) for trial in trials)
     tasks = study_tasks(spec.bases, seeds, folder.cache.path, say)
+    check_same_data(folder, spec, tasks, rows)
     session = Session(spec, folder, tasks, address, say)
     with study_lock(folder.files):
         session.run("confirm", lambda _: ConfirmSearch(spec, trials), runs)

@@ -68,7 +68,7 @@ def _without(frame: pd.DataFrame, judged: Mapping[Key, Judgement]) -> tuple[str,
     rows["reach"] = rows[["residual_low", "residual_high"]].abs().max(axis=1)
     if rows["reach"].isna().all():
         return "Not known: there is no verdict.", rows["verdict_text"].iloc[0]
-    near = rows.loc[rows["reach"].idxmin()]
+    near = rows.sort_values("reach").iloc[0]
     joint = judged[_key(near)].joint
     advice = f" {joint.advice}" if joint and joint.advice else ""
     return (
@@ -99,7 +99,9 @@ def _cost(frame: pd.DataFrame, row: pd.Series) -> str:
     retrained = means.loc["retrain"]
     points = 100 * (row["val_acc"] - retrained["val_acc"])
     change = f"{abs(points):.1f} points {'better' if points > 0 else 'worse'} than"
-    values = [metric_text("val_acc", value) for value in (row["val_acc"], retrained["val_acc"])]
+    values = [
+        metric_text("val_acc", value) for value in (row["val_acc"], retrained.to_dict()["val_acc"])
+    ]
     share = row["seconds"] / retrained["seconds"] if retrained["seconds"] else math.nan
     time = "" if math.isnan(share) else f", in {share:.2f} of the time of retraining"
     return f"On val it is {change} retrained models ({values[0]} beside {values[1]} %){time}"

@@ -9,13 +9,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from sgu.data.splits.from_file import splits_from_file
 from sgu.data.splits.scenarios import Scenario
 from sgu.experiment import REFERENCE_SETTINGS, Experiment
-from sgu.models import build, load_model
+from sgu.models import Preprocessing, build, load_model, read_info
 from sgu.task import Task
 from sgu.training.inference import default_device
 
@@ -33,8 +32,10 @@ class Files:
     splits: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.splits and self.experiment.forgetting() != Scenario():
-            raise ValueError("--splits says who was forgotten: leave --scenario and the like out")
+        if self.splits and (self.experiment.forget or self.experiment.forgetting() != Scenario()):
+            raise ValueError(
+                "--splits says who was forgotten: leave --forget, --scenario and the like out"
+            )
         names = [path.stem for path in self.paths]
         for name in names:
             if name in TAKEN or names.count(name) > 1:
@@ -49,9 +50,14 @@ class Files:
             _check(name, saved, self.experiment)
         return known
 
+    @property
+    def stated(self) -> Path | None:
+        """Return the file that says who was forgotten, if one does."""
+        return self.splits or (Path(self.experiment.forget) if self.experiment.forget else None)
+
     def undocumented(self) -> list[str]:
         """Return the models whose forgotten examples neither they nor a file of splits name."""
-        return [] if self.splits else [path.stem for path in self.paths if not saved_settings(path)]
+        return [] if self.stated else [path.stem for path in self.paths if not saved_settings(path)]
 
     def notes(self) -> list[str]:
         """Return what is believed of the files without their saying so."""
@@ -90,23 +96,20 @@ class Files:
         device = default_device()
         return {path.stem: load(path, self.experiment, task).to(device) for path in self.paths}
 
+    def fed(self) -> dict[str, str]:
+        """Return how each model is fed, in words, by name."""
+        return {path.stem: str(preprocessing(path, self.experiment)) for path in self.paths}
+
     def digests(self) -> dict[str, str]:
         """Return the SHA-256 of each file, by its path as given."""
-        files = [*self.paths, *([self.splits] if self.splits else [])]
+        original = [Path(self.experiment.original)] if self.experiment.original else []
+        files = [*self.paths, *([self.stated] if self.stated else []), *original]
         return {str(path): sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def saved_settings(path: Path) -> Experiment | None:
     """Return how `sgu --save` says that the model was unlearned; None if the file does not say."""
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file: give a model as a safetensors file")
-    try:
-        with safe_open(path, framework="pt") as file:
-            info = file.metadata() or {}
-    except SafetensorError as error:
-        raise ValueError(
-            f"{path} is no safetensors file ({error}): save the weights with safetensors"
-        ) from error
+    info = read_info(path)
     if "settings" not in info:
         return None
     try:
@@ -128,13 +131,19 @@ def _check(name: str, saved: Experiment, experiment: Experiment) -> None:
 
 
 def load(path: Path, experiment: Experiment, task: Task) -> nn.Module:
-    """Return a model of the experiment's architecture with the file's weights."""
+    """Return a model of the experiment's architecture with the file's weights, fed as it was
+    trained."""
     model = build(experiment.model, task.source.shape, experiment.seed)
     try:
         load_model(path, model)
     except ValueError as error:
         raise ValueError(
-            f"{path} holds another model than {experiment.model} for this data: choose its "
-            "architecture by --model, and its data by --data"
+            f"{error}: choose its architecture by --model, its data by --data"
         ) from error
-    return model
+    return preprocessing(path, experiment).around(model, task.pipeline)
+
+
+def preprocessing(path: Path, experiment: Experiment) -> Preprocessing:
+    """Return how a file's network is fed: as the options state, else as the file does."""
+    stated = Preprocessing(experiment.mean, experiment.std, experiment.size)  # type: ignore[arg-type]
+    return stated or Preprocessing.of(read_info(path))

@@ -27,7 +27,7 @@ class Audited:
     bands: Mapping[str, Band]
     attacks: list[Record]
     slices: list[Slice]
-    relearned: Relearned
+    relearned: Relearned | None
     klom: Klom | None
     judgement: Judgement | None
     residuals: Mapping[str, Residual]
@@ -55,8 +55,8 @@ class Audited:
         for part in self.slices:
             row = {"kind": "slice", "name": part.by, "quantity": part.name}
             yield row | _sizes(part) | _estimate(part.auc) | {"suppressed": part.suppressed}
-        for number, steps in enumerate(self.relearned.steps):
-            reason = self.relearned.reason if steps is None else None
+        for number, steps in enumerate(self.relearned.steps if self.relearned else ()):
+            reason = Relearned.reason if steps is None else None
             row = {"kind": "relearn", "name": "steps", "quantity": f"order {number}"}
             yield row | {"value": steps, "suppressed": reason}
         for name in ("forget", "retain", "test", "nothing") if self.klom else ():
@@ -110,7 +110,7 @@ class Audit:
         for model, findings in self.models.items():
             reasons = [item for record in findings.attacks for item in record.suppressed.items()]
             reasons += [(f"{p.by} {p.name}", p.suppressed) for p in findings.slices if p.suppressed]
-            if findings.relearned.mean is None:
+            if findings.relearned and findings.relearned.mean is None:
                 reasons.append(("relearn_steps", findings.relearned.reason))
             for name, why in reasons:
                 models.setdefault(f"{name}: {why}", {})[model] = None

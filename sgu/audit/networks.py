@@ -76,6 +76,10 @@ class Networks:
     seeds: Mapping[str, list[int]]
     relearned: Sequence[Relearned] = ()
 
+    def unlearned_as(self, name: str) -> bool:
+        """Return True if there are shadow models that were unlearned as the model `name` was."""
+        return Group("shadow", name) in self.groups
+
     def attacks(self, name: str, logits: Logits) -> list[Record]:
         """Return what the attacks by shadow models find of an answer to everything."""
         records = []
@@ -121,9 +125,11 @@ class Trainer:
         shadow_count: int,
         known: Mapping[str, Experiment],
         level: float,
+        with_klom: bool = True,
     ) -> Networks:
         """Return `count` retrained models, `shadow_count` shadow models, and for each model whose
-        unlearning is known: the shadow models unlearned like it, and as many ensembles.
+        unlearning is known: the shadow models unlearned like it, and as many ensembles for
+        KLoM.
 
         level: accuracy on forget at which the retrained models have relearned it.
         """
@@ -134,7 +140,7 @@ class Trainer:
         if design is not None:
             groups[SHADOWS] = design.recipes
             groups |= {Group("shadow", k): design.unlearned(e, task) for k, e in known.items()}
-        if known and count > 1:
+        if with_klom and known and count > 1:
             groups[Group("start")] = originals(experiment, task, count)
             groups |= {Group("start", k): unlearned(e, task, count) for k, e in known.items()}
         if 0 < count != len(alive) < 2:
@@ -157,7 +163,7 @@ class Trainer:
         try:
             return list(self.counted(work, recipes))
         except FAILS:
-            alive = []
+            alive = list[tuple[Logits, Relearned]]()
         for number, recipe in enumerate(recipes, 1):
             try:
                 alive += self.run(work, [recipe])

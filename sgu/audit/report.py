@@ -22,6 +22,7 @@ from sgu.ensembles.processes import Trainings
 from sgu.evaluation import context
 from sgu.files.atomic import atomic_write
 from sgu.host.provenance import Started
+from sgu.models import Preprocessing
 from sgu.results.rows import Row
 from sgu.results.schema import AUDITED
 from sgu.task import Task
@@ -45,12 +46,14 @@ def written(
 
     command: what repeats it.
     """
-    whole = [*files.digests().values(), provenance["config"], provenance["code_version"]]
+    columns = ("config", "code_version", "data_fingerprint", "split_digest")
+    whole = [*files.digests().values(), *(provenance[name] for name in columns)]
     first = files.paths[0].stem if files.paths else "standard"
     folder = out / f"{first}-{sha256(' '.join(map(str, whole)).encode()).hexdigest()[:6]}"
     write(folder / "rows.parquet", audit.rows(), provenance)
     with atomic_write(folder / "report.html") as path:
-        path.write_text(page(audit, files, task, provenance, command), encoding="utf-8")
+        stated, settings = facts(files, task, provenance), json.loads(provenance["config"])
+        path.write_text(page(audit, stated, settings, command), encoding="utf-8")
     return folder
 
 
@@ -67,7 +70,7 @@ def provenance(
     config: Row = {"audit": files.settings(), "networks": networks, "unlearned_by": known}
     config["threads"] = torch.get_num_threads()  # of all that is no training
     row["threads"] = how.threads
-    if files.splits:
+    if files.stated:
         row |= {"scenario": "stated", "requests": len(task.splits.requests)}
     as_text = {"versions": row["versions"], "config": config}
     return row | {name: json.dumps(value, sort_keys=True) for name, value in as_text.items()}
@@ -82,8 +85,11 @@ def write(path: Path, rows: list[Row], provenance: Row) -> None:
         pq.write_table(table, unfinished)
 
 
-def page(audit: Audit, files: Files, task: Task, provenance: Row, command: str) -> str:
-    """Return the report, as HTML."""
+def page(
+    audit: Audit, facts: Mapping[str, Any], settings: Mapping[str, Any], command: str = ""
+) -> str:
+    """Return the report, as HTML. facts: where it comes from, in words; `data` and `architecture`
+    among them; command: what repeats it, if a command does."""
     templates = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -102,10 +108,10 @@ def page(audit: Audit, files: Files, task: Task, provenance: Row, command: str) 
         suppressed=audit.suppressed(),
         notes=audit.notes,
         terms={name: AUDITED[name].meaning for names in GROUPS.values() for name in names},
-        facts=facts(files, task, provenance),
+        facts=facts,
         seeds=audit.seeds,
         head=HEAD,
-        settings=json.loads(provenance["config"]),
+        settings=settings,
         command=command,
     )
 
@@ -143,12 +149,14 @@ def facts(files: Files, task: Task, row: Row) -> Mapping[str, Any]:
     return {
         **{f"file {path}": f"SHA-256 {digest}" for path, digest in files.digests().items()},
         "architecture": row["architecture"],
+        **{f"inputs of {name}": words for name, words in files.fed().items()},
+        "inputs of the others": str(Preprocessing()),
         "data": f"{row['dataset']}, fingerprint {row['data_fingerprint']}",
         "examples": sizes,
         "who was forgotten": f"{_forgotten(files)}, {row['requests']} request(s), "
         f"{100 * row['forget_fraction']:.1f} % of train",
         "splits": f"digest {row['split_digest']}"
-        + ("" if files.splits else ", a pure function of data, scenario and seed"),
+        + ("" if files.stated else ", a pure function of data, scenario and seed"),
         "compared with": f"{networks['oracles']} oracles, {networks['shadows']} shadow models",
         "seed": files.experiment.seed,
         "code": row["code_version"] + (" with uncommitted changes" if row["code_dirty"] else ""),
@@ -162,8 +170,8 @@ def facts(files: Files, task: Task, row: Row) -> Mapping[str, Any]:
 
 def _forgotten(files: Files) -> str:
     """Return who was forgotten, and who says so."""
-    if files.splits:
-        return f"as {files.splits} states"
+    if files.stated:
+        return f"as {files.stated} states"
     scenario, names = f"scenario {files.experiment.scenario}", ", ".join(files.undocumented())
     if not names:
         return scenario

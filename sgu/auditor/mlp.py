@@ -4,11 +4,16 @@ Each network is trained on all data of its problem to a stationary point of
 
     L(theta, x) = sum_i c_i log(1 + exp(-y_i f(x_i))) + reg |theta|^2 / 2,     theta = (W, u, a, t)
 
-by Levenberg-Marquardt steps  (H + damp I) step = -g,  solved by conjugate gradients with
-Hessian-vector products for all problems at once. At the end F = dL/dtheta = 0, so by the implicit
-function theorem (with the same products)
+by Levenberg-Marquardt steps  (H + damp I) step = -g  for all problems at once. At the end
+F = dL/dtheta = 0, so by the implicit function theorem
 
     (H + damping I) v = dU/dtheta,     dU/dx = -d/dx (v . F(theta, x))
+
+The Hessian is exact. With h = tanh(W x + u), x~ = (x, 1), J_i = df_i/dtheta, r_i = dL/df_i and
+D_i = d2L/df_i^2, H = sum_i D_i J_i J_i^T + r_i d2f_i + reg I, and d2f_i couples the weights
+w_k = (W_k, u_k) and a_k of each unit k alone:
+
+    d2f / dw_k dw_k = -2 a_k h_k (1 - h_k^2) x~ x~^T,     d2f / dw_k da_k = (1 - h_k^2) x~
 
 The game is no longer convex: the stationary point depends on `seed`, and the derivative belongs to
 this one alone. Source: the paper's open question 3 (arXiv 2406.07687); Lorraine et al. 2020.
@@ -22,11 +27,10 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.func import grad, jvp
+from torch.func import grad
 from torch.nn import functional as F
 
 from sgu.auditor.base import AuditorError, Problem, pose
-from sgu.conjugate_gradients import Product, conjugate_gradients
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,17 +39,16 @@ class MLPAuditor:
 
     hidden: units; reg: weight of |theta|^2/2, biases included, > 0; damping: added to the Hessian
     in the gradient, where it trades bias for stability; tolerance: of the stationarity (infinity
-    norm); steps, cg_steps: the most Levenberg-Marquardt and conjugate-gradient steps; seed: of the
-    initial weights, the same for every problem. A problem that misses its tolerance is flagged in
-    `MLPFit.converged`; it answers 0 and passes no gradient.
+    norm); steps: the most Levenberg-Marquardt steps; seed: of the initial weights, the same for
+    every problem. A problem that misses its tolerance is flagged in `MLPFit.converged`; it answers
+    0 and passes no gradient.
     """
 
-    hidden: int = 16
+    hidden: int = 8
     reg: float = 1e-2
     damping: float = 1e-8
     tolerance: float = 1e-7
     steps: int = 200
-    cg_steps: int = 200
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -101,11 +104,36 @@ class MLPFit:
         return network(self.theta, z, self.hidden)
 
 
+def parts(theta: Tensor, d: int, hidden: int) -> list[Tensor]:
+    """Return W (problems, hidden, d), u and a (problems, hidden) and t (problems, 1)."""
+    W, u, a, t = theta.split([hidden * d, hidden, hidden, 1], 1)
+    return [W.view(len(theta), hidden, d), u, a, t]
+
+
+def hidden_units(theta: Tensor, z: Tensor, hidden: int) -> Tensor:
+    """Return h, (problems, n, hidden), of z (problems, n, d)."""
+    W, u, _, _ = parts(theta, z.shape[2], hidden)
+    return torch.tanh(z @ W.mT + u[:, None])
+
+
 def network(theta: Tensor, z: Tensor, hidden: int) -> Tensor:
     """Return f, (problems, n), of z (problems, n, d)."""
-    W, u, a, t = theta.split([hidden * z.shape[2], hidden, hidden, 1], 1)
-    H = torch.tanh(z @ W.view(len(z), -1, hidden) + u[:, None])
-    return (H @ a[..., None])[..., 0] + t
+    _, _, a, t = parts(theta, z.shape[2], hidden)
+    return (hidden_units(theta, z, hidden) @ a[..., None])[..., 0] + t
+
+
+def _places(hidden: int, d: int, device: torch.device) -> Tensor:
+    """Return where w_k = (W_k, u_k) lie in theta, (hidden, d + 1)."""
+    W = torch.arange(hidden * d, device=device).view(hidden, d)
+    return torch.cat([W, hidden * d + torch.arange(hidden, device=device)[:, None]], 1)
+
+
+def _solved(H: Tensor, damp: Tensor | float, right: Tensor) -> Tensor:
+    """Return (H + damp I)^-1 right, (problems, size)."""
+    eye = torch.eye(H.shape[1], dtype=H.dtype, device=H.device)
+    damp = damp[..., None] if isinstance(damp, Tensor) else damp
+    solution: Tensor = torch.linalg.solve(H + damp * eye, right)
+    return solution
 
 
 class _Training:
@@ -126,8 +154,26 @@ class _Training:
         """Return F = dL/dtheta: problems share nothing, so it is one gradient of their sum."""
         return grad(lambda t: self.loss(t, z).sum())(theta)
 
-    def hessian(self, theta: Tensor, z: Tensor, damp: Tensor | float) -> Product:
-        return lambda v: jvp(lambda t: self.slope(t, z), (theta,), (v,))[1] + damp * v
+    def hessian(self, theta: Tensor, z: Tensor) -> Tensor:
+        """Return H, (problems, size, size)."""
+        (problems, n, d), k = z.shape, self.auditor.hidden
+        _, _, a, _ = parts(theta, d, k)
+        h, one = hidden_units(theta, z, k), z.new_ones(problems, n, 1)
+        z1, slope = torch.cat([z, one], 2), 1 - h**2
+        w = (a[:, None] * slope)[..., None] * z1[:, :, None]  # df/dw, (problems, n, k, d + 1)
+        J = torch.cat([w[..., :d].flatten(2), w[..., d], h, one], 2)
+        m = self.problem.y * network(theta, z, k)
+        r, D = -self.problem.c * self.problem.y * (-m).sigmoid(), self.problem.c * m.sigmoid()
+        H = J.mT @ ((D * (-m).sigmoid())[..., None] * J)
+        ww = torch.einsum("pnk,pni,pnj->pkij", -2 * r[..., None] * a[:, None] * h * slope, z1, z1)
+        wa = torch.einsum("pnk,pni->pki", r[..., None] * slope, z1)
+        at = _places(k, d, z.device)  # of w_k, (k, d + 1); those of a follow
+        H[:, at[:, :, None], at[:, None]] += ww
+        of_a = (k * (d + 1) + torch.arange(k, device=z.device))[:, None]
+        H[:, at, of_a] += wa
+        H[:, of_a, at] += wa
+        H.diagonal(dim1=1, dim2=2).add_(self.auditor.reg)
+        return H
 
     def train(self, theta: Tensor, z: Tensor) -> Tensor:
         """Return trained weights: Levenberg-Marquardt, damped less after a descent, else more."""
@@ -137,7 +183,7 @@ class _Training:
             g = self.slope(theta, z)
             if bool((g.abs().amax(1) <= self.auditor.tolerance).all()):
                 break
-            step = conjugate_gradients(self.hessian(theta, z, damp), -g, 30, 1e-3)
+            step = -_solved(self.hessian(theta, z), damp, g)
             new_loss = self.loss(theta + step, z)
             better = (new_loss <= loss)[:, None]
             theta, loss = torch.where(better, theta + step, theta), torch.minimum(new_loss, loss)
@@ -159,7 +205,6 @@ class _Stationary(torch.autograd.Function):
     def backward(ctx: Any, grad_theta: Tensor) -> tuple[Tensor, None, None]:
         training, theta, z = ctx.training, ctx.theta, ctx.z
         right = torch.where(training.converged[:, None], grad_theta, 0)
-        H = training.hessian(theta, z, training.auditor.damping)
-        v = conjugate_gradients(H, right, training.auditor.cg_steps, 1e-10)
+        v = _solved(training.hessian(theta, z), training.auditor.damping, right)
         with torch.enable_grad():
             return -grad(lambda at: (v * training.slope(theta, at)).sum())(z), None, None

@@ -49,6 +49,9 @@ def command(
     change: SetOption = None,
     oracles: Annotated[int, Option(help="Retrained models that make the null band.")] = 3,
     shadows: Annotated[int, Option(help="Shadow models, even; 0: no attacks by them.")] = 8,
+    klom: Annotated[
+        bool, Option(help="Measure KLoM: it unlearns as many further originals as oracles.")
+    ] = True,
     jobs: Annotated[
         int | None,
         Option(min=1, help="Networks trained at a time; none: one a core, on a GPU one."),
@@ -68,9 +71,10 @@ def command(
     say = partial(typer.echo, err=True)
     with prepared("sgu audit", threads, cache, out):
         started, trainings = Started(), context.obj or Trainings.here(jobs)
-        own = next(filter(None, map(saved_settings, files or [])), DEFAULT).settings()
+        saved = filter(None, map(saved_settings, filter(Path.is_file, files or [])))
+        own = next(saved, DEFAULT).settings()
         experiment = Experiment.of(**own | settings | changes(change))
-        check(experiment, oracles, shadows)
+        check(oracles, shadows, experiment.seed)
         audited = Files(files or [], experiment, splits)
         unlearned_by, task = audited.unlearned_by(), audited.task(cache)
         models = audited.models(task)
@@ -83,6 +87,7 @@ def command(
             cache,
             oracle_count=oracles,
             shadow_count=shadows,
+            with_klom=klom,
             unlearned_by=unlearned_by,
             run=trainings.run,
             say=say,
@@ -111,5 +116,6 @@ def _words(context: typer.Context) -> str:
         values = context.params[name]
         for value in values if isinstance(values, list) else [values]:
             option = [] if parameter.param_type_name == "argument" else [parameter.opts[0]]
-            words += option if value is True else [*option, str(value)]
+            switch = {True: option, False: parameter.secondary_opts}
+            words += switch[value] if isinstance(value, bool) else [*option, str(value)]
     return shlex.join(words)

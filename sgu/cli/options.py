@@ -6,12 +6,10 @@ import functools
 import inspect
 from collections.abc import Callable, Container
 from inspect import Parameter
-from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from typer import Option
+from typer import Context, Option
 
-from sgu.cli.shared import value_of
 from sgu.experiment import DATA_SETTINGS, Experiment
 from sgu.results.schema import GAME_SETTINGS
 
@@ -28,58 +26,57 @@ OPTIONS: dict[str, tuple[Any, str]] = {
     name: get_args(hint) for name, hint in HINTS.items() if name != "options"
 }
 """Type and help of each setting's option, by the setting's name."""
+METAVARS = {int: "NUMBER", int | None: "NUMBER", float: "NUMBER", float | None: "NUMBER"}
 
 
 def with_settings(names: Container[str]) -> Callable[[Command], Command]:
     """Return a decorator that gives a command an option for each of these settings.
 
-    The command takes those that are not None as one dict, its parameter `settings`.
+    The command takes those that were given as one dict, its parameter `settings`; as the texts that
+    were typed, which `Experiment.of` reads as it reads those of --set and of YAML.
     """
     chosen = [name for name in OPTIONS if name in names]
 
     def decorate(command: Command) -> Command:
-        @functools.wraps(command)
-        def run(**values: Any) -> None:
-            read = {name: _read(name, values.pop(name)) for name in chosen}
-            settings = {name: value for name, value in read.items() if value is not None}
-            command(settings=settings, **values)
+        own = inspect.signature(command, eval_str=True).parameters
 
-        parameters = list[Parameter]()
-        for parameter in inspect.signature(command, eval_str=True).parameters.values():
-            is_dict = parameter.name == "settings"
-            parameters += map(_parameter, chosen) if is_dict else [parameter]
+        @functools.wraps(command)
+        def run(context: Context, **values: Any) -> None:
+            typed = {name: values.pop(name) for name in chosen}
+            given = [name for name in chosen if _is_given(context, name)]
+            if "context" in own:
+                values["context"] = context
+            command(settings={name: typed[name] for name in given}, **values)
+
+        parameters = [Parameter("context", Parameter.POSITIONAL_OR_KEYWORD, annotation=Context)]
+        for parameter in own.values():
+            if parameter.name != "context":
+                is_dict = parameter.name == "settings"
+                parameters += map(_parameter, chosen) if is_dict else [parameter]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         return run
 
     return decorate
 
 
+def _is_given(context: Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
+
+
 def _parameter(name: str) -> Parameter:
-    """Return a setting's option as Typer takes it: a text if it can be of several types."""
+    """Return a setting's option as Typer takes it: a switch for true or false, else a text."""
     (kind, text), default = OPTIONS[name], getattr(DEFAULT, name, None)
     if get_origin(kind) is Literal:
         text = f"{text}: {', '.join(get_args(kind))}."
     if isinstance(default, tuple):
         default = ",".join(map(str, default))
+    if default is not None and kind is not bool:
+        default = str(default)
     panel = "Data" if name in DATA_SETTINGS else "Game" if name in GAME_SETTINGS else None
     return Parameter(
         name,
         Parameter.POSITIONAL_OR_KEYWORD,
-        default=Option(default, help=text, rich_help_panel=panel),
-        annotation=kind if _is_plain(kind) else str,
+        default=Option(default, help=text, rich_help_panel=panel, metavar=METAVARS.get(kind)),
+        annotation=bool if kind is bool else str,
     )
-
-
-def _is_plain(kind: Any) -> bool:
-    """Return True if Typer reads the type itself."""
-    return set(get_args(kind) or [kind]) <= {str, int, float, bool, NoneType}
-
-
-def _read(name: str, value: Any) -> Any:
-    """Return the setting that an option's value stands for."""
-    kind, _ = OPTIONS[name]
-    if _is_plain(kind):
-        return value
-    if any(get_origin(part) is tuple for part in get_args(kind)):
-        return tuple(map(value_of, filter(None, value.split(","))))
-    return value_of(value)

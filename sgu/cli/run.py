@@ -10,40 +10,51 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 from typer import Option
 
+from sgu.api.tables import metric_table
+from sgu.audit.feeding import WARNED, fed_otherwise
+from sgu.cli.config import ConfigOption, configured
 from sgu.cli.options import OPTIONS, with_settings
-from sgu.cli.shared import CacheOption, JsonOption, SetOption, ThreadsOption, changes, prepared
+from sgu.cli.shared import (
+    CacheOption,
+    JsonOption,
+    SetOption,
+    ThreadsOption,
+    VersionOption,
+    changes,
+    prepared,
+)
 from sgu.data.splits.splits import PARTS
 from sgu.evaluation import all_metrics
 from sgu.experiment import CACHE, Experiment
+from sgu.feasible import check_feasible
 from sgu.host.provenance import code_version, device_name
 from sgu.models import pretraining, save_model
-from sgu.results.schema import METRICS
+from sgu.presets import PRESETS, preset_settings
 from sgu.task import Task
 from sgu.training.inference import default_device
 from sgu.unlearning import unlearn
 
+PresetOption = Annotated[
+    str | None, Option(help="Start from these settings: a name of `sgu presets`.")
+]
 Metrics = dict[str, dict[str, float]]
-
-ROWS = (
-    "retain_acc", "forget_acc", "val_acc", "test_acc", "forget_test_gap", "val_mia_acc", "mia_acc",
-    "mia_auc", "mia_f1", "ks", "wasserstein", "utility_paper", "seconds", "game_seconds",
-    "solve_seconds",
-)  # fmt: skip
 
 
 @with_settings(OPTIONS)
 def main_command(
     context: typer.Context,
     settings: dict[str, Any],
+    preset: PresetOption = None,
     change: SetOption = None,
     threads: ThreadsOption = None,
     cache: CacheOption = CACHE,
     save: Annotated[
         Path | None, Option(help="Write the unlearned model here (safetensors).")
     ] = None,
+    config: ConfigOption = None,
+    version: VersionOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Make a trained classifier forget some of its training examples, and audit the result.
@@ -52,16 +63,32 @@ def main_command(
     Stackelberg game, and prints every metric of all three side by side. On the CPU, the same seed
     and number of threads give the same numbers.
     """
-    if context.invoked_subcommand:
+    if context.invoked_subcommand or version:
         return
     with prepared("sgu", threads, cache, *([save.parent] if save else [])):
-        experiment = Experiment.of(**settings | changes(change))
+        if save and save.is_dir():
+            raise ValueError(
+                f"--save {save}: is a folder: name a file, as {save}/model.safetensors"
+            )
+        given = preset_settings(preset) | configured(config) | settings | changes(change)
+        experiment = Experiment.of(**given)
         metrics = run(experiment, cache, save, quiet=as_json)
     if as_json:
-        config = experiment.settings() | {"code_version": code_version()[0]}
-        typer.echo(json.dumps({"metrics": metrics, "settings": config}, indent=2))
+        used = experiment.settings() | {"code_version": code_version()[0]}
+        typer.echo(json.dumps({"metrics": metrics, "settings": used}, indent=2))
     else:
-        Console(width=None if sys.stdout.isatty() else 100).print(_table(metrics))
+        Console(width=None if sys.stdout.isatty() else 100).print(metric_table(metrics))
+
+
+def presets(as_json: JsonOption = False) -> None:
+    """List the presets: what each is, and its settings."""
+    if as_json:
+        typer.echo(json.dumps({name: dict(preset.settings) for name, preset in PRESETS.items()}))
+        return
+    for name, preset in PRESETS.items():
+        typer.echo(f"{name}: {preset.what}")
+        for setting, value in preset.settings.items():
+            typer.echo(f"  {setting}: {json.dumps(value)}")
 
 
 def run(
@@ -69,6 +96,7 @@ def run(
 ) -> Metrics:
     """Return the metrics of original, unlearned and retrained, by model and name."""
     task, console = experiment.task(cache), Console(stderr=True, quiet=quiet)
+    check_feasible(experiment, task)
     console.print(_described(experiment, task), highlight=False)
     with Progress(console=console, transient=True) as progress:
         bar = progress.add_task("", total=None)
@@ -86,25 +114,33 @@ def run(
         outcome = unlearn(experiment, task, original.model, advance)
     if outcome.unsolved:
         console.print(f"{outcome.unsolved} auditor problems were left unsolved and sat out")
+    for note in outcome.notes:
+        console.print(note, style="yellow", highlight=False)
     if save:
         save_model(save, outcome.model, {"settings": json.dumps(experiment.settings())})
-    return {
+    metrics = {
         "original": all_metrics(original.model, task) | {"seconds": original.seconds},
         "unlearned": outcome.metrics,
         "retrained": all_metrics(retrained.model, task) | {"seconds": retrained.seconds},
     }
+    classes, others = task.source.num_classes, [metrics["retrained"]]
+    if reason := fed_otherwise(metrics["original"], others, classes, WARNED):
+        console.print(f"original: {reason}", style="yellow", highlight=False)
+    return metrics
 
 
 def _described(experiment: Experiment, task: Task) -> str:
     sizes = ", ".join(f"{len(getattr(task.splits, name))} {name}" for name in PARTS)
     device = device_name(default_device())
-    return f"{task.source.name}: {sizes}; {experiment.model} on {device}"
+    names = forgotten_classes(experiment, task)
+    forgets = f"; forgets class {' and '.join(names)}" if names else ""
+    told = f"{task.source.name}: {sizes}{forgets}; {experiment.model} on {device}"
+    if experiment.original:
+        told += f"\noriginal: {experiment.original}, fed {experiment.preprocessing()}"
+    return told
 
 
-def _table(metrics: Metrics) -> Table:
-    table = Table("metric", *metrics, "what it is")
-    for name in ROWS:
-        values = [measured.get(name) for measured in metrics.values()]
-        cells = ["-" if value is None else f"{value:.3f}" for value in values]
-        table.add_row(name, *cells, METRICS[name].meaning)
-    return table
+def forgotten_classes(experiment: Experiment, task: Task) -> list[str]:
+    """Return the number and the name of each class to be forgotten, such as "3 (cat)"."""
+    labels = experiment.forgetting().labels(task.source)
+    return [f"{label} ({task.source.classes[label]})" for label in labels]

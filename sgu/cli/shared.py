@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 import typer
 from typer import Option
 
 from sgu.ensembles.processes import Died
+from sgu.files.one_line import one_line_errors
+from sgu.host.provenance import code_version
 from sgu.training.loop import Diverged
 
 FORESEEN = (ValueError, OSError, MemoryError, Diverged, Died, torch.OutOfMemoryError)
@@ -25,26 +27,29 @@ SetOption = Annotated[
     Option("--set", metavar="KEY=VALUE", help="Any other setting, such as batch_size=64."),
 ]
 ThreadsOption = Annotated[int | None, Option(min=1, help="CPU threads; a trial of a study has 1.")]
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"sgu {version('sg-unlearn-study')} ({code_version()[0]})")
+        raise typer.Exit
+
+
+VersionOption = Annotated[
+    bool, Option("--version", callback=_say_version, is_eager=True, help="Print the version.")
+]
 JsonOption = Annotated[bool, Option("--json", help="Print JSON instead.")]
 
 
-def changes(words: Sequence[str] | None) -> dict[str, Any]:
-    """Return settings from words of the form key=value."""
+def changes(words: Sequence[str] | None) -> dict[str, str]:
+    """Return settings, as texts, from words of the form key=value."""
     settings = {}
     for word in words or ():
         name, equals, value = word.partition("=")
         if not (name and equals):
             raise ValueError(f"--set {word}: expected KEY=VALUE, such as batch_size=64")
-        settings[name] = value_of(value)
+        settings[name] = value
     return settings
-
-
-def value_of(text: str) -> Any:
-    """Return the value that a text is in JSON, or else the text itself."""
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
 
 
 @contextmanager
@@ -63,14 +68,3 @@ def _check_writable(folder: Path) -> None:
     if not (place.is_dir() and os.access(place, os.W_OK)):
         what = "cannot be written to" if place.is_dir() else "is a file"
         raise ValueError(f"{folder}: {place} {what}: choose another folder")
-
-
-@contextmanager
-def one_line_errors(command: str, *foreseen: type[Exception]) -> Iterator[None]:
-    """Print a foreseen error in one line on stderr, and end with code 2."""
-    try:
-        yield
-    except foreseen as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        typer.echo(f"{command}: {reason}", err=True)
-        raise typer.Exit(2) from None

@@ -5,6 +5,8 @@ Memory is bounded: besides the examples it holds one image, and what the reader 
 
 import io
 import math
+import struct
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple, Protocol
@@ -12,7 +14,7 @@ from typing import BinaryIO, NamedTuple, Protocol
 import numpy as np
 import PIL
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from sgu.data.base import Source, check_classes, class_numbers, make_source
 from sgu.data.examples import Examples
@@ -23,6 +25,8 @@ DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, Image.Decompressi
 # none of these formats runs another program
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 DEEP = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")  # modes with more than 8 bits a channel
+GREY = ("1", "L", "LA")  # modes without colour
+RULES = "upright, on white"  # how images are decoded: other rules are other decoded sets
 
 
 class EncodedImage(NamedTuple):
@@ -86,20 +90,24 @@ def decode(
         if part.count == 0:
             raise DataError(f"{part.where}: no rows; need at least one image of each class")
     first = next(parts[0].images())
-    shape = pixels(first.encoded, first.where, side).shape
+    channels, *sides = pixels(first.encoded, first.where, side).shape
+    shape = (3 if channels == 1 and _any_coloured(parts) else channels, *sides)
     form = Form(shape, sum(part.count for part in parts), num_classes, side)
     large = form.count * math.prod(shape) > memory_limit()
     return [(_to_disk if large else _to_memory)(part, form) for part in parts]
 
 
 def pixels(encoded: bytes | None, where: str, side: int | None = None) -> np.ndarray:
-    """Return an encoded image as uint8 (C, H, W); C is 1 for a grey image, otherwise 3."""
+    """Return an encoded image, as a viewer shows it, as uint8 (C, H, W).
+
+    C is 1 for a grey image, otherwise 3. side: see decode. Raises DataError.
+    """
     if encoded is None:
         raise DataError(f"{where}: no image: drop the row")
     try:
         with Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
             mode = image.mode
-            decoded = image.convert("L" if mode in ("1", "L", "LA") else "RGB")
+            decoded = _on_white(_upright(image)).convert("L" if mode in GREY else "RGB")
             decoded = decoded if side is None else _square(decoded, side)
     except UnidentifiedImageError as error:
         raise DataError(
@@ -111,6 +119,36 @@ def pixels(encoded: bytes | None, where: str, side: int | None = None) -> np.nda
         raise DataError(f"{where}: image of mode {mode}; need 8 bits a channel: convert it")
     array = np.asarray(decoded)
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+
+
+def _any_coloured(parts: Sequence[Part]) -> bool:
+    """Return True if any image has colours, by its header; one that cannot be read has none."""
+    return any(_mode(image.encoded) not in GREY for part in parts for image in part.images())
+
+
+def _mode(encoded: bytes | None) -> str:
+    try:
+        with Image.open(io.BytesIO(encoded or b""), formats=FORMATS) as image:
+            return image.mode
+    except DECODING_ERRORS:  # also of an unknown format: decoding it names the file
+        return "L"
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Return the image turned as its Exif says; as it is stored, if that cannot be read."""
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            return ImageOps.exif_transpose(image)
+    except (*DECODING_ERRORS, struct.error, TypeError, KeyError):
+        return image
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """Return the image on white where it is transparent: the colours below are seen by nobody."""
+    if not image.has_transparency_data:
+        return image
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, image.convert("RGBA"))
 
 
 def _square(image: Image.Image, side: int) -> Image.Image:
@@ -133,7 +171,8 @@ def _decoded(part: Part, form: Form) -> Iterator[tuple[np.ndarray, int]]:
             decoded = decoded.repeat(3, 0)
         if decoded.shape != form.shape:
             raise DataError(
-                f"{image.where}: image (C, H, W) {decoded.shape} among {form.shape}: resize to one"
+                f"{image.where}: image (C, H, W) {decoded.shape} among {form.shape}: resize all to "
+                "one size, or add @64 to the folder's name for the centre in 64 x 64 pixels"
             )
         yield decoded, _target(image, form)
     if count != part.count:
@@ -165,5 +204,5 @@ def _to_disk(part: Part, form: Form) -> Examples:
             targets[index] = target
         return targets
 
-    key = f"{part.key()} {form} pillow {PIL.__version__}"
+    key = f"{part.key()} {form} pillow {PIL.__version__} {RULES}"
     return Examples.mapped(write_once(key, (part.count, *form.shape), np.uint8, write))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -32,24 +32,29 @@ class Shape:
         return self.vocabulary > 0
 
 
+STORED = (torch.uint8, torch.float32, torch.int32, torch.int64)
+
+
 @dataclass(frozen=True, eq=False)
 class Examples:
     """Labelled examples. inputs: images, uint8 (N, C, H, W), or tokens, int32 (N, L), 0 is padding;
-    targets: int64 (N,).
+    of data of one's own any shape (N, ...), also of float32 or int64; targets: int64 (N,).
 
-    file: the file of the inputs, if they are mapped from disk. A mapped set is pickled as its path,
+    names: of their image files, as CLASS/FILE, if they come from such. file: the file of the
+    inputs, if they are mapped from disk. A mapped set is pickled as its path,
     any other as arrays: all processes that get it from Ray read the one copy in its store.
     """
 
     inputs: Tensor
     targets: Tensor
     file: Path | None = None
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if (self.inputs.dtype, self.inputs.ndim) not in ((torch.uint8, 4), (torch.int32, 2)):
+        if self.inputs.dtype not in STORED or self.inputs.ndim < 2:
             raise DataError(
-                f"inputs are {self.inputs.dtype} {tuple(self.inputs.shape)}; "
-                "need images, uint8 (N, C, H, W), or tokens, int32 (N, L)"
+                f"inputs are {self.inputs.dtype} {tuple(self.inputs.shape)}; need (N, ...) of "
+                "bytes (uint8), float32 or tokens (int32, int64)"
             )
         if self.targets.dtype != torch.int64 or self.targets.shape != self.inputs.shape[:1]:
             raise DataError(
@@ -58,31 +63,40 @@ class Examples:
             )
 
     @classmethod
-    def mapped(cls, file: Path, targets: Tensor | None = None) -> Examples:
+    def mapped(
+        cls, file: Path, targets: Tensor | None = None, names: tuple[str, ...] = ()
+    ) -> Examples:
         """Map the inputs that sgu.data.memmap wrote. targets: by default those beside them."""
         targets = memmap.read_targets(file) if targets is None else targets
-        return cls(memmap.open_inputs(file), targets, file)
+        return cls(memmap.open_inputs(file), targets, file, names)
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.file is not None:
-            return Examples.mapped, (self.file, self.targets)
-        return _from_arrays, (self.inputs.cpu().numpy(), self.targets.cpu().numpy())
+            return Examples.mapped, (self.file, self.targets, self.names)
+        return _from_arrays, (self.inputs.cpu().numpy(), self.targets.cpu().numpy(), self.names)
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    @property
+    def is_bytes(self) -> bool:
+        return self.inputs.dtype == torch.uint8
 
     def to(self, device: torch.device | str) -> Examples:
         """Return the examples on `device`; a mapped set stays on disk until `at` moves parts."""
         if self.file is not None:
             return self
-        return Examples(self.inputs.to(device), self.targets.to(device))
+        return replace(self, inputs=self.inputs.to(device), targets=self.targets.to(device))
 
     def take(self, indices: Tensor) -> Examples:
         """Return the examples at `indices` (n,), in that order; mapped if they exceed memory."""
         size = len(indices) * self.inputs[:1].nbytes
         if self.file is not None and size > memmap.memory_limit():
             return self._take_on_disk(self.file, indices)
-        return Examples(self.inputs[indices], self.targets[indices])
+        return Examples(self.inputs[indices], self.targets[indices], names=self._names_at(indices))
+
+    def _names_at(self, indices: Tensor) -> tuple[str, ...]:
+        return tuple(self.names[index] for index in indices.tolist()) if self.names else ()
 
     def at(self, indices: Tensor, device: torch.device | str) -> tuple[Tensor, Tensor]:
         """Return (inputs, targets) at `indices` (n,), taken where they lie, on `device`."""
@@ -107,7 +121,7 @@ class Examples:
         shape = (len(indices), *self.inputs.shape[1:])
         dtype = np.uint8 if self.inputs.dtype == torch.uint8 else np.int32
         taken = memmap.write_once(f"{file.parent.name} {digest}", shape, dtype, write)
-        return Examples.mapped(taken, self.targets[indices])
+        return Examples.mapped(taken, self.targets[indices], self._names_at(indices))
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
@@ -117,5 +131,5 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     return tensor.to(device)
 
 
-def _from_arrays(inputs: np.ndarray, targets: np.ndarray) -> Examples:
-    return Examples(memmap.tensor_over(inputs), memmap.tensor_over(targets))
+def _from_arrays(inputs: np.ndarray, targets: np.ndarray, names: tuple[str, ...]) -> Examples:
+    return Examples(memmap.tensor_over(inputs), memmap.tensor_over(targets), names=names)

@@ -3,7 +3,7 @@ or validation). Classes are numbered, and files read, in the order of their name
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from sgu.data.base import Source
@@ -60,7 +60,9 @@ def read_image_folder(folder: Location, side: int | None = None) -> Source:
                 "there, or delete this directory"
             )
     _check_distinct(train, heldout)
-    return decode_source(folder.name, train, heldout, tuple(train.names), side)
+    source = decode_source(folder.name, train, heldout, tuple(train.names), side)
+    names = tuple(f"{label}/{file}" for label, files in train.names.items() for file in files)
+    return replace(source, train=replace(source.train, names=names))
 
 
 def _part(folder: Location) -> ClassFolders:

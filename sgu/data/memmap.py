@@ -29,8 +29,14 @@ Writer = Callable[[BinaryIO], np.ndarray]  # writes the inputs in order; returns
 
 
 def data_folder() -> Path:
-    """Return the folder of downloads and decoded sets: SGU_DATA, or ~/.cache/sgu."""
-    return Path(os.environ.get("SGU_DATA") or "~/.cache/sgu").expanduser().absolute()
+    """Return the folder of downloads and decoded sets: SGU_DATA, or ~/.cache/sgu.
+
+    Raises DataError for a user without a home.
+    """
+    folder = os.path.expanduser(os.environ.get("SGU_DATA") or "~/.cache/sgu")
+    if folder.startswith("~"):  # neither HOME nor an entry in the list of users
+        raise DataError("this user has no home folder: name a folder for data in SGU_DATA")
+    return Path(folder).absolute()
 
 
 def memory_limit() -> int:
@@ -127,7 +133,9 @@ def _temporary(folder: Path, size: int) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(
             prefix="unfinished-", dir=folder, ignore_cleanup_errors=True
         ) as temporary:
-            yield Path(temporary)
+            folder_for_all = Path(temporary) / "set"  # the temporary one is for its owner alone
+            folder_for_all.mkdir()
+            yield folder_for_all
     except OSError as error:
         raise DataError(
             f"{folder}: the decoded set cannot be written ({error}): "

@@ -1,5 +1,6 @@
 """The way from stored to network inputs, on the device, batch by batch, without workers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,11 +16,13 @@ COUNTED = 1 << 22  # pixels whose statistics are taken at a time
 class Pipeline:
     """The preparation of stored inputs for a network.
 
-    mean, std: of images, float32 (C,), in units of a pixel's 0..255; empty for tokens.
+    mean, std: of images, float32 (C,), in units of a pixel's 0..255; empty for inputs that are
+    handed on as they are. channels_last: the memory layout of images.
     """
 
     mean: Tensor
     std: Tensor
+    channels_last: bool = True
 
     @classmethod
     def of(cls, inputs: Tensor) -> "Pipeline":
@@ -37,21 +40,63 @@ class Pipeline:
         std = (share @ levels**2 - mean**2).clamp(min=1e-6).sqrt()
         return cls(mean.float(), std.float())
 
-    def prepare(self, inputs: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Return images, uint8 (n, C, H, W), as float32 standardised by channel, tokens as int64.
+    @classmethod
+    def stated(
+        cls, inputs: Tensor, mean: Sequence[float] | None, std: Sequence[float] | None
+    ) -> "Pipeline":
+        """Return the pipeline of data of one's own, (N, ...), whose layout a network relies on.
 
-        generator: flips and shifts each image at random; None leaves them as they are.
-        Raises ValueError for tokens with a generator.
+        mean, std: of uint8 inputs, per channel of 0..1, as torchvision's Normalize takes them; None
+        leaves 0..1. Floats and tokens are handed on as they are, and take none.
         """
-        if inputs.ndim == 2:
-            if generator is not None:
-                raise ValueError("augment = True: texts cannot be flipped or shifted: turn it off")
-            return inputs.long()
+        if inputs.dtype != torch.uint8:
+            if mean is not None or std is not None:
+                raise ValueError(
+                    f"mean and std are for uint8 or PIL images, the data are {inputs.dtype}: leave "
+                    "them out"
+                )
+            return cls(torch.empty(0), torch.empty(0), channels_last=False)
+        centre, scale = torch.tensor([*(mean or [0.0])]), torch.tensor([*(std or [1.0])])
+        for name, values in (("mean", centre), ("std", scale)):
+            if len(values) not in (1, inputs.shape[1]):
+                raise ValueError(
+                    f"{name} has {len(values)} numbers; need one, or one for each of "
+                    f"{inputs.shape[1]} channels"
+                )
+        if not (scale > 0).all():
+            raise ValueError(f"std = {scale.tolist()}: must be > 0")
+        return cls(255 * centre, 255 * scale, channels_last=False)
+
+    def prepare(self, inputs: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Return bytes (n, C, ...) as float32 standardised by channel, tokens as int64, and floats
+        as they are.
+
+        generator: flips and shifts each image (n, C, H, W) at random; None leaves them as they are.
+        Raises ValueError for other inputs than images with a generator.
+        """
         if generator is not None:
+            if inputs.ndim != 4:
+                raise ValueError("augment = True: texts cannot be flipped or shifted: turn it off")
             inputs = _augmented(inputs, generator)
-        mean, std = (to_device(s.view(1, -1, 1, 1), inputs.device) for s in (self.mean, self.std))
+        if inputs.dtype != torch.uint8:
+            return inputs if inputs.is_floating_point() else inputs.long()
+        each = (-1, *[1] * (inputs.ndim - 2))
+        mean, std = (to_device(s.view(each), inputs.device) for s in (self.mean, self.std))
         prepared = (inputs.float() - mean) / std
-        return prepared.contiguous(memory_format=torch.channels_last)
+        if self.channels_last:
+            return prepared.contiguous(memory_format=torch.channels_last)
+        return prepared
+
+    def described(self, inputs: Tensor) -> str:
+        """Return in words what a network sees of stored inputs (N, ...)."""
+        form = f"{str(inputs.dtype).removeprefix('torch.')} {tuple(inputs.shape[1:])}"
+        if inputs.dtype != torch.uint8:
+            return f"{form}, as the data yield them"
+        mean, std = (
+            ", ".join(f"{value / 255:.4f}" for value in values.tolist())
+            for values in (self.mean, self.std)
+        )
+        return f"{form}, as (x / 255 - mean) / std with mean {mean}, std {std}"
 
 
 def _counts(images: Tensor) -> Tensor:

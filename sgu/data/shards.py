@@ -1,5 +1,6 @@
 """A data set of Parquet tables, as public hubs have them: train-*.parquet and test-*.parquet (or,
-without it, validation-*.parquet), in a folder or in its subfolder `data`."""
+without it, validation-*.parquet), in a folder or in its subfolder `data`, or train/*.parquet and
+test/*.parquet."""
 
 import hashlib
 import re
@@ -13,7 +14,13 @@ from sgu.files.location import Location
 
 TRAIN = ("train",)
 HELDOUT = ("test", "validation")
+TABLE = r".+\.parquet"
 NUMBERED = re.compile(r"-(\d+)-of-(\d+)\.parquet$")
+
+
+def holds_tables(folder: Location) -> bool:
+    """Return True if a folder `train` holds tables, and not a directory for each class."""
+    return any(re.fullmatch(TABLE, file.name) for file in folder.entries())
 
 
 def read_shards(folder: Location, side: int | None = None) -> Source:
@@ -37,11 +44,15 @@ def read_parts(name: str, train: Tables, heldout: Tables, side: int | None = Non
 def _part(folder: Location, names: tuple[str, ...]) -> Tables:
     """Return the shards of the first of `names` that has some."""
     for name in names:
-        for place in (folder, folder.inside("data")):
-            pattern = rf"{name}-.*\.parquet"
+        named, shown = rf"{name}(-.*)?\.parquet", f"{name}-*.parquet"
+        for place, pattern, files in (
+            (folder, named, shown),
+            (folder.inside("data"), named, shown),
+            (folder.inside(name), TABLE, "*.parquet"),
+        ):
             if shards := [file for file in place.entries() if re.fullmatch(pattern, file.name)]:
                 _check_numbers(shards)
-                return Tables.of(shards, f"{place.shown}/{name}-*.parquet")
+                return Tables.of(shards, f"{place.shown}/{files}")
     patterns = " or ".join(f"{name}-*.parquet" for name in names)
     raise DataError(
         f"{folder.shown}: no {patterns}, nor in its data/; need tables of that name, or images "

@@ -10,7 +10,7 @@ from pathlib import Path
 from sgu.data.base import Source, keep_balanced, keep_classes, make_source
 from sgu.data.examples import Examples
 from sgu.data.image_folder import read_image_folder
-from sgu.data.shards import read_parts, read_shards
+from sgu.data.shards import holds_tables, read_parts, read_shards
 from sgu.data.tables import Tables
 from sgu.files.errors import DataError
 from sgu.files.location import Location
@@ -25,7 +25,8 @@ def load_source(data: str, subset: int | None = None, classes: int | None = None
     """Return a registered source, or the one in a folder of Parquet image tables or of images.
 
     data: a key of SOURCES; or the path or address (file://, s3://, gs://, hdfs://) of a folder with
-        train-*.parquet and test-*.parquet, or with train/CLASS/FILE and test/CLASS/FILE. With
+        train-*.parquet and test-*.parquet (or train/*.parquet and test/*.parquet), or with
+        train/CLASS/FILE and test/CLASS/FILE. With
         `@64` after it, each image is cut to a square and resized to 64 pixels.
     subset: keep this many train examples, class-balanced, and half as many held-out ones (fewer
         where there are fewer); the choice is a pure function of the source and `subset`.
@@ -50,7 +51,8 @@ def _from_folder(data: str) -> Source:
     if resized and not folder.is_folder:
         folder, side = Location.at(resized[1]), int(resized[2])
     if folder.is_folder:
-        images = folder.inside("train").is_folder
+        train = folder.inside("train")
+        images = train.is_folder and not holds_tables(train)
         return (read_image_folder if images else read_shards)(folder, side)
     close = difflib.get_close_matches(data, SOURCES, n=2)
     guess = f" (did you mean {' or '.join(close)}?)" if close else ""

@@ -5,13 +5,13 @@ Columns: `img` or `image`, encoded bytes or a struct with `bytes`; `label` or `f
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sgu.data.decode import EncodedImage
@@ -25,6 +25,12 @@ BATCH = 64  # rows held in memory, encoded
 # of 21). A page or two must be in memory, as large as the writer of the file made them.
 BUFFER = 1 << 20
 TAIL = 1 << 16  # bytes
+BYTES = (
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_binary_view,
+    pa.types.is_fixed_size_binary,
+)
 
 
 @dataclass(frozen=True)
@@ -42,8 +48,7 @@ class Table:
         """Return the class names in the metadata (the hub's JSON or a list `classes`), if any."""
         metadata = self._footer[1].metadata or {}
         if b"huggingface" in metadata:
-            names = self._features(metadata[b"huggingface"]).get(self._labels, {}).get("names")
-            return tuple(names) if names else None
+            return self._hub_names(metadata[b"huggingface"])
         return tuple(metadata[b"classes"].decode().split(",")) if b"classes" in metadata else None
 
     def images(self) -> Iterator[EncodedImage]:
@@ -52,10 +57,9 @@ class Table:
             batches = file.iter_batches(BATCH, columns=columns, use_threads=False)
             while batch := self._next(batches, row):
                 images, labels = (batch[name] for name in columns)
-                if pa.types.is_struct(images.type):
-                    images = pc.struct_field(images, "bytes")
                 for image, label in zip(images.to_pylist(), labels.to_pylist(), strict=True):
-                    yield EncodedImage(f"{self.file.shown}, row {row}", image, label)
+                    where = f"{self.file.shown}, row {row}"
+                    yield EncodedImage(where, _bytes_of(image, where), label)
                     row += 1
 
     def key(self) -> str:
@@ -87,11 +91,11 @@ class Table:
         dtype = self._footer[1].field(name).type
         if pa.types.is_struct(dtype) and dtype.get_field_index("bytes") >= 0:
             dtype = dtype.field("bytes").type
-        if pa.types.is_binary(dtype) or pa.types.is_large_binary(dtype):
+        if any(holds(dtype) for holds in BYTES):
             return name
         raise DataError(
             f"{self.file.shown}: column {name} is {dtype}; need encoded images: export them as "
-            "bytes, or as a struct with `bytes`"
+            "bytes (not as paths or pixels), or as a struct with `bytes`"
         )
 
     @cached_property
@@ -113,13 +117,17 @@ class Table:
             "rename one"
         )
 
-    def _features(self, metadata: bytes) -> dict[str, dict]:
+    def _hub_names(self, metadata: bytes) -> tuple[str, ...] | None:
+        """Return the names of the classes in the hub's JSON: info, features, the column, names."""
         try:
-            return json.loads(metadata).get("info", {}).get("features", {})
+            value = json.loads(metadata)
         except ValueError as error:
             raise DataError(
                 f"{self.file.shown}: its metadata are no JSON ({error}): export it again"
             ) from error
+        for key in ("info", "features", self._labels, "names"):
+            value = value.get(key) if isinstance(value, dict) else None
+        return tuple(map(str, value)) if isinstance(value, list) and value else None
 
 
 @dataclass(frozen=True)
@@ -143,6 +151,18 @@ class Tables:
 
     def key(self) -> str:
         return "\n".join(table.key() for table in self.tables)
+
+
+def _bytes_of(image: bytes | Mapping[str, Any] | None, where: str) -> bytes | None:
+    """Return the encoded image of a cell: bytes, or a struct with `bytes`."""
+    if not isinstance(image, Mapping):
+        return image
+    if image["bytes"] is None and image.get("path"):
+        raise DataError(
+            f"{where}: names the file {image['path']} but holds no image: the images were not "
+            "embedded: export the table with them, or give the folder of the images"
+        )
+    return image["bytes"]
 
 
 @contextmanager

@@ -74,13 +74,19 @@ class Shadows:
     """Shadow models of 2 P halves of a pool of m forget and t test examples, t = m or 0.
 
     recipes: as trained, (2 P,); forget (m,): indices into train; test (t,): into held-out;
-    inside (2 P, m + t) bool: whether a network was trained on an example, forget's first.
+    inside (2 P, m + t) bool: whether a network was trained on an example, forget's first;
+    counted (2 P, m + t) bool: whether it counts as not trained on it; None: where it was not.
     """
 
     recipes: list[Recipe]
     forget: Tensor
     test: Tensor
     inside: np.ndarray
+    counted: np.ndarray | None = None
+
+    @property
+    def outside(self) -> np.ndarray:
+        return ~self.inside if self.counted is None else self.counted
 
     def unlearned(self, experiment: Experiment, task: Task) -> list[Recipe]:
         """Return each network after it has unlearned its half of the pool, in as many requests as

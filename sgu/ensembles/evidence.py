@@ -32,7 +32,7 @@ def evidence(model: Logits, trained: Sequence[Logits], design: Shadows, task: Ta
         shadows=np.stack([of_pool(logits, design, task) for logits in trained]),
         shadow_population=np.stack([population(logits) for logits in trained]),
         inside=design.inside,
-        outside=~design.inside,
+        outside=design.outside,
         members=np.repeat([True, False], len(design.forget)),
     )
 
@@ -41,10 +41,12 @@ def memorised(trained: Sequence[Logits], design: Shadows, task: Task) -> np.ndar
     """Return how much each of the pool's forget examples is memorised, (m,), at most 1: the mean
     p_y of the shadow models trained on it less that of the others, as `sgu.networks.memorisation`
     has it of networks of its own."""
-    p = expit(np.stack([of_pool(logits, design, task) for logits in trained]))
-    within = np.where(design.inside, p, 0).sum(0) / design.inside.sum(0)
-    without = np.where(design.inside, 0, p).sum(0) / (~design.inside).sum(0)
-    return (within - without)[: len(design.forget)]
+    m = len(design.forget)
+    p = expit(np.stack([of_pool(logits, design, task)[:m] for logits in trained]))
+    inside = design.inside[:, :m]
+    within = np.where(inside, p, 0).sum(0) / inside.sum(0)
+    without = np.where(inside, 0, p).sum(0) / (~inside).sum(0)
+    return within - without
 
 
 def of_pool(model: Logits, design: Shadows, task: Task) -> np.ndarray:

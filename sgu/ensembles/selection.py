@@ -49,7 +49,7 @@ class ShadowMargins:
             forget=np.stack([_margins(scored["forget"]) for scored in answers]),
             heldout=heldout,
             inside=design.inside,
-            outside={split: _one_of_each_pair(values, rng) for split, values in heldout.items()},
+            outside={split: one_of_each_pair(values, rng) for split, values in heldout.items()},
         )
 
     def attacked(self, scored: Mapping[str, Scored]) -> Metrics:
@@ -109,7 +109,7 @@ def _margins(scored: Scored) -> np.ndarray:
     return margins(scored.logits, scored.targets)
 
 
-def _one_of_each_pair(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def one_of_each_pair(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return a mask (2 P, n) with one network of each pair for each example."""
     first = rng.random((len(values) // 2, values.shape[1])) < 0.5
     return np.stack([first, ~first], axis=1).reshape(values.shape)

@@ -81,7 +81,7 @@ def _logits(recipe: Recipe, network: Network, task: Task) -> Logits:
         return Logits.of(network.model, task, network.seconds)
     source = replace(task.source, train=examples_of(task.source, recipe.indices))
     request = replace(task, source=source, splits=recipe.splits)
-    experiment = Experiment.of(**recipe.unlearning, seed=recipe.seed)
+    experiment = Experiment.of(**recipe.unlearning, model=recipe.model, seed=recipe.seed)
     outcome = unlearn(experiment, request, network.model)
     return Logits.of(outcome.model, task, network.seconds + outcome.metrics["seconds"])
 

@@ -6,23 +6,47 @@ What a study keeps is read and written with the other methods, which raise OSErr
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from collections.abc import Iterator
+import time
+import warnings
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pyarrow as pa
 from pyarrow import NativeFile
-from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType, LocalFileSystem
+from pyarrow.fs import (
+    AwsStandardS3RetryStrategy,
+    FileInfo,
+    FileSelector,
+    FileSystem,
+    FileType,
+    LocalFileSystem,
+    S3FileSystem,
+)
 
 from sgu.files.atomic import atomic_write, unfinished_name
 from sgu.files.errors import DataError
 
+T = TypeVar("T")
 ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 # Arrow's own patience with an unreachable store of this kind is 15 minutes
+FAILING = re.compile(
+    r"NETWORK|TIMEOUT|curlCode|SLOW_DOWN|THROTTLING|UNAVAILABLE|INTERNAL_FAILURE|HTTP status 5\d\d"
+)
+"""What Arrow says of a store that may answer the next time."""
+LASTING = 60.0  # seconds for which a store that fails is asked again
+QUICK: dict[str, Any] = {
+    "connect_timeout": 3,
+    "request_timeout": 5,
+    "allow_delayed_open": True,
+    "retry_strategy": AwsStandardS3RetryStrategy(max_attempts=2),
+}
 PATIENCE = {"gs": "retry_limit_seconds=30", "gcs": "retry_limit_seconds=30"}
 
 
@@ -48,7 +72,7 @@ class Location:
         shown = re.sub("//[^/@]*:[^/@]*@", "//", address.split("?")[0]).rstrip("/")  # no secrets
         with reaching(shown):
             filesystem, path = FileSystem.from_uri(_patient(address, scheme[1].lower()))
-        return cls(filesystem, path, shown)
+        return cls(_quick(filesystem), path, shown)
 
     @property
     def name(self) -> str:
@@ -97,31 +121,48 @@ class Location:
     def read(self) -> bytes | None:
         """Return the whole content; None if there is no such file.
 
-        A store returns as many bytes as the file had when it was opened: if it has grown since, it
-        is read again.
+        A store that does not answer is asked again (`_again`). A store returns as many bytes as the
+        file had when it was opened: if it has grown since, it is read again.
         """
         try:
-            while True:
-                with self.filesystem.open_input_file(self.path) as file:
-                    content = file.read()
-                if self.local or self.filesystem.get_file_info(self.path).size == len(content):
-                    return content
+            return self._content() if self.local else _again(self.shown, self._content)
         except FileNotFoundError:
             return None
+
+    def _content(self) -> bytes:
+        while True:
+            with self.filesystem.open_input_file(self.path) as file:
+                content = file.read()
+            if self.local or self.filesystem.get_file_info(self.path).size == len(content):
+                return content
 
     def write(self, content: bytes | memoryview) -> None:
         """Replace the content: readers see the old file or the whole new one, whatever fails.
 
-        Missing folders are made. The name begins with "_" until the file is whole.
+        Missing folders are made. The name begins with "_" until the file is whole; a bucket shows
+        no object before. A store that does not answer is asked again (`_again`).
         """
         if self.local:
             with atomic_write(Path(self.path)) as local:
                 local.write_bytes(content)
             return
+        _again(self.shown, lambda: self._stored(content))
+
+    def _stored(self, content: bytes | memoryview) -> None:
+        whole = isinstance(self.filesystem, S3FileSystem)
         unfinished = f"{self.path.removesuffix(self.name)}{unfinished_name(self.name)}"
-        with self.filesystem.open_output_stream(unfinished) as file:
+        with self.filesystem.open_output_stream(self.path if whole else unfinished) as file:
             file.write(content)
-        self.filesystem.move(unfinished, self.path)
+        if not whole:
+            self.filesystem.move(unfinished, self.path)
+
+    def read_json(self) -> dict[str, Any]:
+        """Return the mapping in a JSON file; an empty one if there is no such file, or no whole
+        one: it is for what can be made again."""
+        with suppress(ValueError):
+            value = json.loads(self.read() or b"{}")
+            return value if isinstance(value, dict) else {}
+        return {}
 
     def remove(self) -> None:
         """Delete the file, if there is one."""
@@ -138,14 +179,16 @@ class Location:
             if name.startswith("_"):
                 self.inside(name).remove()
 
-    def clear(self, but: str | None = None) -> None:
-        """Delete all in this folder but the file `but`: first folders, then files by name, so that
-        a study's rows go before its specification."""
+    def clear(self, names: Collection[str] | None = None) -> None:
+        """Delete what lies in this folder, or of that only the files and folders of these names:
+        first folders, then files."""
         infos = sorted(self._infos(), key=lambda info: (info.type == FileType.File, info.path))
         for info in infos:
+            if names is not None and info.base_name not in names:
+                continue
             if info.type == FileType.Directory:
                 self.filesystem.delete_dir(info.path)
-            elif info.base_name != but:
+            else:
                 self.inside(info.base_name).remove()
 
     def _files(self) -> list[str]:
@@ -172,6 +215,36 @@ def reaching(shown: str) -> Iterator[None]:
             f"{shown}: cannot be reached ({reason}): check the address, the network and the access "
             "rights, or copy the files into a folder here"
         ) from error
+
+
+def _quick(filesystem: FileSystem) -> FileSystem:
+    """Return an S3 file system that gives up an answer soon, and puts a small file in one request.
+
+    Arrow's own asks a store that hangs for 112 s in silence, and needs three requests for a file.
+    """
+    if not isinstance(filesystem, S3FileSystem):
+        return filesystem
+    _, (options,) = filesystem.__reduce__()
+    given = {name: value for name, value in options.items() if name not in QUICK}
+    proxy = given.pop("proxy_options")
+    return S3FileSystem(**given, **QUICK, proxy_options=proxy if proxy["host"] else None)
+
+
+def _again(shown: str, action: Callable[[], T]) -> T:
+    """Return what the action returns, and repeat it for `LASTING` seconds while the store fails;
+    the first time a warning says so."""
+    end, pause = time.monotonic() + LASTING, 0.5
+    while True:
+        try:
+            return action()
+        except OSError as error:
+            if not FAILING.search(str(error)) or time.monotonic() + pause > end:
+                raise
+            if pause == 0.5:
+                reason = str(error).splitlines()[0][:200]
+                warnings.warn(f"{shown}: does not answer ({reason}): trying again", stacklevel=4)
+            time.sleep(pause)
+            pause = min(2 * pause, 8.0)
 
 
 def _patient(address: str, scheme: str) -> str:

@@ -1,5 +1,6 @@
 """Unlearning methods by name. `original` and `retrain` are references, not methods."""
 
+from sgu.methods.amun import AMUN
 from sgu.methods.bad_teacher import BadTeacher
 from sgu.methods.base import Method, Run, Space
 from sgu.methods.finetune import Finetune
@@ -10,6 +11,7 @@ from sgu.methods.l1_sparse import L1Sparse
 from sgu.methods.neggrad_plus import NegGradPlus
 from sgu.methods.random_label import RandomLabel
 from sgu.methods.reference_distill import ReferenceDistill
+from sgu.methods.reference_labels import ReferenceLabels
 from sgu.methods.salun import SalUn
 from sgu.methods.scrub import Scrub
 from sgu.methods.sg import GAME_SPACE, SG
@@ -30,6 +32,8 @@ METHODS: dict[str, type[Method]] = {
     "fisher": Fisher,
     "ssd": SSD,
     "reference_distill": ReferenceDistill,
+    "amun": AMUN,
+    "reference_labels": ReferenceLabels,
 }
 
 GAME = "sg"

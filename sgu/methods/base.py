@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import torch
@@ -48,7 +48,7 @@ class Method(Optimisation):
 class Run:
     """One unlearning run: `model` is a copy of `original`, to be changed in place.
 
-    architecture: the name of their model, see `models.build`.
+    architecture: the name of their model, see `models.build`; None for a network of one's own.
     on_epoch is called after each epoch with its number from 0, its mean training loss and the
     rounds of the game played in it. epoch_steps: the steps of each epoch trained so far.
     snapshots: hold the parts that training changes; all else is done again when a run goes on.
@@ -56,7 +56,7 @@ class Run:
 
     model: nn.Module
     original: nn.Module
-    architecture: str
+    architecture: str | None
     task: Task
     game: Game | None
     seed: int
@@ -112,6 +112,7 @@ class Run:
             self.seed,
             on_epoch=board.on_epoch,
             adjust=board.on_step,
+            after_steps=board.after_steps,
             snapshots=self.snapshots,
         )
 
@@ -122,4 +123,4 @@ class Run:
             self.clock.saw(len(batch.indices))
             return part.objective(model, batch)
 
-        return Pass(part.indices, objective)
+        return replace(part, objective=objective)

@@ -106,6 +106,11 @@ class Curvature:
         size = sum(weight.numel() for weight in self.model.parameters())
         return self._mean(indices, min(max(VALUES_AT_ONCE // size, 1), self._at_once()), summed)
 
+    def squares_of_batches(self, indices: Tensor, batch_size: int) -> Tensor:
+        """Return the mean over batches, in the order of indices, of the square of their mean g."""
+        parts = indices.split(batch_size)
+        return torch.stack([self.gradient(part).square() for part in parts]).mean(0)
+
     def _at_once(self) -> int:
         """Return how many examples to take at once: 64 on a CPU, as 128 took up to a fifth longer
         each (small_cnn); else as many as fit in 512 images of 32x32, which keep a GPU busy."""

@@ -1,7 +1,8 @@
 """SG-Unlearn: fine-tuning on retain with the auditor's best response in its gradient.
 
 Source: arXiv 2406.07687. With alpha = 0 no game is played, and this is `finetune` bit for bit.
-Published for CIFAR-10, ResNet-18, 10 % random: lr .01, 30 epochs, alpha 1 of 0, .05, .. 5.
+Published for CIFAR-10, ResNet-18, 10 % random: lr .01, 30 epochs; alpha 0, .05, .1, .25, .5, 1, 2
+and 5 with ten seeds each (`sgu --preset paper`, studies/paper.yaml).
 """
 
 from __future__ import annotations

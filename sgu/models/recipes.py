@@ -36,7 +36,7 @@ PRETRAIN: dict[str, Optimisation] = {
 def pretraining(name: str) -> Optimisation:
     """Return the recipe of a model. Raises ValueError for an unknown name."""
     check_name(name)
-    return PRETRAIN.get(name) or _family_recipe(name)
+    return PRETRAIN.get(name) or _family_recipe(name.rpartition("/")[2])
 
 
 def _family_recipe(name: str) -> Optimisation:

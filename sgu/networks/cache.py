@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
 from sgu.files.atomic import atomic_write
+from sgu.files.tensors import open_tensors
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,12 +26,17 @@ class Kept:
 
 
 def load(path: Path) -> Kept | None:
-    """Return what a file of the cache holds; None if there is no such file."""
+    """Return what a file of the cache holds; None, and a warning, if it is damaged; None if there
+    is no such file."""
     if not path.is_file():
         return None
-    with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return Kept(tensors, float((file.metadata() or {}).get("seconds", 0)))
+    try:
+        with open_tensors(path) as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return Kept(tensors, float((file.metadata() or {}).get("seconds", 0)))
+    except SafetensorError as error:
+        warnings.warn(f"{path} is damaged ({error}): it is made again", stacklevel=2)
+        return None
 
 
 def keep(path: Path, kept: Kept, settings: Mapping[str, Any]) -> None:

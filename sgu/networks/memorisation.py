@@ -13,6 +13,7 @@ trained with it and P without, and all of them cost as much as P trainings on th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import count
@@ -51,7 +52,8 @@ def memorisation(
     """
     recipes = list(halves(source, model, seed, epochs, pairs))
     settings = {"halves": [recipe.settings for recipe in recipes]}
-    path = Path(cache) / f"{model}-memorisation-{digest(settings)}.safetensors"
+    name = re.sub(r"[/:]", "_", model)
+    path = Path(cache) / f"{name}-memorisation-{digest(settings)}.safetensors"
     kept = load(path)
     if kept is None:
         kept = estimate(recipes, source, device or default_device(), on_epoch or (lambda *_: None))

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from sgu.data.splits.splits import Splits
+from sgu.models import Preprocessing
 from sgu.training.loop import Optimisation
 
 Kind = Literal["original", "retrain", "start", "oracle", "shadow", "half"]
@@ -29,6 +32,7 @@ class Recipe:
     seed: of the weights and batches, and of the unlearning.
     indices: what it is trained on, int64 (n,), into train followed by held-out.
     forgotten: digest of the splits that its indices follow from, for `retrain`.
+    weights: the file of an original that was trained elsewhere, and fed: how it is to be fed.
     unlearning: the settings of the `Experiment` by which the trained network unlearns; splits: what
     it forgets, retain and forget indexed like `indices`. Without the two it stays as trained.
     """
@@ -40,6 +44,8 @@ class Recipe:
     indices: Tensor
     optimisation: Optimisation
     forgotten: str = ""
+    weights: Path | None = None
+    fed: Preprocessing = field(default_factory=Preprocessing)
     unlearning: Mapping[str, Any] | None = None
     splits: Splits | None = None
 
@@ -61,6 +67,9 @@ class Recipe:
         indices = hashlib.sha256(self.indices.numpy().astype("<i8").tobytes()).hexdigest()
         reference = self.kind in REFERENCES
         settings |= {"forgotten": self.forgotten} if reference else {"indices": indices}
+        if self.weights:
+            content = hashlib.sha256(self.weights.read_bytes()).hexdigest()
+            settings |= {"weights": content, "fed": self.fed.info()}
         if self.unlearning is not None and self.splits is not None:
             settings |= {"unlearning": dict(self.unlearning), "splits": self.splits.digest}
         return settings
@@ -76,7 +85,8 @@ class Recipe:
     @property
     def filename(self) -> str:
         unlearned = "" if self.unlearning is None else "-unlearned"
-        return f"{self.model}-{self.kind}{unlearned}-{self.digest}.safetensors"
+        model = re.sub(r"[/:]", "_", self.model)
+        return f"{model}-{self.kind}{unlearned}-{self.digest}.safetensors"
 
 
 def digest(settings: Mapping[str, Any]) -> str:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from sgu.data.pipeline import Pipeline
 from sgu.data.sources import Examples, Source
-from sgu.models import build
+from sgu.models import Preprocessing, build, load_model
+from sgu.models.preprocessing import Preprocessed
 from sgu.networks.cache import Kept
 from sgu.networks.recipe import Recipe
 from sgu.training.clock import Clock
@@ -40,20 +41,30 @@ def trained(
     device: torch.device,
     on_epoch: EpochReport | None = None,
 ) -> Network:
-    """Train the network of a recipe on `device`; it has not unlearned anything yet.
+    """Train the network of a recipe on `device`, or read it where it was trained elsewhere; it has
+    not unlearned anything yet.
 
     Raises Diverged where an epoch's loss is not finite.
     """
-    clock, examples = Clock(device), examples_of(source, recipe.indices)
     model = build(recipe.model, source.shape, recipe.seed).to(device)
+    if recipe.weights:
+        load_model(recipe.weights, model)
+        return Network(recipe.fed.around(model, pipeline).to(device), 0.0)
+    clock, examples = Clock(device), examples_of(source, recipe.indices)
     with clock.part("train"):
         train(model, examples, recipe.indices, pipeline, recipe.optimisation, recipe.seed, on_epoch)
     return Network(model, clock.seconds("train"))
 
 
+def network_for(model: str, source: Source, seed: int, fed: Preprocessing) -> nn.Module:
+    """Return a new network for a source, behind the preprocessing that its weights bring along."""
+    network = build(model, source.shape, seed)
+    return Preprocessed(network, fed, source.shape.channels) if fed else network
+
+
 def loaded(recipe: Recipe, source: Source, kept: Kept, device: torch.device) -> Network:
     """Return the network of a recipe on `device`, from its kept weights."""
-    model = build(recipe.model, source.shape, recipe.seed)
+    model = network_for(recipe.model, source, recipe.seed, recipe.fed)
     model.load_state_dict(kept.tensors)
     return Network(model.to(device), kept.seconds)
 

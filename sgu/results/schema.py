@@ -21,8 +21,8 @@ GAME = ("alpha", "reg", "solve_every", "update")
 """Settings of the game that have columns of their own, in the order tables show them."""
 
 GAME_SETTINGS = frozenset(GAME) | {
-    "auditor", "loss", "penalty", "view", "statistics", "folds", "audit_batch", "warm_start",
-    "game_lr",
+    "auditor", "loss", "penalty", "view", "statistics", "folds", "repeats", "audit_batch",
+    "warm_start", "game_lr",
 }  # fmt: skip
 """All settings of the game: a run without a game does not read them."""
 

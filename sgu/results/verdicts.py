@@ -32,7 +32,7 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from scipy.stats import binom, t
+from scipy.stats import betabinom, t
 
 Verdict = Literal["like retrained", "remembers", "over-forgotten", "undecided"]
 Metrics = Mapping[str, float | None]
@@ -319,18 +319,23 @@ def _no_verdict(
 
 
 def _few(models: Sequence[Metrics], references: Sequence[References], forgotten: int) -> str:
-    """Return what a few forgotten examples tell, by the binomial distribution."""
+    """Return what a few forgotten examples tell, by the beta-binomial distribution of a model's
+    right answers given those of the retrained ones."""
+    need = f"{forgotten} forgotten example{'s' * (forgotten > 1)}; need {FEWEST_FORGOTTEN}"
     accuracies = [model.get("forget_acc") for model in models]
     others = [metrics.get("forget_acc") for seed in references for metrics in seed.retrained]
     if any(value is None for value in (*accuracies, *others)):
-        return f"{forgotten} forgotten examples; need {FEWEST_FORGOTTEN}"
+        return need
     right = round(float(np.mean(accuracies)) * forgotten)  # type: ignore[arg-type]
-    expected = float(np.mean(others))  # type: ignore[arg-type]
-    chance = float(binom.sf(right - 1, forgotten, expected))
+    hits, trials = float(np.sum(others)) * forgotten, len(others) * forgotten  # type: ignore[arg-type]
+    expected = hits / len(others)
+    like = betabinom(forgotten, hits + 0.5, trials - hits + 0.5)  # Jeffreys' prior
+    more = right >= expected
+    chance = float(like.sf(right - 1) if more else like.cdf(right))
     return (
-        f"{forgotten} forgotten examples; need {FEWEST_FORGOTTEN}. The model is right on {right} "
-        f"of them, retrained models on {expected * forgotten:.1f}; a retrained model is right on "
-        f"{right} or more with probability {chance:.2f}"
+        f"{need}. The model is right on {right} of {forgotten}, retrained models on "
+        f"{expected:.1f}; one of them would be right on {right} or {'more' if more else 'fewer'} "
+        f"with probability {chance:.2f}"
     )
 
 

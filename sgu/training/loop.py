@@ -19,6 +19,7 @@ from sgu.data.examples import Examples
 from sgu.data.pipeline import Pipeline
 from sgu.training.inference import device_of, precision, restoring_modes
 from sgu.training.snapshots import Snapshots, State
+from sgu.typed import typed_fields
 
 
 class Diverged(RuntimeError):
@@ -43,6 +44,7 @@ class Optimisation:
     compile: bool = False
 
     def __post_init__(self) -> None:
+        typed_fields(self)
         check(
             self,
             epochs=NOT_NEGATIVE,
@@ -102,14 +104,20 @@ def classification(model: nn.Module, batch: Batch) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Pass:
-    """One pass, in random order, over the examples at indices (n,), to minimise an objective."""
+    """One pass, in random order, over the examples at indices (n,), to minimise an objective.
+
+    batch_size: None is the optimisation's; rate: its share of the schedule's learning rate.
+    """
 
     indices: Tensor
     objective: Objective = classification
+    batch_size: int | None = None
+    rate: float = 1.0
 
 
 Plan = Callable[[int], Sequence[Pass]]  # the passes of an epoch, counted from 0
 Adjust = Callable[[int, bool], None]  # of the gradients of a step; True: the last of its epoch
+AfterSteps = Callable[[torch.optim.Optimizer], None]
 
 
 def make_optimiser(
@@ -140,6 +148,7 @@ def train(
     seed: int,
     on_epoch: Callable[[int, float], None] | None = None,
     adjust: Adjust | None = None,
+    after_steps: AfterSteps | None = None,
     snapshots: Snapshots | None = None,
 ) -> None:
     """Train `model` in place.
@@ -148,6 +157,7 @@ def train(
     seed: of the order and the augmentation; on the CPU the same seed gives the same bits.
     on_epoch: called with the epoch, from 0, and its mean loss over the batches.
     adjust: called before each update with the step, from 1, and True if it is its epoch's last.
+    after_steps: called after the steps of an epoch, to take further ones with the optimiser.
     snapshots: saved after each epoch; training goes on from the one they hold.
     Raises Diverged where an epoch's loss is not finite.
     """
@@ -165,6 +175,8 @@ def train(
             loss = trainer.descend(epochs[epoch], steps, adjust)
             if not math.isfinite(loss):
                 raise Diverged(f"loss is {loss} in epoch {epoch}: lower lr (now {optimisation.lr})")
+            if after_steps:
+                after_steps(trainer.optimiser)
             if on_epoch:
                 on_epoch(epoch, loss)
             trainer.epochs += 1
@@ -172,7 +184,10 @@ def train(
 
 
 def _lengths(epochs: Sequence[Sequence[Pass]], batch_size: int) -> list[int]:
-    lengths = [sum(steps_of(len(part.indices), batch_size) for part in parts) for parts in epochs]
+    lengths = [
+        sum(steps_of(len(part.indices), part.batch_size or batch_size) for part in parts)
+        for parts in epochs
+    ]
     if 0 in lengths:
         raise ValueError("an epoch of training has < 2 examples: choose more of them")
     return lengths
@@ -200,18 +215,21 @@ class _Trainer:
     def descend(self, passes: Sequence[Pass], steps: range, adjust: Adjust | None) -> float:
         """Take the steps of an epoch, one a batch, and return the mean loss."""
         total = torch.zeros((), device=self.device)
-        for step, (indices, objective) in zip(steps, self._batches(passes), strict=True):
-            total += self._differentiate(indices, objective)
+        for step, (indices, part) in zip(steps, self._batches(passes), strict=True):
+            total += self._differentiate(indices, part.objective)
             if adjust:
                 adjust(step, step == steps[-1])
+            for group in self.optimiser.param_groups:
+                group["lr"] *= part.rate  # until the schedule sets it anew
             self.optimiser.step()
             self.schedule.step()
         return float(total) / len(steps)
 
-    def _batches(self, passes: Sequence[Pass]) -> Iterator[tuple[Tensor, Objective]]:
+    def _batches(self, passes: Sequence[Pass]) -> Iterator[tuple[Tensor, Pass]]:
         for part in passes:
-            for indices in batches(part.indices, self.optimisation.batch_size, self.generator):
-                yield indices, part.objective
+            batch_size = part.batch_size or self.optimisation.batch_size
+            for indices in batches(part.indices, batch_size, self.generator):
+                yield indices, part
 
     def _differentiate(self, indices: Tensor, objective: Objective) -> Tensor:
         """Return the loss of a batch; its gradients replace those of the batch before."""

@@ -62,11 +62,12 @@ class Snapshots:
 
 
 def _read(file: Location) -> dict[str, State]:
-    """Return the states in a snapshot; one that cannot be read (a failed disk, say) has none."""
-    content = file.read()
+    """Return the states in a snapshot; one that cannot be read (a failed disk, or a store that does
+    not answer) has none: the run begins anew."""
     try:
+        content = file.read()
         return unpacked(content) if content else {}
-    except (SafetensorError, KeyError, ValueError):
+    except (OSError, SafetensorError, KeyError, ValueError):
         return {}
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sgu.auditor import LinearAuditor
-from sgu.auditor.folds import draw_folds
+from sgu.auditor.folds import cross_fits, shuffle_splits
 from sgu.data.sources import Examples, make_source
 from sgu.data.splits.splits import class_splits, random_splits
 from sgu.game import Game, Match, margins
@@ -79,7 +79,7 @@ class TestFolds:
     @pytest.mark.parametrize("counts", [[7], [10, 10, 10], [12, 5, 2], [2, 2]], ids=str)
     @pytest.mark.parametrize("share", [0.3, 0.05, 0.9])
     def test_every_problem_parts_its_own_group(self, counts, share):
-        drawn = draw_folds(torch.tensor(counts), 3, share, torch.Generator().manual_seed(0))
+        drawn = shuffle_splits(torch.tensor(counts), 3, share, torch.Generator().manual_seed(0))
         total, starts = sum(counts), [sum(counts[:group]) for group in range(len(counts))]
         assert len(drawn.fitted) == len(drawn.judged) == 3 * len(counts)
         for problem in range(3 * len(counts)):
@@ -104,13 +104,35 @@ class TestFolds:
 
     def test_each_row_is_held_out_as_often_as_any_other(self):
         folds = 4000
-        drawn = draw_folds(torch.tensor([10]), folds, 0.3, torch.Generator().manual_seed(0))
+        drawn = shuffle_splits(torch.tensor([10]), folds, 0.3, torch.Generator().manual_seed(0))
         frequency = drawn.judged.flatten().bincount(minlength=20) / folds
         assert (frequency - 0.3).abs().max() < 4 * math.sqrt(0.3 * 0.7 / folds)
 
+    @pytest.mark.parametrize("counts", [[7], [10, 10, 10], [12, 5, 2]], ids=str)
+    @pytest.mark.parametrize(("folds", "repeats"), [(2, 3), (5, 1)])
+    def test_crossed_every_row_is_judged_once_by_auditors_that_did_not_see_it(
+        self, counts, folds, repeats
+    ):
+        generator = torch.Generator().manual_seed(0)
+        drawn, total = cross_fits(torch.tensor(counts), folds, repeats, generator), sum(counts)
+        assert len(drawn.judged) == repeats * folds * len(counts)
+        for rows, used, times in (
+            (drawn.judged, drawn.judged_used, 1),
+            (drawn.fitted, drawn.fitted_used, folds - 1),
+        ):
+            for part, known in zip(rows.chunk(repeats), used.chunk(repeats), strict=True):
+                assert (part[known].bincount(minlength=2 * total) == times).all()
+        group_of = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts)).repeat(2)
+        for problem in range(len(drawn.judged)):
+            judged = drawn.judged[problem][drawn.judged_used[problem]]
+            fitted = drawn.fitted[problem][drawn.fitted_used[problem]]
+            assert not torch.isin(judged, fitted).any()
+            assert set(group_of[torch.cat([judged, fitted])].tolist()) == {problem % len(counts)}
+            assert (judged < total).sum() == (judged >= total).sum()
+
     def test_the_generator_alone_decides(self):
         drawn = [
-            draw_folds(torch.tensor([9, 4]), 2, 0.3, torch.Generator().manual_seed(seed)).judged
+            shuffle_splits(torch.tensor([9, 4]), 2, 0.3, torch.Generator().manual_seed(seed)).judged
             for seed in (0, 0, 1)
         ]
         assert torch.equal(drawn[0], drawn[1])
@@ -118,7 +140,7 @@ class TestFolds:
 
     def test_a_group_of_one_says_what_to_do(self):
         with pytest.raises(ValueError, match=r"has 1 examples a side; need >= 2 .* audit_batch"):
-            draw_folds(torch.tensor([5, 1]), 3, 0.3, torch.Generator())
+            shuffle_splits(torch.tensor([5, 1]), 3, 0.3, torch.Generator())
 
 
 class TestGradient:
@@ -249,7 +271,7 @@ def test_a_margin_that_is_far_out_keeps_its_gradient():
     """log(p / (1 - p)) where p rounds to 1; d margin / d z_y = 1, the others share -1."""
     logits = torch.tensor([[60.0, 0.0, 0.0]], requires_grad=True)
     margin = margins(logits, torch.tensor([0]))
-    assert float(margin) == pytest.approx(60 - math.log(2))
+    assert margin.item() == pytest.approx(60 - math.log(2))
     (gradient,) = torch.autograd.grad(margin.sum(), logits)
     torch.testing.assert_close(gradient, torch.tensor([[1.0, -0.5, -0.5]]))
 
@@ -369,6 +391,8 @@ def test_the_clock_knows_game_and_solve(toy):
         {"solve_every": 2.5},
         {"update": "both"},
         {"folds": 0},
+        {"folds": 1, "repeats": 1},
+        {"repeats": -1},
         {"heldout_share": 0.0},
         {"heldout_share": 1.0},
         {"view": "images"},

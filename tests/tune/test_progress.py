@@ -19,7 +19,12 @@ CELL = "embedded/sg"
 
 
 def spec_of(**changes) -> Spec:
-    content = {"name": "small", "search": {"alpha": {"low": 0.1, "high": 1.0}}, "trials": 4}
+    content = {
+        "name": "small",
+        "search": {"alpha": {"low": 0.1, "high": 1.0}},
+        "trials": 4,
+        "oracles": 0,
+    }
     return Spec.model_validate(content | changes)
 
 

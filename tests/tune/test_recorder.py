@@ -73,7 +73,9 @@ def ended(recorder: Recorder, name: str) -> None:
 def test_a_row_is_there_when_its_trial_has_ended(tmp_path, recorder_on):
     messages: list[str] = []
     recorder = recorder_on(tmp_path, messages.append)
-    checkpoint = recorder.checkpoints.of(SETTINGS, SHARED["data_fingerprint"])
+    checkpoint = recorder.checkpoints.of(
+        SETTINGS, SHARED["data_fingerprint"], SHARED["split_digest"]
+    )
     checkpoint.write(b"its last epoch")
     ended(recorder, "0000")
     (row,) = load_study(tmp_path).to_dict("records")

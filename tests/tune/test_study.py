@@ -165,7 +165,7 @@ def killed(small: Path) -> Interrupted:
     try:
         wait_for(
             lambda: (
-                any(int(p.name.split("-")[-3]) > 1 for p in trials.glob("embedded?sg-*.parquet"))
+                any(int(p.name.split("-")[-4]) > 1 for p in trials.glob("embedded?sg-*.parquet"))
                 or process.poll() is not None
             ),
             600,

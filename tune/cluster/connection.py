@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import ray
-from ray._private.state import state
+from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS
+from ray.autoscaler.v2.sdk import get_cluster_status
+from ray.autoscaler.v2.utils import is_autoscaler_v2
+from ray.experimental.internal_kv import _internal_kv_get
 from ray.tune.execution.class_cache import DEFAULT_ENV_VARS
 
+from tune import Say
 from tune.cluster.dashboards import ray_arguments
+from tune.cluster.private import private_folder, private_token
+from tune.interrupt import sigterm_as_ctrl_c
 from tune.spec.errors import SpecError, one_line
 from tune.spec.spec import Spec
 
@@ -25,45 +33,75 @@ QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a task that asks for no GPU sees none
 }
+REPORTED = 15.0  # seconds after which an autoscaler has reported its nodes
 DEFAULT_ENV_VARS.clear()  # Tune's, for Lightning: they make each slot start a second process
 
 
 @contextmanager
-def connected(spec: Spec, address: str | None) -> Iterator[str]:
+def connected(spec: Spec, address: str | None, say: Say = print) -> Iterator[str]:
     """Connect to the cluster at `address` or to a new node here; yield the url of its dashboard.
 
     Raises SpecError if there is no cluster, or if no node has room for a trial, which would wait
-    for ever.
+    for ever. say: is told if a node that has is waited for.
     """
     os.environ.update(QUIET)
+    private_token()
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a failure is a row, no traceback
     logging.getLogger("ray._private").setLevel(logging.ERROR)
     cpus = max(1, math.ceil(spec.slots * spec.cpus_per_trial)) if spec.slots else None  # None: all
-    node = {} if address else {"num_cpus": cpus, **ray_arguments()}
-    try:
-        context: Any = ray.init(address=address or "local", log_to_driver=False, **node)
-    except (ValueError, RuntimeError, ConnectionError) as error:
-        expected = f"--address {address} (expected auto, or a head's such as 10.0.0.1:6379)"
-        where = expected if address else "a Ray node on this machine"
-        raise SpecError(f"{where}: {one_line(error)}") from error
-    try:
-        _check_room(spec)
-        yield context.dashboard_url or ""
-    finally:
-        ray.shutdown()
+    with nullcontext("") if address else private_folder() as folder:
+        node = {} if address else {"num_cpus": cpus, "_temp_dir": folder, **ray_arguments()}
+        try:
+            context: Any = ray.init(address=address or "local", log_to_driver=False, **node)
+        except (ValueError, RuntimeError, ConnectionError, OSError) as error:
+            expected = f"--address {address} (expected auto, or a head's such as 10.0.0.1:6379)"
+            where = expected if address else "a Ray node on this machine"
+            raise SpecError(f"{where}: {one_line(error)}") from error
+        try:
+            private_token()  # Ray may have made it
+            sigterm_as_ctrl_c()  # Ray's own handler ends the process
+            check_room(spec, say)
+            yield context.dashboard_url or ""
+        finally:
+            ray.shutdown()
 
 
-def _check_room(spec: Spec) -> None:
-    """Raise SpecError if no node has room for a trial, or will have it once the cluster grows."""
+def check_room(spec: Spec, say: Say) -> None:
+    """Raise SpecError if no node has room for a trial, and none will be added.
+
+    A cluster that grows may have no worker yet: its trials wait until it has started one.
+    """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    nodes.append(state.get_max_resources_from_cluster_config() or {})
     for setting, resource in (("cpus_per_trial", "CPU"), ("gpus_per_trial", "GPU")):
         wanted, most = getattr(spec, setting), max(node.get(resource, 0) for node in nodes)
-        if wanted > most:
-            raise SpecError(
-                f"{setting} = {wanted:g}: no node has more than {most:g} {resource}s: lower it, or "
-                "use a cluster that has them (--address)"
-            )
+        if wanted <= most:
+            continue
+        lack = f"{setting} = {wanted:g}: no node has more than {most:g} {resource}s"
+        if not grows():
+            raise SpecError(f"{lack}: lower it, or use a cluster that has them (--address)")
+        say(f"{lack} yet: the trials wait for one that the cluster adds")
+        return
+
+
+def grows() -> bool:
+    """Return True if the cluster has an autoscaler, which adds nodes of the types it was given.
+
+    Without one, Ray itself reports each node as a type of its own, called node_ and its id. It
+    reports for the first time some seconds after the head has started.
+    """
+    end = time.monotonic() + REPORTED
+    while not (types := _node_types()) and time.monotonic() < end:
+        time.sleep(0.5)
+    return any(not name.startswith("node_") for name in types)
+
+
+def _node_types() -> set[str]:
+    """Return the types of the nodes that either of Ray's autoscalers reports; none yet: empty."""
+    if is_autoscaler_v2(fetch_from_server=True):
+        status = get_cluster_status(ray.get_runtime_context().gcs_address)
+        return {node.ray_node_type_name for node in status.active_nodes + status.idle_nodes}
+    report = json.loads(_internal_kv_get(DEBUG_AUTOSCALING_STATUS) or b"{}")
+    return set(report.get("autoscaler_report", {}).get("active_nodes", {}))
 
 
 def slots(spec: Spec) -> int:

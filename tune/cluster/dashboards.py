@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.util import find_spec
@@ -11,6 +11,7 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from optuna.storages import JournalStorage
+from optuna.storages.journal import BaseJournalBackend
 
 from tune.search.journal import Journal
 from tune.spec.errors import SpecError
@@ -40,6 +41,39 @@ def ray_arguments() -> dict[str, Any]:
     return {"include_dashboard": _wanted.get(), "dashboard_host": HOST}
 
 
+class View(BaseJournalBackend):
+    """A journal as others may see it: nothing can be written."""
+
+    def __init__(self, journal: Journal):
+        self.journal = journal
+
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+        return self.journal.read_logs(log_number_from)
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        raise PermissionError(f"{len(logs)} changes refused: the dashboard only shows the study")
+
+
+def guarded(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
+    """Return a WSGI application that only shows, and only to pages of this machine.
+
+    Optuna's page has no login: any user of the machine may ask it. A Host that is none of this
+    machine's is a web page elsewhere that had its name point here (DNS rebinding).
+    """
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        host = environ.get("HTTP_HOST", "").rpartition(":")[0] or environ.get("HTTP_HOST", "")
+        if host not in (HOST, "localhost"):
+            start_response("403 Forbidden", [("Content-Type", "text/plain")])
+            return [f"ask for it as {HOST}\n".encode()]
+        if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            start_response("405 Method Not Allowed", [("Allow", "GET, HEAD")])
+            return [b"this page only shows the study\n"]
+        return app(environ, start_response)
+
+    return answer
+
+
 def serve(journal: Journal, ray_url: str, say: Callable[[str], None]) -> None:
     """Serve Optuna's dashboard until the process ends, and say where both dashboards are."""
     if not _wanted.get():
@@ -51,7 +85,7 @@ def serve(journal: Journal, ray_url: str, say: Callable[[str], None]) -> None:
             """Print nothing: the terminal is for the study's own lines."""
 
     def server_at(port: int) -> Any:
-        app = wsgi(JournalStorage(journal))
+        app = guarded(wsgi(JournalStorage(View(journal))))
         return make_server(HOST, port, app, handler_class=Quiet)
 
     try:

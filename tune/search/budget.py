@@ -83,3 +83,14 @@ def unfinished(spec: Spec, rows: pd.DataFrame) -> str:
     """Return in one line how far each unfinished cell is; empty if there is none."""
     left = [budget for budget in budgets(spec, rows) if not budget.finished]
     return "; ".join(f"{budget.cell.name}: {budget.text}" for budget in left)
+
+
+def fruitless(spec: Spec, rows: pd.DataFrame) -> dict[str, str]:
+    """Return the cells whose trials of the sampler have all failed, and the last one's reason."""
+    reasons = {}
+    for budget in budgets(spec, rows):
+        sampled = [trial for trial in budget.trials if not trial.control]
+        if sampled and all(trial.status == "failed" for trial in sampled):
+            failures = [row for row in sampled[-1].rows.values() if row["status"] == "failed"]
+            reasons[budget.cell.name] = str(failures[-1]["reason"])
+    return reasons

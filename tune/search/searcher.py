@@ -17,6 +17,7 @@ from optuna.storages import JournalStorage
 from ray.tune.search import Searcher
 
 from sgu.files.location import Location
+from tune import Say
 from tune.search.budget import budgets
 from tune.search.cell import NUMBER, CellSearch, Earlier, References
 from tune.search.journal import Journal
@@ -101,15 +102,23 @@ class RunSearch(Searcher):
 class StudySearch(RunSearch):
     """Hands out the controls of the cells, then what the samplers propose.
 
-    folder: the study's folder or address, for the journal; rows: the study's rows so far.
+    folder: the study's folder or address, for the journal; rows: the study's rows so far; say: is
+    told if the journal is damaged.
     """
 
-    def __init__(self, spec: Spec, folder: str | Path, rows: pd.DataFrame, references: References):
+    def __init__(
+        self,
+        spec: Spec,
+        folder: str | Path,
+        rows: pd.DataFrame,
+        references: References,
+        say: Say = print,
+    ):
         super().__init__(spec)
         self.phase = spec.phase
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         files = Location.at(folder)
-        earlier, self.journal = _handed_out(Journal.stored(files)), Journal(files)
+        earlier, self.journal = _handed_out(Journal.stored(files), say), Journal(files)
         storage = JournalStorage(self.journal)
         self.cells = {
             budget.cell.name: CellSearch(spec, budget, storage, earlier, references)
@@ -140,8 +149,21 @@ class ConfirmSearch(RunSearch):
         return self.left.pop(0) if self.left else None
 
 
-def _handed_out(journal: Journal) -> Earlier:
-    storage, handed_out = JournalStorage(journal), {}
+def _handed_out(journal: Journal, say: Say) -> Earlier:
+    """Return the trials in an earlier driver's journal. A damaged one is set aside: the rows hold
+    all that has ended, so at most trials under way are drawn anew."""
+    try:
+        handed_out = _trials(JournalStorage(journal))
+    except Exception as error:  # whatever Optuna raises for lines that are none of its own
+        journal.damage, handed_out = f"{type(error).__name__}: {error}", {}
+    if journal.damage:
+        kept = journal.folder.inside(journal.set_aside()).shown
+        say(f"optuna.journal is damaged ({journal.damage}): it is set aside as {kept} and rebuilt")
+    return handed_out
+
+
+def _trials(storage: JournalStorage) -> Earlier:
+    handed_out: Earlier = {}
     for cell in optuna.get_all_study_names(storage):
         trials = optuna.load_study(study_name=cell, storage=storage).trials
         handed_out[cell] = {

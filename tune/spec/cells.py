@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
-
-from pydantic import TypeAdapter
 
 from sgu.experiment import SETTINGS, Experiment
 from sgu.methods import method_class, plays
 from sgu.results.schema import GAME_SETTINGS
+from sgu.typed import typed
 from tune.spec.errors import check_known, one_line
 from tune.spec.sections import DataSet, MethodUsed, WrittenSpec
 from tune.spec.space import Space
@@ -57,8 +56,8 @@ def cells(spec: WrittenSpec) -> list[Cell]:
     With several methods, a setting in `experiment` or in a data set holds for the methods that have
     it, and `epochs` for those that train.
     """
-    data = spec.data or (DataSet(data=spec.experiment.get("data", Experiment.data)),)
-    methods = spec.methods or (MethodUsed(method=spec.experiment.get("method", Experiment.method)),)
+    data = spec.data or (DataSet(data=_named(spec, "data")),)
+    methods = spec.methods or (MethodUsed(method=_named(spec, "method")),)
     _check_labels(spec, "data", spec.data)
     _check_labels(spec, "methods", spec.methods)
     _check_sections(spec, methods)
@@ -77,6 +76,11 @@ def cells(spec: WrittenSpec) -> list[Cell]:
     return product
 
 
+def _named(spec: WrittenSpec, key: str) -> str:
+    """Return the data or the method in `experiment`."""
+    return typed(f"experiment.{key}", str, spec.experiment.get(key, getattr(Experiment, key)))
+
+
 def _cell(
     spec: WrittenSpec, source: DataSet, used: MethodUsed, data_key: str, method_key: str
 ) -> Cell:
@@ -87,7 +91,7 @@ def _cell(
     settings = {key: value for section in sections.values() for key, value in section.items()}
     settings |= {"data": source.data, "method": used.method}
     try:
-        base = _experiment(settings)
+        base = Experiment.of(**settings)
     except ValueError as error:
         raise ValueError(_placed(sections, one_line(error))) from error
     where = "search" if used.search is None else f"{method_key}.search"
@@ -152,7 +156,7 @@ def _check_space(where: str, space: Space, settings: dict[str, Any]) -> None:
     for key, domain in space.items():
         for value in domain.ends():
             try:
-                _check_type(value, _experiment({**settings, key: value}).settings()[key])
+                _check_type(value, Experiment.of(**settings | {key: value}).settings()[key])
             except ValueError as error:
                 raise ValueError(f"{where}.{key}: {one_line(error)}") from error
 
@@ -187,14 +191,6 @@ def _placed(sections: Mapping[str, Mapping[str, Any]], text: str) -> str:
     name = re.split(r"\W", text, maxsplit=1)[0]
     holding = [where for where, section in sections.items() if name in section]
     return f"{(holding or ['experiment'])[-1]}.{text}"
-
-
-def _experiment(settings: Mapping[str, Any]) -> Experiment:
-    """Return the experiment of settings, each in its field's type. Raises ValueError."""
-    shared = {name: settings[name] for name in settings if name in SETTINGS}
-    options = {name: settings[name] for name in settings if name not in SETTINGS}
-    method = TypeAdapter(method_class(settings["method"])).validate_python(options)
-    return TypeAdapter(Experiment).validate_python(shared | {"options": asdict(method)})
 
 
 def _check_type(value: Any, typed: Any) -> None:

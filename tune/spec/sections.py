@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, model_validator
@@ -16,7 +17,7 @@ Seconds = Annotated[FiniteFloat, Field(gt=0)]
 class Section(BaseModel):
     """Settings of an experiment beside keys of its own. name: its name in rows."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, coerce_numbers_to_str=True)
 
     name: Label | None = None
 
@@ -37,7 +38,7 @@ class DataSet(Section):
 
     @property
     def label(self) -> str:
-        return self.name or self.data.rstrip("/").rsplit("/", 1)[-1]
+        return self.name or folder_name(self.data)
 
 
 class MethodUsed(Section):
@@ -49,6 +50,13 @@ class MethodUsed(Section):
     @property
     def label(self) -> str:
         return self.name or self.method
+
+
+def folder_name(data: str) -> str:
+    """Return the name of a source, or of the folder at a path or an address."""
+    path = data.split("?")[0] if "://" in data else data
+    name = path.rstrip("/").rsplit("/", 1)[-1]
+    return Path(path).resolve().name if name in ("", ".", "..") else name
 
 
 def _many(key: str) -> BeforeValidator:

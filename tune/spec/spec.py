@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -16,11 +17,20 @@ from sgu.experiment import Experiment
 from sgu.methods import known, search_space
 from sgu.results.schema import METRICS, SELECTABLE
 from sgu.results.verdicts import FEWEST_MODELS
+from sgu.typed import typed, types_of
 from tune.spec.cells import Cell, cells
 from tune.spec.errors import SpecError, check_known, one_line
 from tune.spec.sections import WrittenSpec
 
 DEFAULT_TRIALS = 12
+ROOT = Path(__file__).resolve().parents[2]
+EXPERIMENT = types_of(Experiment)  # its types decide what a text on the command line is
+TAKEN = {
+    "cache": "the trained networks",
+    "audit": "what `sgu audit` writes",
+    "compare": "what `sgu compare` writes",
+}
+"""Folders in `results` that are no studies."""
 NOT_OF_A_TRIAL = {"klom", "relearn_steps"}
 IN_EACH_EPOCH = {name for name in SELECTABLE if name.startswith("val_")} | {"forget_acc"}
 BY_SHADOWS = {"val_rmia_auc", "val_lira_auc"}
@@ -53,8 +63,8 @@ class Spec(WrittenSpec):
 
     @model_validator(mode="after")
     def _meaningful(self) -> Spec:
-        if self.name == "cache":
-            raise ValueError("name = 'cache': holds the trained networks; choose another name")
+        if self.name in TAKEN:
+            raise ValueError(f"name = {self.name!r}: holds {TAKEN[self.name]}; choose another name")
         if self.search and self.methods and all(used.search for used in self.methods):
             raise ValueError("search: each method has its own; drop this one")
         self._check_metrics()
@@ -139,11 +149,12 @@ def _with_space(used: Any, experiment: dict[str, Any]) -> Any:
 def load_spec(path: Path, changes: Sequence[str] = ()) -> Spec:
     """Return the specification in a file, checked. Raises SpecError with one line.
 
-    changes: settings that replace the file's, each "key=value", such as "trials=3" or
+    path: of a file, or the name of a study that ships with the package, such as default. changes:
+    settings that replace the file's, each "key=value", such as "trials=3" or
     "experiment.data=some/folder"; the value is YAML.
     """
     try:
-        content = Path(path).read_bytes()
+        content = (shipped(path) or Path(path)).read_bytes()
     except OSError as error:
         raise SpecError(
             f"{path}: {error.strerror}: give a YAML file such as studies/default.yaml"
@@ -151,11 +162,22 @@ def load_spec(path: Path, changes: Sequence[str] = ()) -> Spec:
     return parse_spec(content, str(path), changes)
 
 
+def shipped(path: Path) -> Path | None:
+    """Return the study of the package that a path names where there is no such file; else None."""
+    path = Path(path)
+    if path.exists() or path.parent.name not in ("", "studies"):
+        return None
+    for folder in (ROOT / "studies", Path(sys.prefix) / "share" / "sg-unlearn-study" / "studies"):
+        if (study := folder / path.name).with_suffix(".yaml").is_file():
+            return study.with_suffix(".yaml")
+    return None
+
+
 def parse_spec(text: str | bytes, origin: str, changes: Sequence[str] = ()) -> Spec:
     """Return the specification in a YAML text, checked. origin: its source, for errors."""
     try:
         content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:  # that of lists in lists in lists, ...
         raise SpecError(f"{origin}: not YAML: {one_line(error)}") from error
     if not isinstance(content, dict):
         names = ", ".join(sorted(Spec.model_fields))
@@ -164,7 +186,7 @@ def parse_spec(text: str | bytes, origin: str, changes: Sequence[str] = ()) -> S
         content = changed(content, changes)
         check_known("", content, Spec.model_fields)
         return Spec.model_validate(content)
-    except ValueError as error:
+    except (ValueError, yaml.YAMLError, RecursionError) as error:
         raise SpecError(f"{origin}: {one_line(error)}") from error
 
 
@@ -181,5 +203,6 @@ def changed(content: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any
             section = section.setdefault(part, {})
             if not isinstance(section, dict):
                 raise ValueError(f"{key}: {part} holds no keys")
-        section[name] = yaml.safe_load(value)
+        kind = EXPERIMENT.get(name) if sections == ["experiment"] else None
+        section[name] = typed(key, kind, value) if kind else yaml.safe_load(value)
     return result

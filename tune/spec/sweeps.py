@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sgu.cli.shared import value_of
 from tune.spec.errors import SpecError, one_line
 from tune.spec.spec import Spec, changed
 
@@ -60,5 +59,5 @@ def sweeps_of(words: Sequence[str]) -> dict[str, tuple[Any, ...]]:
         if not (equals and values and kind in SWEEPS):
             kinds = ", ".join(SWEEPS)
             raise SpecError(f"--sweep {word}: expected KIND=VALUE,VALUE,... with one of {kinds}")
-        sweeps[kind] = tuple(value_of(value) for value in values.split(","))
+        sweeps[kind] = tuple(values.split(","))
     return sweeps

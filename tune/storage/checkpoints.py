@@ -21,7 +21,8 @@ class Checkpoints:
     folder: Location
     version: str
 
-    def of(self, settings: Row, data_fingerprint: str) -> Location:
-        decisive = json.dumps([settings, data_fingerprint, self.version], sort_keys=True)
+    def of(self, settings: Row, data_fingerprint: str, split_digest: str) -> Location:
+        content = [data_fingerprint, split_digest]
+        decisive = json.dumps([settings, *content, self.version], sort_keys=True)
         digest = hashlib.sha256(decisive.encode()).hexdigest()[:16]
         return self.folder.inside(f"{digest}.safetensors")

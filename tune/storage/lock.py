@@ -2,13 +2,15 @@
 
 In a local folder the lock is the kernel's (flock), gone with its process, however that ended. A
 store such as s3:// has no locks: there the driver leaves a lease and renews it while it lives; a
-lease that has not been renewed for `LEASE` seconds is free to take.
+lease that has not been renewed for `LEASE` seconds is free to take. Its age is told by the store's
+clock alone: two machines need not agree on the time.
 """
 
 from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import signal
 import socket
@@ -21,6 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+from sgu.files.atomic import unfinished_name
 from sgu.files.location import Location
 
 NAME = "driver.json"
@@ -43,7 +46,7 @@ def lock_owner(folder: Location) -> str | None:
     """Return a description of the driver at work on a study; None if there is none."""
     if not folder.local:
         lease = _lease(folder)
-        return _described(lease) if _fresh(lease) else None
+        return _described(lease) if lease and _age(folder) < LEASE else None
     with suppress(FileNotFoundError), Path(folder.inside(NAME).path).open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -79,8 +82,8 @@ def _acquired(file: IO[str]) -> bool:
 @contextmanager
 def _leased(folder: Location) -> Iterator[None]:
     lease = _lease(folder)
-    if _fresh(lease):
-        raise _refusal(folder, lease)
+    if lease and (age := _age(folder)) < LEASE:
+        raise _refusal(folder, lease, f" (if it is dead, its lease ends in {LEASE - age:.0f} s)")
     token = uuid.uuid4().hex
     _renew(folder, _this_driver() | {"token": token})
     time.sleep(PAUSE)
@@ -116,11 +119,20 @@ def _renew(folder: Location, lease: dict[str, Any]) -> None:
 
 
 def _lease(folder: Location) -> dict[str, Any]:
-    return json.loads(folder.inside(NAME).read() or "{}")
+    return folder.inside(NAME).read_json()
 
 
-def _fresh(lease: dict[str, Any]) -> bool:
-    return time.time() - lease.get("renewed", 0) < LEASE
+def _age(folder: Location) -> float:
+    """Return the seconds since the lease was written, by the store's clock, or where it may only be
+    read by this machine's; infinite without a lease."""
+    written, probe = folder.inside(NAME).info.mtime, folder.inside(unfinished_name("clock"))
+    try:
+        probe.write(b"now")  # the store dates it
+        now = probe.info.mtime
+        probe.remove()
+    except OSError:
+        now = datetime.now(UTC)
+    return (now - written).total_seconds() if written and now else math.inf
 
 
 def _this_driver() -> dict[str, Any]:
@@ -128,12 +140,12 @@ def _this_driver() -> dict[str, Any]:
     return {"host": socket.gethostname(), "pid": os.getpid(), "since": since}
 
 
-def _refusal(folder: Location, driver: dict[str, Any]) -> StudyLocked:
-    text = f"{folder.shown}: {_described(driver)} is at work on it: wait for it, or end it first"
-    return StudyLocked(text)
+def _refusal(folder: Location, driver: dict[str, Any], until: str = "") -> StudyLocked:
+    at_work = f"{folder.shown}: {_described(driver)} is at work on it"
+    return StudyLocked(f"{at_work}: wait for it, or end it first{until}")
 
 
 def _described(driver: dict[str, Any]) -> str:
-    if not driver:  # the file is empty for an instant, while its owner writes it
+    if not {"pid", "host", "since"} <= driver.keys():  # empty for an instant, while it is written
         return "another driver"
     return f"process {driver['pid']} on {driver['host']} since {driver['since']}"

@@ -6,7 +6,10 @@ Workers load this file: it imports no analysis, no Optuna.
 
 from __future__ import annotations
 
+import json
+import re
 import uuid
+from hashlib import sha256
 from pathlib import Path
 
 import pyarrow as pa
@@ -77,9 +80,14 @@ class Store:
 
 
 def _name(row: Row) -> str:
-    """Return a file name made of what tells rows apart."""
+    """Return a file name made of what tells rows apart: readable, and by its digest its own.
+
+    A cell is called after the user's data, whose name may begin with "_" or hold anything.
+    """
     parts = [row[name] for name in ("cell", "trial_id", "seed", "attempt") if name in row]
-    return "-".join(map(str, parts)).replace("/", "-")
+    text = "-".join(map(str, parts))
+    readable = re.sub(r"[^A-Za-z0-9.+@-]+", "-", text)[-80:].lstrip(".-")
+    return f"{readable}-{sha256(json.dumps(parts).encode()).hexdigest()[:8]}"
 
 
 def _parquet(table: pa.Table) -> memoryview:

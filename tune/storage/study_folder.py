@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 import pandas as pd
+import yaml
 
 from analysis import load_study
 from sgu.data.memmap import data_folder
@@ -16,9 +18,14 @@ from sgu.files.location import Location, joined
 from sgu.results.schema import TRIALS
 from tune.spec.errors import SpecError
 from tune.spec.spec import Spec, parse_spec
+from tune.storage import lock
 from tune.storage.store import Store
 
 SPEC = "spec.yaml"
+WRITTEN = ("trials", "epochs", "losses", "splits", "artifacts", "journal",
+           "optuna.journal",
+           "optuna.journal.damaged", "progress.json", "front.png", "report.html")  # fmt: skip
+"""What a study writes into its folder, apart from its specification and the driver's lock."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,12 @@ class StudyFolder:
 
     @property
     def begun(self) -> bool:
-        return self.files.inside(SPEC).read() is not None
+        """True if the folder holds this study: a specification of its name."""
+        return _names_study(self.files.inside(SPEC).read(), self.name)
+
+    def clear(self) -> None:
+        """Delete what the study has written; its specification stays until another replaces it."""
+        self.files.clear(WRITTEN)
 
     def keep(self, spec: Spec) -> None:
         """Write the study's specification."""
@@ -85,7 +97,15 @@ class StudyFolder:
         self.files.inside(SPEC).write(spec.to_yaml().encode())
 
     def check(self) -> None:
-        """Raise SpecError if nothing can be written to `results`."""
+        """Raise SpecError if nothing can be written to `results`, or if the study's folder holds
+        anything but a study: nobody's files are mixed with a study's, or deleted like them."""
+        others = [file for file in self.files.entries() if not _is_passing(file.name)]
+        if others and not self.begun:
+            names = ", ".join(file.name for file in others[:3])
+            raise SpecError(
+                f"{self.files.shown} holds no study but {len(others)} other things ({names}): name "
+                "another folder with --results, or give the study another name"
+            )
         folder = Location.at(self.results)
         probe = folder.inside(f"_{os.getpid()}-{uuid.uuid4().hex[:8]}")
         try:
@@ -97,6 +117,19 @@ class StudyFolder:
                 f"storage = {folder.shown!r}: cannot be written to ({reason}): name another folder "
                 "with `storage`, or with --results"
             ) from error
+
+
+def _is_passing(name: str) -> bool:
+    """Return True for the lock, and for what a write that was cut off has left."""
+    return name == lock.NAME or name.startswith("_")
+
+
+def _names_study(content: bytes | None, name: str) -> bool:
+    """Return True if a file's content is a specification of the study of that name."""
+    with suppress(yaml.YAMLError, RecursionError, UnicodeDecodeError):
+        spec = yaml.safe_load(content or b"")
+        return isinstance(spec, dict) and spec.get("name") == name
+    return False
 
 
 def stored_spec(address: str | Path) -> Spec:

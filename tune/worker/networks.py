@@ -17,7 +17,6 @@ from sgu.experiment import Experiment
 from sgu.metrics import against_retrained, loss_histograms, metrics_of
 from sgu.networks.cache import Kept
 from sgu.networks.recipe import REFERENCES, Recipe
-from sgu.networks.references import recipe
 from sgu.networks.training import loaded, trained
 from sgu.results.rows import Row
 from sgu.task import Task
@@ -29,9 +28,7 @@ def recipes(
 ) -> dict[str, Recipe]:
     """Return the recipes of a task's references, further retrained models (retrain-1) and shadow
     models (shadow-0), by the names of their rows; shadow models have no rows."""
-    by_name = {
-        kind: recipe(kind, base.model, task, base.seed, base.pretrain_epochs) for kind in REFERENCES
-    }
+    by_name = {kind: base.recipe(kind, task) for kind in REFERENCES}
     design = selection_shadows(base, task, shadow_count // 2).recipes if shadow_count else []
     further = oracles(base, task, oracle_count, use="study")
     retrained = {f"retrain-{i}": recipe for i, recipe in enumerate(further, 1)}

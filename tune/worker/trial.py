@@ -14,7 +14,6 @@ with fast_imports():  # its first trial waits for a worker's imports
     from ray.tune import report
 
     from sgu.experiment import Experiment
-    from sgu.models import build
     from sgu.training.snapshots import Snapshots
     from sgu.unlearning import unlearn
     from tune.storage.checkpoints import Checkpoints
@@ -59,9 +58,10 @@ def run_trial(
         task, splits, weights, selection = ray.get(needed)
         task = replace(task, splits=splits)
         experiment = Experiment.of(**config["settings"])
-        model = build(experiment.model, task.source.shape, experiment.seed)
+        model = experiment.network(task.source)
         model.load_state_dict(weights)
-        snapshots = Snapshots(checkpoints.of(config["settings"], task.source.fingerprint))
+        content = task.source.fingerprint, splits.digest
+        snapshots = Snapshots(checkpoints.of(config["settings"], *content))
         snapshots.add("started", started)
         outcome = unlearn(
             experiment,

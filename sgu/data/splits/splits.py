@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
@@ -85,6 +86,15 @@ class Splits:
         generator = torch.Generator().manual_seed(seed)
         chosen = balanced(targets[self.audit], count, generator)
         return replace(self, audit=self.audit[chosen])
+
+    def halved(self, targets: Tensor, seed: int) -> Splits:
+        """Return the splits with half of held-out as both audit and val, the other half as test.
+
+        targets: of held-out, int64 (N,). Raises ValueError if a class has a single example.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        audit, test = stratified_split(targets.cpu(), (0.5, 0.5), generator, "held-out")
+        return replace(self, audit=audit, val=audit, test=test)
 
     def to_table(self) -> pa.Table:
         """Return columns split (string), index (int64), request (int64; null outside forget)."""
@@ -190,6 +200,40 @@ def memorised_splits(
     order = order[~torch.isin(torch.arange(len(order)), torch.tensor(last))]
     forget = order[: max(1, round(fraction * len(train)))].sort().values
     return _splits(train, deal(train, forget, requests, generator), judges)
+
+
+def stated_splits(
+    source: Source, forget: Sequence[int] | np.ndarray | Tensor, seed: int = 0
+) -> Splits:
+    """Forget the train examples at the indices `forget`, or where a mask (N,) of train is True.
+
+    Held-out is split as by the other scenarios with this seed.
+    Raises ValueError for an index that train does not have, one that is there twice, none or all of
+    train, and for a class of forget without held-out examples.
+    """
+    train, heldout = _targets(source)
+    chosen = torch.as_tensor(np.asarray(forget if len(forget) else np.empty(0, int)))
+    if chosen.dtype == torch.bool and chosen.shape == train.shape:
+        chosen = torch.where(chosen)[0]
+    if chosen.ndim != 1 or chosen.is_floating_point() or chosen.dtype == torch.bool:
+        raise ValueError(
+            f"forget is {chosen.dtype} {tuple(chosen.shape)}; need indices into train (n,), or a "
+            f"mask ({len(train)},)"
+        )
+    chosen = chosen.long().sort().values
+    outside = chosen[(chosen < 0) | (chosen >= len(train))].tolist()
+    if outside:
+        raise ValueError(f"forget has index {outside[0]}: must be 0..{len(train) - 1}")
+    if len(twice := chosen[1:][chosen.diff() == 0]):
+        raise ValueError(f"forget has index {int(twice[0])} twice: name each example once")
+    if not 0 < len(chosen) < len(train):
+        raise ValueError(f"forget has {len(chosen)} of train's {len(train)} examples: name some")
+    if unseen := sorted(set(train[chosen].tolist()) - set(heldout.tolist())):
+        raise ValueError(
+            f"held-out has no example of class {unseen[0]}, which forget has: add some, as an "
+            "attack compares the two"
+        )
+    return _splits(train, [chosen], _judges(heldout, torch.Generator().manual_seed(seed)))
 
 
 def _splits(

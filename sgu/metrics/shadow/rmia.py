@@ -15,7 +15,9 @@ over the examples that have shadow models on either side anyway.
 gamma = 1: a member need only be likelier than a z, by any factor.
 
 The score rises with ratio(x) alone. So an area under its ROC curve takes no population: it is that
-of the ratio, but for the ties that a finite population makes.
+of the ratio, but for the ties that a finite population makes. InfoRMIA (Tao & Shokri 2025, arXiv
+2510.05582), log ratio(x) + KL(p(z) || p(z | model)), is free of them and orders examples of one
+model as the ratio does, since its second term is the same for all x: it has the ratio's area.
 """
 
 from __future__ import annotations

@@ -132,7 +132,7 @@ def test_a_model_that_says_otherwise_is_an_error(files, tmp_path):
     assert files(same.to_table(), own).task(tmp_path).splits.digest == same.digest
     with pytest.raises(ValueError, match="mine says itself who was forgotten"):
         files(forgetting(1, 2), own).task(tmp_path)
-    with pytest.raises(ValueError, match="leave --scenario and the like out"):
+    with pytest.raises(ValueError, match="leave --forget, --scenario and the like out"):
         files(forgetting(1, 2), forget_fraction=0.2)
 
 

@@ -88,7 +88,7 @@ def test_no_table_is_cut_or_too_wide(names, width):
     assert lines[at + 1].split() == ["[.45", ".57]"] * len(names)
     metrics = lines[lines.index("Metrics, beside the null band of retrained models") :]
     assert metrics[beginning(metrics, "forget_acc")].count("1.000") == len(names)
-    text = " ".join(lines)
+    text = " ".join(" ".join(lines).split())
     assert "No power at this size, so not counted: mia_auc." in text
 
 
@@ -149,9 +149,7 @@ def test_the_drawing_and_the_claims_say_what_the_numbers_say():
     assert drawing.margin[1] / (one - zero) == pytest.approx(0.4, abs=1e-3)
     assert all(bar.left < bar.at < bar.left + bar.width for bar in drawing.bars)
     (claim,) = claims(audit)
-    assert claim.startswith(
-        "sg is like retrained within ±20 %. Its residual memory is -1 % (-10 to"
-    )
+    assert claim.startswith("sg is like retrained within ±20 %. Its residual memory is -1 % (-9 to")
     assert "3 retrained models see" in claim
 
 

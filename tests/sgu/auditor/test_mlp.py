@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from sgu.auditor import AuditorError, MLPAuditor
+from sgu.auditor.base import pose
+from sgu.auditor.mlp import _Training
 
 
 def rings(problems: int, n: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -22,6 +24,17 @@ def test_learns_what_no_hyperplane_can():
     assert fit.converged.all()
     assert fit.residual.max() < 1e-7
     assert ((fit.decision(x) > 0) == (members == 1)).double().mean() > 0.85
+
+
+def test_the_hessian_is_that_of_automatic_differentiation():
+    x, members = rings(2, 12)
+    problem, auditor = pose(x, members, None, torch.float64), MLPAuditor(hidden=3, reg=0.05)
+    training = _Training(auditor, problem)
+    generator = torch.Generator().manual_seed(5)
+    theta = torch.randn(2, 3 * 4 + 1, generator=generator, dtype=torch.float64)
+    whole = torch.func.hessian(lambda t: training.loss(t, x).sum())(theta)
+    wanted = torch.stack([whole[problem, :, problem] for problem in range(2)])
+    torch.testing.assert_close(training.hessian(theta, x), wanted)
 
 
 def test_gradient_is_the_difference_quotient():

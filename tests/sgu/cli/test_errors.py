@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
+import typer
 from typer.testing import CliRunner
 
 from sgu.cli import app
 from sgu.ensembles.processes import Died, Trainings, processes
+from sgu.files.one_line import one_line_errors
 
 SMALL = ["--subset", "200", "--pretrain-epochs", "1"]
 
@@ -84,3 +87,14 @@ def test_too_little_memory_is_one_line(error, reason, tmp_path):
 def test_a_training_process_that_dies_says_what_to_do():
     with pytest.raises(Died, match="lower --jobs"):
         list(processes(1)(os._exit, [1]))
+
+
+def test_escape_bytes_and_line_ends_never_reach_the_terminal(capsys):
+    def command() -> None:
+        with one_line_errors("sgu", ValueError):
+            warnings.warn("a\x1b]0;title\x07b", stacklevel=1)
+            raise ValueError("folder \x1b[31mred\nnext")
+
+    with pytest.raises(typer.Exit):
+        command()
+    assert capsys.readouterr().err == "sgu: a ]0;title b\nsgu: folder [31mred next\n"

@@ -265,3 +265,10 @@ def test_training_on_disk_gives_the_bits_of_training_in_memory(pair):
     start = build("small_cnn", pair[0].shape, seed=0).state_dict()
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in start)
     assert not all(torch.equal(weights[0][name], start[name]) for name in start)
+
+
+def test_a_user_without_a_home_is_told_what_to_name(monkeypatch):
+    monkeypatch.delenv("SGU_DATA", raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as of an unknown user
+    with pytest.raises(DataError, match="name a folder for data in SGU_DATA"):
+        memmap.data_folder()

@@ -59,9 +59,12 @@ def test_clearing_deletes_folders_first_and_then_files_in_order(folder):
             filesystem.delete_file(path)
             deleted.append(path.split("/")[-1])
 
-    Location(Recording(), folder.path, folder.shown).clear(but="driver.json")
+    mine = ("spec.yaml", "optuna.journal", "trials", "deeper", "absent")
+    Location(Recording(), folder.path, folder.shown).clear(mine)
     assert deleted == ["deeper", "trials", "optuna.journal", "spec.yaml"]
     assert folder.names() == ["driver.json"]
+    folder.clear()
+    assert folder.names() == []
 
 
 def test_a_file_can_be_removed_twice(folder):

@@ -15,16 +15,15 @@ from torch.distributions import Categorical, kl_divergence
 from torch.nn import functional as F
 
 from sgu.data.examples import Examples
-from sgu.data.sources import make_source
-from sgu.data.splits.splits import random_splits
 from sgu.game import Game
 from sgu.methods import METHODS, Run
+from sgu.methods.amun import AMUN, nearest
 from sgu.methods.bad_teacher import BadTeacher, untrained
 from sgu.methods.finetune import Finetune
 from sgu.methods.gradient_ascent import GradientAscent
 from sgu.methods.l1_sparse import L1Sparse
 from sgu.methods.neggrad_plus import Forget, NegGradPlus
-from sgu.methods.random_label import RandomLabel, relabelled
+from sgu.methods.random_label import Labels, RandomLabel
 from sgu.methods.salun import SalUn, largest
 from sgu.methods.scrub import Scrub, divergence, taught_by
 from sgu.task import Task
@@ -40,6 +39,7 @@ NAMES = (
     "scrub",
     "bad_teacher",
     "salun",
+    "amun",
 )
 SHORT = {"epochs": 2, "lr": 0.02, "batch_size": 32}
 ONE_STEP = {  # plain gradient descent on one batch of all
@@ -259,35 +259,103 @@ def test_forget_comes_round_in_another_order(small, learnt):
 # random_label
 
 
-def test_labels_are_wrong_and_each_other_class_is_as_likely():
-    """2000 to forget, four classes: shares of the three shifts within five deviations of 1/3."""
-    generator = torch.Generator().manual_seed(0)
-    parts = [
-        Examples(
-            torch.randint(0, 255, (4000, 1, 1, 1), generator=generator, dtype=torch.uint8),
-            torch.arange(4000) % 4,
-        )
-        for _ in range(2)
-    ]
-    source = make_source("many", *parts)
-    task = Task.of(source, random_splits(source, 0.5))
-    labels = relabelled(prepare(task, nn.Linear(1, 1))[0])
-    true, splits = source.train.targets, task.splits
-    assert torch.equal(labels[splits.retain], true[splits.retain])
-    shift = (labels - true)[splits.forget] % 4
-    counts = shift.bincount(minlength=4)
-    assert counts[0] == 0
-    deviation = (2000 * 1 / 3 * 2 / 3) ** 0.5
-    assert (counts[1:] - 2000 / 3).abs().max() < 5 * deviation
+def test_labels_are_drawn_anew_from_all_classes_with_the_true_one_among_them():
+    """Shares of 6,000 draws of three classes within five deviations of 1/3; and a restored state
+    goes on with the same labels."""
+    labels, targets = Labels(3, torch.Generator().manual_seed(0)), torch.arange(6000) % 3
+    drawn = labels.draw(targets)
+    agree = (drawn == targets).sum()
+    deviation = (6000 * 1 / 3 * 2 / 3) ** 0.5
+    for count in (*drawn.bincount(minlength=3), agree):
+        assert abs(count - 2000) < 5 * deviation
+    state = labels.state()
+    again = labels.draw(targets)
+    assert not torch.equal(drawn, again)
+    labels.restore(state)
+    assert torch.equal(again, labels.draw(targets))
 
 
-def test_a_step_of_random_label(small, learnt):
+def test_the_two_steps_of_random_label(small, learnt):
+    """All of forget with drawn labels, and then all of retain with its own."""
     method = RandomLabel(**ONE_STEP)
     run, _ = prepare(small, learnt)
     method.unlearn(run)
-    everyone = torch.arange(len(small.source.train))
-    g = gradient(learnt, cross_entropy_of(small, everyone, relabelled(run)))
+    order = torch.randperm(30, generator=torch.Generator().manual_seed(0))
+    batch = batch_of(small, small.splits.forget[order])
+    drawn = Labels(3, run.generator()).draw(batch.targets)
+    model = copy.deepcopy(learnt)
+    for loss in (
+        lambda model: F.cross_entropy(model(batch.inputs), drawn),
+        cross_entropy_of(small, small.splits.retain),
+    ):
+        moved = weights(model) - 0.1 * gradient(model, loss)
+        nn.utils.vector_to_parameters(moved, model.parameters())
+    torch.testing.assert_close(weights(run.model), weights(model))
+
+
+# amun
+
+
+def test_adversarial_examples_are_near_and_wrong(small, learnt):
+    run, _ = prepare(small, learnt)
+    images, targets = small.source.train.at(small.splits.forget, "cpu")
+    with evaluating(copy.deepcopy(learnt)) as model:
+        right = model(small.pipeline.prepare(images)).argmax(1) == targets
+        found, labels = nearest(run, images, targets, radius=0.01, steps=5)
+        predicted = model(small.pipeline.prepare(found)).argmax(1)
+    assert right.float().mean() > 0.8
+    assert torch.equal(predicted, labels)
+    assert (labels != targets).all()
+    assert 0 <= found.min() <= found.max() <= 255
+    distance = (found - images).flatten(1).norm(dim=1)
+    assert torch.equal(distance > 0, right)
+    assert run.clock.examples >= 30
+
+
+def test_a_linear_boundary_is_found_at_its_distance(toy):
+    """The distance to it is |w.x + b| / |w|; radii of .04 times powers of two find it within two,
+    and the first step over it is shorter still."""
+    task, network = toy(), nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
+    with torch.no_grad():
+        for value in network.parameters():
+            value.zero_()
+        network[1].weight[1] = torch.linspace(-1, 1, 16)
+        network[1].bias[2] = -1e9  # two classes
+        network[1].bias[1] = 0.3
+    run, _ = prepare(task, network)
+    images, _ = task.source.train.at(task.splits.forget, "cpu")
+    prepared = task.pipeline.prepare(images).flatten(1)
+    m = network(prepared.view(-1, 1, 4, 4))[:, 1].detach()
+    exact = m.abs() / network[1].weight[1].norm() * task.pipeline.std / 255
+    found, _ = nearest(run, images, (m > 0).long(), radius=0.04, steps=20)
+    distance = (found - images).flatten(1).norm(dim=1) / 255
+    inside = ((found > 0) & (found < 255)).flatten(1).all(1)  # the border does not bend the way
+    assert inside.sum() > 5
+    ratio = (distance / exact)[inside]
+    assert 1 <= ratio.min() <= ratio.max() < 2.2
+
+
+@pytest.mark.parametrize("keep_forget", [True, False])
+def test_a_step_of_amun(small, learnt, keep_forget):
+    """theta - lr dCE(retain, the adversarial examples, and forget if it is kept)."""
+    method = AMUN(**ONE_STEP, keep_forget=keep_forget)
+    run, _ = prepare(small, learnt)
+    adversarial, labels = method.attack(run)
+    method.unlearn(run)
+    splits = small.splits
+    known = batch_of(small, torch.cat([splits.retain, splits.forget][: 1 + keep_forget]))
+    inputs, targets = (
+        torch.cat([known.inputs, adversarial]), torch.cat([known.targets, labels]),
+    )  # fmt: skip
+    g = gradient(learnt, lambda model: F.cross_entropy(model(inputs), targets))
     torch.testing.assert_close(weights(run.model), weights(learnt) - 0.1 * g)
+
+
+def test_texts_are_not_attacked(small, learnt):
+    tokens = Examples(torch.ones(150, 5, dtype=torch.int32), small.source.train.targets)
+    source = replace(small.source, train=tokens)
+    with pytest.raises(ValueError, match="attacks images"):
+        after(AMUN(), replace(small, source=source), learnt)
 
 
 # l1_sparse
@@ -318,6 +386,13 @@ def test_the_penalty_falls():
 
 
 # scrub
+
+
+def test_scrub_lowers_its_rate_where_its_authors_do(small, learnt):
+    plan = plan_of(Scrub(epochs=10, forget_batch=8), small, learnt)
+    rates = [{part.rate for part in epoch} for epoch in plan]
+    assert rates == [{0.1**k} for k in (0, 0, 0, 1, 1, 2, 2, 2, 2, 3)]
+    assert [part.batch_size for part in plan[0]] == [8, None]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

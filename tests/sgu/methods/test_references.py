@@ -15,6 +15,7 @@ from sgu.data.splits.scenarios import Scenario
 from sgu.experiment import Experiment
 from sgu.methods import Run
 from sgu.methods.reference_distill import ReferenceDistill
+from sgu.methods.reference_labels import ReferenceLabels
 from sgu.networks.references import recipe
 from sgu.networks.training import trained
 from sgu.task import Task
@@ -130,3 +131,14 @@ def test_other_scenarios(task, original, scenario):
     outcome = outcome_of(other, original, method="sg+reference_distill", solve_every=2)
     assert outcome.unsolved == 0
     assert outcome.metrics["reference_seconds"] > 0
+
+
+def test_labels_are_drawn_from_the_reference():
+    """The mean over draws of CE(s; y) is the sum over classes of r CE(s; y), within 5 errors."""
+    generator = torch.Generator().manual_seed(0)
+    r, s = torch.tensor([[0.3, 1.2, -0.7]]), torch.tensor([[1.0, -1.0, 0.5]])
+    p, losses = r.softmax(1), -s.log_softmax(1)
+    mean, draws = float((p * losses).sum()), 4000
+    drawn = ReferenceLabels().distance(r.expand(draws, -1), s.expand(draws, -1), generator)
+    error = float(((p * losses**2).sum() - mean**2) / draws) ** 0.5
+    assert abs(float(drawn) - mean) < 5 * error

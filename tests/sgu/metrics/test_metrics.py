@@ -28,6 +28,7 @@ from sgu.task import Task
 
 ACCURACIES = {"retain_acc", "forget_acc", "val_acc", "val_error", "test_acc", "forget_test_gap"}
 ATTACKED = {f"{on}mia_{what}" for on in ("", "val_") for what in ("acc", "auc", "f1", "advantage")}
+AREAS = {"loss_auc", "val_loss_auc"}
 DISTANCES = {"ks", "ks_p", "wasserstein", "utility_paper"}
 
 
@@ -118,7 +119,7 @@ def losses(model, task: Task, split: str) -> np.ndarray:
 
 def test_names_are_those_of_the_schema(measured):
     """Rates at few false positives are left out: test is too small for them here."""
-    assert set(measured) == ACCURACIES | ATTACKED | DISTANCES
+    assert set(measured) == ACCURACIES | ATTACKED | DISTANCES | AREAS
     assert {*measured, "tpr_at_1", "tpr_at_01", "avg_gap", "tow"} <= set(METRICS)
     assert all(math.isfinite(value) for value in measured.values())
 

@@ -9,7 +9,9 @@ import pytest
 import torch
 from scipy.special import expit
 from scipy.stats import norm
+from sklearn.metrics import roc_auc_score
 
+from sgu.metrics.rates import auc
 from sgu.metrics.shadow import (
     SHADOW_ATTACKS,
     Evidence,
@@ -22,7 +24,7 @@ from sgu.metrics.shadow import (
 )
 from sgu.metrics.shadow.klom import PRIOR, divergence
 from sgu.metrics.shadow.lira import FEW
-from sgu.metrics.shadow.rmia import correction
+from sgu.metrics.shadow.rmia import correction, likelihood_ratio
 
 
 def drawn(
@@ -98,6 +100,26 @@ def test_rmia_is_its_definition_pair_by_pair(a: float, gamma: float):
             hits += ratio / of_z >= gamma
         expected.append(hits / 30)
     np.testing.assert_allclose(rmia(evidence, a=a, gamma=gamma), expected)
+
+
+def test_informia_has_the_area_of_the_likelihood_ratio():
+    """log ratio(x) + KL of the population's probabilities, by its definition; RMIA has that area,
+    too, once the population is dense."""
+    evidence = drawn(others=30)
+    ratio = likelihood_ratio(evidence)
+    usual = expit(evidence.shadow_population).mean(0)
+    usual, given = (
+        usual / usual.sum(),
+        expit(evidence.population) / expit(evidence.population).sum(),
+    )
+    informia = np.log2(ratio) + (usual * np.log2(usual / given)).sum()
+    area = roc_auc_score(evidence.members, informia)
+    assert auc(ratio, evidence.members) == pytest.approx(area)
+    assert auc(rmia(evidence), evidence.members) != pytest.approx(area)  # ties
+    dense = drawn(others=20_000)
+    assert auc(rmia(dense), dense.members) == pytest.approx(
+        auc(likelihood_ratio(dense), dense.members), abs=1e-3
+    )
 
 
 def test_the_correction_is_the_least_squares_fit():

@@ -7,13 +7,13 @@ import math
 
 import pytest
 
-from sgu.experiment import DATA_SETTINGS, SETTINGS, Experiment
+from sgu.experiment import DATA_SETTINGS, ORIGINAL_SETTINGS, SETTINGS, Experiment
 from sgu.results.rows import plays, result_row, stored
 from sgu.results.schema import GAME, GAME_SETTINGS, SCHEMA_VERSION, TRIALS
 
 
 def test_every_setting_is_of_the_data_the_game_or_the_run():
-    of_the_run = {"model", "pretrain_epochs", "seed", "method"}
+    of_the_run = {"pretrain_epochs", "seed", "method", "model"} | ORIGINAL_SETTINGS
     assert set(SETTINGS) == DATA_SETTINGS | GAME_SETTINGS | of_the_run
 
 

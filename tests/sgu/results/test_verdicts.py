@@ -12,6 +12,7 @@ RETRAINED = np.array([0.63, 0.52, 0.51, 0.52])
 ORIGINAL = np.array([1.0, 0.82, 0.92, 0.88])
 DEVIATIONS = np.array([0.018, 0.011, 0.012, 0.02])  # as measured on the embedded data
 TOGETHER = 0.4  # correlation of two metrics of one model
+SIZES = {"forgotten": 400, "classes": 10}
 
 
 def draw(rng: np.random.Generator, kept: float = 0.0) -> dict[str, float]:
@@ -60,6 +61,15 @@ def test_seeds_make_it_sharper():
     assert shares(3, 0.2, seeds=3).get("like retrained", 0) <= 0.05
 
 
+@pytest.mark.parametrize(("models", "kept"), [(3, 0.0), (6, 0.2), (9, 0.5)])
+def test_the_joint_interval_holds_the_truth_as_often_as_it_promises(models, kept):
+    rng, inside, count = np.random.default_rng(models), 0, 1000
+    for _ in range(count):
+        judged = judge([draw(rng, kept)], [references(rng, models)], NAMES, **SIZES)
+        inside += judged.joint is not None and judged.joint.low <= kept <= judged.joint.high
+    assert 0.93 <= inside / count <= 0.97
+
+
 @pytest.mark.parametrize("kept", [0.0, 0.3])
 @pytest.mark.parametrize("models", [3, 5, 10])
 def test_intervals_hold_the_truth_as_often_as_they_promise(models, kept):
@@ -78,6 +88,11 @@ def test_three_equal_retrained_models_do_not_make_a_point_of_the_interval():
     found = residual("forget_acc", equal, group)
     assert found.value == 0
     assert 0.02 < found.high < 0.3
+    kept = {name: value + 0.5 * (original[name] - value) for name, value in equal.items()}
+    for model, verdict in ((equal, "Like retrained"), (kept, "Remembers"), (original, "Remembers")):
+        said = judge([model], [group], NAMES, forgotten=400, classes=10).text()
+        assert said.startswith(f"{verdict}: residual memory ")
+        assert "3 retrained models see " in said
 
 
 def test_the_original_remembers_all_and_a_metric_that_knows_no_difference_is_blind():
@@ -103,9 +118,36 @@ def judged_beside(models: int = 6, forgotten: int = 400, **changes: float) -> st
 def test_where_the_data_allow_no_verdict_the_reason_is_said():
     assert "2 retrained models; need 3" in judged_beside(models=2)
     assert "near chance on retain" in judged_beside(retain_acc=0.11)
-    few = judged_beside(forgotten=5, forget_acc=1.0)
-    assert "right on 5 of them, retrained models on 3." in few
-    assert "with probability 0.1" in few  # .63^5
+
+
+@pytest.mark.parametrize("forgotten", [1, 3, 5, 20])
+def test_a_few_forgotten_examples_allow_no_verdict_but_a_count(forgotten):
+    """Against the beta-binomial distribution, drawn: a share given the retrained models' answers,
+    then a model's answers."""
+    rng, right = np.random.default_rng(4), round(0.6 * forgotten) * 6
+    shares = rng.beta(right + 0.5, 6 * forgotten - right + 0.5, 100_000)
+    drawn = rng.binomial(forgotten, shares)
+    for accuracy, tail in ((1.0, drawn >= forgotten), (0.0, drawn <= 0)):
+        reason = judged_few(forgotten, accuracy, right / 6 / forgotten)
+        plural = "" if forgotten == 1 else "s"
+        assert reason.startswith(f"{forgotten} forgotten example{plural}; need 50. ")
+        count = round(accuracy * forgotten)
+        assert f"right on {count} of {forgotten}, retrained models on {right / 6:.1f};" in reason
+        assert ("or more" if accuracy else "or fewer") in reason
+        assert float(reason.split()[-1]) == pytest.approx(tail.mean(), abs=0.011)
+
+
+def judged_few(forgotten: int, accuracy: float, usual: float) -> str:
+    original = dict(zip(NAMES, ORIGINAL.tolist(), strict=True))
+    group = References(original=original, retrained=[{"forget_acc": usual}] * 6)
+    model = {"forget_acc": accuracy}
+    return judge([model], [group], NAMES, forgotten=forgotten, classes=10).reason
+
+
+def test_a_few_forgotten_examples_without_answers_are_named_alone():
+    group = References(original={}, retrained=[{}] * 3)
+    reason = judge([{}], [group], NAMES, forgotten=1, classes=10).reason
+    assert reason == "1 forgotten example; need 50"
 
 
 def test_originals_that_are_like_retrained_models_allow_no_verdict():

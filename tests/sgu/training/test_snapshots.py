@@ -38,7 +38,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "l1_sparse": {"method": "l1_sparse"},
     "gradient_ascent": {"method": "gradient_ascent"},
     "game over fisher": {"method": "sg+fisher", "strength": 1e-10, "solve_every": "epoch"},
-    "reference_distill": {"method": "reference_distill", "reference_epochs": 1},
+    "reference_labels": {"method": "reference_labels", "reference_epochs": 1},
     "game over reference_distill, alternate": {
         "method": "sg+reference_distill", "reference_epochs": 1, "update": "alternate",
         "warm_start": True, "audit_batch": 40,

@@ -68,6 +68,44 @@ def test_the_head_runs_no_trials_and_workers_find_it(path):
 
 
 @pytest.mark.parametrize("path", LAUNCHED)
+def test_setup_twice_leads_the_path_once_and_closes_the_token(path, tmp_path):
+    """`ray down` looks for `ray` in a login shell; the lines are run as the launcher would."""
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray" / "auth_token").write_text("0")
+    (tmp_path / ".bashrc").write_text("case $- in *i*) ;; *) return;; esac\n")
+    lines = [line for line in read(path)["setup_commands"] if "make" not in line]
+    for line in [*lines, *lines]:
+        subprocess.run(
+            ["bash", "-c", line], check=True, env={"HOME": str(tmp_path), "PATH": "/bin"}
+        )
+    text = (tmp_path / ".bashrc").read_text()
+    assert text.count("sgu/.venv/bin") == 1
+    shell = ["bash", "-c", ". ~/.bashrc; echo $PATH $RAY_AUTH_MODE $RAY_TMPDIR"]
+    env = {"HOME": str(tmp_path), "PATH": "/bin"}
+    shown = subprocess.run(shell, env=env, capture_output=True, text=True, check=True).stdout
+    assert shown == f"{tmp_path}/sgu/.venv/bin:/bin token {tmp_path}/.ray\n"
+    assert (tmp_path / ".ray" / "auth_token").stat().st_mode & 0o077 == 0
+    assert (tmp_path / ".ray").stat().st_mode & 0o077 == 0
+
+
+def test_the_launcher_is_told_to_use_the_autoscaler_that_starts_all_workers():
+    """Ray 2.60's newer one takes an on-premise head for ended, and stops after one worker."""
+    header = (ROOT / "cluster.yaml").read_text().split("cluster_name")[0]
+    assert "export RAY_UP_enable_autoscaler_v2=0" in header
+
+
+def test_no_node_of_the_cloud_is_in_a_group_that_ray_opens_to_the_internet():
+    for config in node_configs(read("tune/cluster/aws-gpu.yaml")).values():
+        assert config["SecurityGroupIds"]
+
+
+def test_the_image_takes_neither_packages_nor_results_and_keeps_the_history():
+    ignored = (ROOT / ".dockerignore").read_text().split()
+    assert {".venv", "results", "cache"} <= set(ignored)
+    assert ".git" not in ignored  # every row names its commit
+
+
+@pytest.mark.parametrize("path", LAUNCHED)
 def test_every_command_is_valid_shell(path):
     for key, lines in read(path).items():
         for line in lines if key.endswith("_commands") else ():

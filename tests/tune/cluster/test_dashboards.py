@@ -12,7 +12,7 @@ from optuna.storages import JournalStorage
 
 from sgu.files.location import Location
 from tune.cluster import dashboards as module
-from tune.cluster.dashboards import HOST, dashboards, ray_arguments, serve
+from tune.cluster.dashboards import HOST, View, dashboards, guarded, ray_arguments, serve
 from tune.search.journal import Journal
 from tune.spec.errors import SpecError
 
@@ -32,6 +32,45 @@ def test_optunas_dashboard_shows_the_journal_on_loopback(tmp_path):
         (study,) = json.load(answer)["study_summaries"]
     assert study["study_name"] == "embedded/sg"
     assert "8265" in lines[1]
+
+
+def asked(headers: dict[str, str], method: str = "GET") -> tuple[str, bool]:
+    """Return the status of an answer, and if the application behind the guard was asked."""
+    reached, status = [], []
+
+    def app(_, start_response):
+        reached.append(True)
+        start_response("200 OK", [])
+        return [b""]
+
+    environ = {"REQUEST_METHOD": method} | {f"HTTP_{k}": v for k, v in headers.items()}
+    list(guarded(app)(environ, lambda line, _: status.append(line)))
+    return status[0], bool(reached)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
+def test_nothing_can_be_changed(method):
+    assert asked({"HOST": "127.0.0.1:8080"}, method) == ("405 Method Not Allowed", False)
+
+
+@pytest.mark.parametrize("host", ["evil.example:8080", "evil.example", "", "127.0.0.1.evil:8080"])
+def test_a_page_that_had_its_name_point_here_sees_nothing(host):
+    assert asked({"HOST": host} if host else {}) == ("403 Forbidden", False)
+
+
+def test_a_browser_of_this_machine_sees_the_page():
+    for host in ("127.0.0.1:8080", "localhost:9", "localhost"):
+        assert asked({"HOST": host}) == ("200 OK", True)
+
+
+def test_behind_the_guard_nothing_can_be_written_either(tmp_path):
+    journal = Journal(Location.at(tmp_path))
+    optuna.create_study(storage=JournalStorage(journal), study_name="s")
+    seen = optuna.load_study(storage=JournalStorage(View(journal)), study_name="s")
+    lines = list(journal.lines)
+    with pytest.raises(PermissionError, match="only shows the study"):
+        seen.set_user_attr("x", 1)
+    assert journal.lines == lines
 
 
 def test_without_the_option_there_is_none(tmp_path):

@@ -143,7 +143,7 @@ def test_a_failed_trial_is_told_as_failed(store, broken):
 def test_rows_are_replayed(store, trial_row):
     store.trial(trial_row("0000", {"control": True}, method="finetune"))
     store.trial(trial_row("original", {"control": True, "method": "original", "cell": "embedded"}))
-    values = {"val_error": 0.3, "val_mia_advantage": 0.1}
+    values = {"val_error": 0.3, "val_residual": 0.1}
     store.trial(trial_row("0001", values, alpha=0.5, solve_every="epoch", epochs=2))
     store.trial(trial_row("0003", {"status": "failed", "reason": "Diverged"}, alpha=2.5, epochs=3))
     store.trial(trial_row("0002", {"val_error": math.nan}, alpha=1.5, solve_every=4))
@@ -163,7 +163,7 @@ def test_a_driver_elsewhere_goes_on_with_what_was_in_flight(bucket):
     proposed = [first.suggest(key) for key in "abc"]
     again = StudySearch(spec, study.address, none, REFERENCES)
     assert [again.suggest(key)["settings"] for key in "abc"] == [p["settings"] for p in proposed]
-    study.files.clear(but="driver.json")
+    study.clear()
     fresh = StudySearch(spec_of(sampler_seed=1), study.address, none, REFERENCES)
     assert [fresh.suggest(key)["settings"] for key in "ab"] == [p["settings"] for p in proposed[:2]]
     assert fresh.suggest("c")["settings"] != proposed[2]["settings"]
@@ -424,3 +424,25 @@ def test_every_sampler_learns_from_three_objectives_under_a_constraint(store, sa
         search.on_trial_complete(str(key), {f"row/{name}": v for name, v in values.items()})
     assert [trial.state.name for trial in journal(store)] == ["COMPLETE"] * 6
     assert search.suggest("last") == Searcher.FINISHED
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [b"\n", b'{"op_code": 7, "worker_id": "a"}{{"op_code": 7\n', b"\xff\x00\n", b"[1]\n",
+     b'{"op_code": 99, "worker_id": "a"}\n', b"{}\n", b"[" * 5000 + b"\n"],
+)  # fmt: skip
+@pytest.mark.parametrize("place", ["end", "begin"])
+def test_a_damaged_journal_is_set_aside_and_rebuilt(store, trial_row, damage, place):
+    """The rows hold all that has ended: the trial that had is there, the next number is free."""
+    search = search_on(store)
+    finish(search, store, trial_row, "a", search.suggest("a"))
+    file = store.folder / "optuna.journal"
+    whole = file.read_bytes()
+    file.write_bytes(whole + damage if place == "end" else damage + whole)
+    told = list[str]()
+    again = StudySearch(spec_of(), store.folder, rows_of(store.folder), REFERENCES, told.append)
+    (line,) = told
+    assert "optuna.journal is damaged" in line
+    assert len((store.folder / "optuna.journal.damaged").read_bytes()) == len(whole + damage)
+    assert journal(store)[0].state.name == "COMPLETE"
+    assert {again.suggest(key)["trial_id"] for key in "abc"} == {"0000", "0001", "0003"}

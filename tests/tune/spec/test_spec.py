@@ -11,7 +11,7 @@ import yaml
 from sgu.experiment import Experiment
 from tune.spec.errors import SpecError
 from tune.spec.sections import Bound
-from tune.spec.spec import Spec, load_spec
+from tune.spec.spec import Spec, load_spec, parse_spec
 
 STUDIES = Path(__file__).parents[3] / "studies"
 ALPHA = {"alpha": {"low": 0.1, "high": 4.0, "log": True}}
@@ -34,7 +34,23 @@ def test_the_studies_that_are_shipped_load(path):
 def test_what_is_left_out_has_its_default(tmp_path):
     spec = load(tmp_path, SOUND)
     assert spec.cells[0].base == Experiment()
-    assert (spec.objectives, spec.sampler) == (("val_error", "val_mia_advantage"), "tpe")
+    assert (spec.objectives, spec.sampler) == (("val_error", "val_residual"), "tpe")
+
+
+def test_residual_memory_rests_on_three_retrained_models(tmp_path):
+    """With fewer, another objective takes its place by default, and asking for it is refused."""
+    few = SOUND | {"oracles": 1}
+    assert load(tmp_path, few).objectives == ("val_error", "val_mia_advantage")
+    assert load(tmp_path, SOUND | {"oracles": 2}).objectives == ("val_error", "val_residual")
+    with pytest.raises(SpecError, match=r"val_residual: rests on 3 .*: raise oracles to 2"):
+        load(tmp_path, few | {"objectives": ["val_error", "val_residual"]})
+
+
+def test_an_attack_by_shadow_models_takes_some(tmp_path):
+    asked = SOUND | {"objectives": ["val_error", "val_rmia_auc"]}
+    assert load(tmp_path, asked | {"shadows": 4}).objectives == ("val_error", "val_rmia_auc")
+    with pytest.raises(SpecError, match="val_rmia_auc: takes shadow models: give shadows"):
+        load(tmp_path, asked)
 
 
 def test_a_stored_specification_is_the_same_one(tmp_path):
@@ -112,7 +128,7 @@ def test_controls_are_always_there():
     assert [(c["method"], c["alpha"], c["epochs"]) for c in game] == [
         ("scrub", 0.0, 2), ("sg+scrub", 1.0, 2)
     ]  # fmt: skip
-    assert [(c["method"], c["lr"]) for c in plain] == [("scrub", 5e-3)]
+    assert [(c["method"], c["lr"]) for c in plain] == [("scrub", 5e-4)]
 
 
 def test_a_bound_may_be_measured_from_a_reference():
@@ -273,3 +289,12 @@ def test_text_that_is_not_utf8_is_named(tmp_path):
     path.write_bytes(b"name: caf\xe9\n")
     with pytest.raises(SpecError, match=r"spec\.yaml: "):
         load_spec(path)
+
+
+@pytest.mark.parametrize("deep", ["[" * 5000 + "]" * 5000, "{a: " * 5000 + "1" + "}" * 5000])
+def test_what_is_nested_too_deep_is_one_line(deep):
+    with pytest.raises(SpecError, match=r"^spec: ") as caught:
+        parse_spec(f"name: {deep}", "spec")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(SpecError, match=r"^spec: "):
+        parse_spec("name: mini", "spec", [f"trials={deep}"])

@@ -36,9 +36,10 @@ def test_each_size_is_a_cell_without_a_search():
 def test_sweeps_are_read_from_words():
     assert sweeps_of([]) == SWEEPS
     assert sweeps_of(["subset=20,40", "forget_fraction=0.5"]) == {
-        "subset": (20, 40),
-        "forget_fraction": (0.5,),
-    }
+        "subset": ("20", "40"),
+        "forget_fraction": ("0.5",),
+    }  # as texts, which the settings' types decide
+    assert scaled(sweeps_of(["subset=200"])).cells[0].base.subset == 200
     for wrong in ("subset", "size=3", "subset="):
         with pytest.raises(SpecError, match="expected KIND=VALUE"):
             sweeps_of([wrong])

@@ -154,3 +154,15 @@ def test_looking_at_a_study_keeps_no_driver_from_it(tmp_path):
     with study_lock(Location.at(tmp_path)):
         pass
     looker.join()
+
+
+@pytest.mark.parametrize("stated", [0.0, 4e9])
+def test_the_stores_clock_alone_tells_how_old_a_lease_is(bucket, monkeypatch, stated):
+    """The machine of the lease, or this one, may be wrong by any time."""
+    folder = Location.at(bucket("clock"))
+    lease = {"token": "other", "host": "there", "pid": 1, "since": "now", "renewed": stated}
+    folder.inside(lock.NAME).write(json.dumps(lease).encode())
+    monkeypatch.setattr(lock.time, "time", lambda: 2e9)
+    with pytest.raises(StudyLocked, match=r"its lease ends in \d+ s"), study_lock(folder):
+        pytest.fail("two drivers at once")
+    assert folder.names() == [lock.NAME]

@@ -78,7 +78,8 @@ def test_a_game_played_each_epoch_has_the_steps_its_trial_reports(store, trial_r
 
 def test_a_value_that_is_no_number_is_null(store, trial_row):
     store.trial(trial_row("0001", {"ks": math.nan, "seconds": None, "val_acc": math.inf}))
-    table = pq.read_table(store.folder / "trials" / "embedded-sg-0001-0-0.parquet")
+    (path,) = (store.folder / "trials").iterdir()
+    table = pq.read_table(path)
     assert table["ks"].null_count == table["seconds"].null_count == 1
     assert table["val_acc"].to_pylist() == [math.inf]
     assert table.schema == TRIALS
@@ -152,16 +153,31 @@ def test_a_changed_value_is_named_and_never_packed(store, trial_row):
 
 def test_a_half_written_file_is_ignored(store, trial_row, recwarn):
     store.trial(trial_row("0000"))
-    whole = (store.folder / "trials" / "embedded-sg-0000-0-0.parquet").read_bytes()
-    (store.folder / "trials" / "_embedded-sg-0001-0-0.parquet").write_bytes(
-        whole[: len(whole) // 2]
-    )
+    (path,) = (store.folder / "trials").iterdir()
+    whole = path.read_bytes()
+    path.with_name("_host-1-2_embedded-sg-0001.parquet").write_bytes(whole[: len(whole) // 2])
     assert list(load_study(store.folder)["trial_id"]) == ["0000"]
     store.compact()
     assert list(load_study(store.folder)["trial_id"]) == ["0000"]
     store.trial(trial_row("0001"))  # beside the unfinished file
     assert list(load_study(store.folder)["trial_id"]) == ["0000", "0001"]
     assert not recwarn.list
+
+
+@pytest.mark.parametrize("data", ["_shapes", ".hidden", "x" * 250, "a\tb\x1b[31m", "../up", "é"])
+def test_rows_are_read_whatever_the_data_are_called(store, trial_row, data):
+    for number in ("0000", "0001"):
+        store.trial(trial_row(number, {"cell": f"{data}/sg"}))
+    for _ in range(2):
+        assert list(load_study(store.folder)["cell"]) == [f"{data}/sg"] * 2
+        store.compact()
+
+
+def test_no_two_rows_share_a_file(store, trial_row):
+    """Read aloud, these cells, trials and seeds all sound alike."""
+    for cell, number in (("a-b/sg", "1"), ("a/b-sg", "1"), ("a/b/sg", "1"), ("a/b", "sg-1")):
+        store.trial(trial_row(number, {"cell": cell}))
+    assert len(load_study(store.folder)) == 4
 
 
 WRITER = """

@@ -61,6 +61,17 @@ def test_the_judges_are_the_same_in_every_scenario(scenario):
     assert indices(MAKERS[scenario](seed=12))[2:5] != judges
 
 
+def test_halves_of_held_out_are_audit_which_is_val_and_test():
+    whole = random_splits(SOURCE, 0.2, 7)
+    splits, targets = whole.halved(TARGETS[1], 7), TARGETS[1]
+    assert torch.equal(splits.audit, splits.val)
+    assert parts(splits, "audit", "test") == list(range(500))
+    for part in (splits.audit, splits.test):
+        assert targets[part].bincount().tolist() == [25] * 10
+    assert indices(splits)[:2] == indices(whole)[:2]
+    assert not torch.equal(splits.test, whole.halved(TARGETS[1], 8).test)
+
+
 @pytest.mark.parametrize("scenario", MAKERS)
 def test_a_seed_decides_and_the_global_generator_is_left_alone(scenario):
     torch.manual_seed(1)
