@@ -50,7 +50,7 @@ def memory_text(row: Mapping[Any, Any] | pd.Series, form: str = "{} ({} to {})")
     ends = [row[name] for name in ("residual", "residual_low", "residual_high")]
     if any(math.isnan(end) for end in ends):
         return NONE
-    return form.format(*(f"{100 * end:.0f}" for end in ends))
+    return form.format(*(round(100 * end) for end in ends))
 
 
 def setting_text(value: object) -> str:

@@ -117,9 +117,9 @@ def _filled(
     rows: Sequence[Line], settings: Sequence[str], names: Sequence[str], objectives: Sequence[str]
 ) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
-    table.add_column("trial", overflow="fold", vertical="bottom")
-    table.add_column("verdict", vertical="bottom")
-    table.add_column("residual\nmemory\n%", justify="right", vertical="bottom")
+    table.add_column("trial", overflow="fold")
+    table.add_column("verdict")
+    table.add_column("residual\nmemory\n%", justify="right")
     for name in settings:
         table.add_column(_header(name), justify="right")
     for name in names:

@@ -137,8 +137,17 @@ def _claim(findings: Audited) -> str:
     return (
         f"{words.get(judged.verdict, 'is not')} like retrained within ±{100 * judged.margin:.0f} %"
         f"{reason}. Its residual memory is {value} % ({low} to {high}); {judged.models} retrained "
-        f"models see {100 * judged.sees:.0f} % or more.{advice}"
+        f"models see {100 * judged.sees:.0f} % or more.{advice}{_cost(findings)}"
     )
+
+
+def _cost(findings: Audited) -> str:
+    """Return what the model's accuracy on test is, beside the retrained models'."""
+    band = findings.bands.get("test_acc")
+    if band is None:
+        return ""
+    own, retrained = (f"{100 * acc:.1f} %" for acc in (findings.metrics["test_acc"], band.mean))
+    return f" It is right on {own} of test, retrained models on {retrained}."
 
 
 def facts(files: Files, task: Task, row: Row) -> Mapping[str, Any]:
@@ -147,7 +156,7 @@ def facts(files: Files, task: Task, row: Row) -> Mapping[str, Any]:
     networks = config["networks"]
     sizes = ", ".join(f"{len(getattr(task.splits, split)):,} {split}" for split in SPLITS)
     return {
-        **{f"file {path}": f"SHA-256 {digest}" for path, digest in files.digests().items()},
+        **{f"file {Path(path).name}": f"SHA-256 {sha}" for path, sha in files.digests().items()},
         "architecture": row["architecture"],
         **{f"inputs of {name}": words for name, words in files.fed().items()},
         "inputs of the others": str(Preprocessing()),

@@ -92,7 +92,7 @@ class Residual:
 
     def per_cent(self) -> list[str]:
         """Return the share and the ends of its interval in whole per cent."""
-        return [f"{100 * share:.0f}" for share in (self.value, self.low, self.high)]
+        return [str(round(100 * share)) for share in (self.value, self.low, self.high)]
 
 
 @dataclass(frozen=True, kw_only=True)
