@@ -240,7 +240,7 @@ def jointly(by_seed: Sequence[Mapping[str, Case]], choices: int) -> None:
         for name in by_seed[0]:
             for size in SIZES:
                 called = [
-                    judged.verdict or "none"
+                    str(judged.verdict or "none")
                     for seed in by_seed
                     for judged in seed[name].judgements(primary, size, choices)
                 ]
@@ -264,7 +264,7 @@ def by_metric(by_seed: Sequence[Mapping[str, Case]], choices: int) -> None:
                 found = [residuals[metric] for residuals in judged if metric in residuals]
                 if found:
                     mean = 100 * np.mean([residual.value for residual in found])
-                    counts = Counter(residual.verdict for residual in found)
+                    counts = Counter(str(residual.verdict) for residual in found)
                     print(f"{name:36}{metric:>14}{mean:6.0f}" + _shares(counts, CALLS[:-1]))
 
 
@@ -320,7 +320,7 @@ def _print_simulated(
         of_metric = [residuals[name] for residuals in found if name in residuals]
         inside = [residual.low <= kept <= residual.high for residual in of_metric]
         line += f"{100 * np.mean(inside):15.1f}" if inside else f"{'-':>15}"
-    calls = Counter(judgement.verdict or "none" for judgement in judged)
+    calls = Counter(str(judgement.verdict or "none") for judgement in judged)
     print(line + "".join(f"{100 * calls[call] / len(judged):15.1f}" for call in CALLS), flush=True)
 
 
