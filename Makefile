@@ -37,7 +37,7 @@ docs: setup .venv-docs/ready
 	@for command in "sgu" "sgu audit" "sgu compare" "sgu-study" "sgu-report"; do \
 		COLUMNS=96 TERM=dumb $(BIN)/$$command --help > build/docs/$$(echo $$command | tr " " -).txt; \
 	done
-	.venv-docs/bin/mkdocs build --clean
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --clean
 
 .venv-docs/ready: requirements-docs.lock
 	$(PYTHON) -m venv .venv-docs

@@ -25,17 +25,15 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from sgu.data.examples import Examples
 from sgu.data.splits.stratify import merged, stratified_share
-from sgu.ensembles.designs import Shadows, oracles, seeds, selection_shadows, shadows
+from sgu.ensembles.designs import Shadows, oracles, originals, seeds, selection_shadows, shadows
 from sgu.ensembles.evidence import evidence
 from sgu.ensembles.processes import processes
 from sgu.ensembles.selection import ShadowMargins
 from sgu.ensembles.train import Run, ensemble
 from sgu.evaluation import Logits
 from sgu.experiment import Experiment
-from sgu.metrics import metrics_of
-from sgu.metrics.evaluate import SELECTING, Metrics
+from sgu.metrics.evaluate import SELECTING, Metrics, loss_auc
 from sgu.metrics.rates import auc
 from sgu.metrics.shadow import SHADOW_ATTACKS, margins
 from sgu.networks.recipe import Recipe
@@ -62,28 +60,11 @@ def planted(experiment: Experiment, task: Task, kept: float, count: int) -> list
     return recipes
 
 
-def with_copies(task: Task) -> Task:
-    """Return the task with the mirror images of forget at the end of train."""
-    train, forget = task.source.train, task.source.train.take(task.splits.forget)
-    images = torch.cat([train.inputs, forget.inputs.flip(-1)])
-    longer = Examples(images, torch.cat([train.targets, forget.targets]))
-    fingerprint = f"{task.source.fingerprint} mirrored"
-    return replace(task, source=replace(task.source, train=longer, fingerprint=fingerprint))
-
-
-def copied(experiment: Experiment, task: Task, count: int) -> list[Recipe]:
-    """Return models trained on retain and on the mirror images of forget."""
-    size, copies = len(task.source.train), len(task.splits.forget)
-    indices = merged([task.splits.retain, torch.arange(size - copies, size)])
-    whole = of_train("oracle", experiment.model, task.source, 0, experiment.pretrain_epochs)
-    drawn = seeds("copied", experiment.seed, count)
-    return [replace(whole, seed=seed, indices=indices) for seed in drawn]
-
-
 @dataclass(frozen=True, eq=False)
 class Networks:
     """The answers of all networks of one seed of splits and trainings. helper: one more retrained
-    model, which tampering may look at."""
+    model, which tampering may look at; copied: trained on retain with copies of forget in it, which
+    is to be trained on all of train."""
 
     task: Task
     original: Logits
@@ -103,10 +84,10 @@ class Networks:
         groups |= {f"{kept:g}": planted(experiment, task, kept, few) for kept in KEPT}
         study, audit = selection_shadows(experiment, task), shadows(experiment, task)
         groups |= {"study": study.recipes, "audit": audit.recipes}
+        groups["copied"] = originals(experiment, task, 4)
         recipes = [recipe for group in groups.values() for recipe in group]
         answers = iter(ensemble(recipes, task, cache, run=run))
         logits = {name: [next(answers) for _ in group] for name, group in groups.items()}
-        longer = with_copies(task)
         original, helper = (
             Logits.of(experiment.reference(kind, task, cache).model, task)
             for kind in ("original", "retrain")
@@ -117,7 +98,7 @@ class Networks:
             helper=helper,
             retrained=logits["retrained"],
             planted={kept: logits[f"{kept:g}"] for kept in KEPT},
-            copied=ensemble(copied(experiment, longer, 4), longer, cache, run=run),
+            copied=logits["copied"],
             study=ShadowMargins.of(study, logits["study"], task),
             audit=(audit, logits["audit"]),
         )
@@ -128,7 +109,10 @@ class Networks:
         pool = evidence(logits, trained, design, self.task)
         areas = {f"{a}_auc": auc(SHADOW_ATTACKS[a](pool), pool.members) for a in ("rmia", "lira")}
         attacked = self.study.attacked({split: scored[split] for split in SELECTING})
-        return metrics_of(scored) | attacked | areas
+        forget, val, test = (scored[split] for split in (*SELECTING, "test"))
+        losses = {"val_loss_auc": loss_auc(forget, val), "loss_auc": loss_auc(forget, test)}
+        answers = {"forget_acc": forget.acc, "retain_acc": scored["retain"].acc}
+        return answers | losses | attacked | areas
 
     def mixed(self, kept: float) -> list[Logits]:
         """Return the answers of each retrained model, but the original's on a share of forget."""
@@ -210,18 +194,13 @@ class Case:
 
     def judgements(self, primary: Sequence[str], size: int, choices: int) -> Iterator[Judgement]:
         """Yield the verdict on each model beside random choices of `size` retrained ones."""
-        rng, sizes = np.random.default_rng(size), (self.forgotten, self.classes)
+        rng = np.random.default_rng(size)
+        sizes = {"forgotten": self.forgotten, "classes": self.classes}
         for model, others in self.models:
             for chosen in _choices(len(others), size, choices, rng):
                 retrained = [others[k] for k in chosen]
                 references = References(original=self.original, retrained=retrained)
-                yield _judged(model, references, primary, *sizes)
-
-
-def _judged(
-    model: Metrics, beside: References, primary: Sequence[str], forgotten: int, classes: int
-) -> Judgement:
-    return judge([model], [beside], primary, forgotten=forgotten, classes=classes)
+                yield judge([model], [references], primary, **sizes)
 
 
 def _choices(count: int, size: int, most: int, rng: np.random.Generator) -> list[tuple[int, ...]]:
@@ -244,7 +223,7 @@ def cases(networks: Networks) -> dict[str, Case]:
     for kept in KEPT:
         mixed = [networks.measured(model) for model in networks.mixed(kept)]
         judged[f"{100 * kept:.0f} % mixed in"] = list(zip(mixed, others, strict=True))
-    judged["mirrored copies in retain"] = [(metrics, retrained) for metrics in copied]
+    judged["copies of forget in retain"] = [(metrics, retrained) for metrics in copied]
     judged["the same, beside such models"] = [
         (metrics, copied[:k] + copied[k + 1 :]) for k, metrics in enumerate(copied)
     ]
@@ -261,13 +240,13 @@ def jointly(by_seed: Sequence[Mapping[str, Case]], choices: int) -> None:
         for name in by_seed[0]:
             for size in SIZES:
                 called = [
-                    judged.verdict or "none"
+                    str(judged.verdict or "none")
                     for seed in by_seed
                     for judged in seed[name].judgements(primary, size, choices)
                 ]
                 if called:
                     models = sum(len(seed[name].models) for seed in by_seed)
-                    print(f"{name:36}{size:3}{models:8}" + _shares(Counter(called)))
+                    print(f"{name:36}{size:3}{models:8}{_shares(Counter(called))}", flush=True)
 
 
 def by_metric(by_seed: Sequence[Mapping[str, Case]], choices: int) -> None:
@@ -285,7 +264,7 @@ def by_metric(by_seed: Sequence[Mapping[str, Case]], choices: int) -> None:
                 found = [residuals[metric] for residuals in judged if metric in residuals]
                 if found:
                     mean = 100 * np.mean([residual.value for residual in found])
-                    counts = Counter(residual.verdict for residual in found)
+                    counts = Counter(str(residual.verdict) for residual in found)
                     print(f"{name:36}{metric:>14}{mean:6.0f}" + _shares(counts, CALLS[:-1]))
 
 
@@ -307,8 +286,15 @@ def simulated(by_seed: Sequence[Mapping[str, Case]], count: int) -> None:
             for size in SIZES:
                 drawn = centre + rng.multivariate_normal(0 * centre, covariance, (count, size + 1))
                 drawn[:, 0] += kept * length
-                case = [_simulated(values, centre + length, primary) for values in drawn]
-                _print_simulated(case, kept, size, names)
+                models = [
+                    [dict(zip(primary, row, strict=True)) for row in d] for d in drawn.tolist()
+                ]
+                case = replace(
+                    by_seed[0]["0 % kept"],
+                    models=[(model, retrained) for model, *retrained in models],
+                    original=dict(zip(primary, (centre + length).tolist(), strict=True)),
+                )
+                _print_simulated(list(case.judgements(primary, size, 1)), kept, size, names)
 
 
 def _measured_spread(
@@ -325,15 +311,6 @@ def _measured_spread(
     return means.mean(0), (originals - means).mean(0), covariance
 
 
-def _simulated(values: np.ndarray, original: np.ndarray, primary: Sequence[str]) -> Judgement:
-    """Return the verdict on the first of models with these metrics, (1 + N, K)."""
-    model, *retrained = [dict(zip(primary, row, strict=True)) for row in values.tolist()]
-    references = References(
-        original=dict(zip(primary, original.tolist(), strict=True)), retrained=retrained
-    )
-    return _judged(model, references, primary, 400, 10)
-
-
 def _print_simulated(
     judged: Sequence[Judgement], kept: float, size: int, names: Sequence[str]
 ) -> None:
@@ -343,22 +320,22 @@ def _print_simulated(
         of_metric = [residuals[name] for residuals in found if name in residuals]
         inside = [residual.low <= kept <= residual.high for residual in of_metric]
         line += f"{100 * np.mean(inside):15.1f}" if inside else f"{'-':>15}"
-    calls = Counter(judgement.verdict or "none" for judgement in judged)
-    print(line + "".join(f"{100 * calls[call] / len(judged):15.1f}" for call in CALLS))
+    calls = Counter(str(judgement.verdict or "none") for judgement in judged)
+    print(line + "".join(f"{100 * calls[call] / len(judged):15.1f}" for call in CALLS), flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3, help="of splits and trainings")
     parser.add_argument("--models", type=int, default=14, help="retrained; a third of each planted")
-    parser.add_argument("--choices", type=int, default=50, help="of N retrained models, a model")
+    parser.add_argument("--choices", type=int, default=30, help="of N retrained models, a model")
     parser.add_argument("--cache", type=Path, default=Path("results/cache"))
     parser.add_argument("--threads", type=int, default=2, help="trainings at a time")
-    parser.add_argument("--quick", action="store_true", help="1,000 images, one seed, 10 models")
+    parser.add_argument("--quick", action="store_true", help="1,000 images, one seed, 7 models")
     parser.add_argument("--simulate", type=int, nargs="?", const=1000, metavar="DRAWS")
     args = parser.parse_args()
     begin, run = time.perf_counter(), processes(args.threads)
-    subset, models = (1000, 10) if args.quick else (None, args.models)
+    subset, models = (1000, 7) if args.quick else (None, args.models)
     by_seed = []
     for seed in range(1 if args.quick else args.seeds):
         experiment = Experiment(seed=seed, subset=subset)

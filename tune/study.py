@@ -145,10 +145,10 @@ def run(
             folder.clear()
         folder.keep(spec)
 
-    check_cells(spec, tasks)
     with study_lock(folder.files):
         rows = no_rows() if fresh else rows_of(folder.address)
         check_same_data(folder, spec, tasks, rows)
+        check_cells(spec, tasks)
         new = fresh or (rows.empty and not folder.begun)
         if not new:
             folder.keep(spec)

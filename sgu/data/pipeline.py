@@ -80,6 +80,10 @@ class Pipeline:
             inputs = _augmented(inputs, generator)
         if inputs.dtype != torch.uint8:
             return inputs if inputs.is_floating_point() else inputs.long()
+        return self.standardised(inputs)
+
+    def standardised(self, inputs: Tensor) -> Tensor:
+        """Return pixels 0..255 of any type, (n, C, ...), as float32 standardised by channel."""
         each = (-1, *[1] * (inputs.ndim - 2))
         mean, std = (to_device(s.view(each), inputs.device) for s in (self.mean, self.std))
         prepared = (inputs.float() - mean) / std

@@ -16,6 +16,7 @@ An example leaves the attack here at its first misclassified step. Measured on t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -79,46 +80,60 @@ class AMUN(Method):
             for part in run.forget.split(AT_ONCE)
         ]
         images, labels = (torch.cat(both) for both in zip(*parts, strict=True))
-        return run.task.pipeline.prepare(images), labels
+        fed = _fed(run.task.pipeline, train.inputs)
+        return fed(images), labels
 
 
 def nearest(
     run: Run, images: Tensor, targets: Tensor, radius: float, steps: int
 ) -> tuple[Tensor, Tensor]:
-    """Return the nearest misclassified images, float32 in 0..255, and the labels they get.
+    """Return the nearest misclassified images, float32, and the labels they get.
 
-    images: uint8 (n, C, H, W). One that is misclassified already stays as it is; one that no
-    radius reaches, too, with its true label.
+    images: (n, C, H, W), bytes or floats. One that is misclassified already stays as it is; one
+    that no radius reaches, too, with its true label. radius: in units of the images' range, 0..255
+    for bytes.
     """
     found, labels, left = images.float(), targets.clone(), torch.arange(len(images))
+    fed, ends = _fed(run.task.pipeline, images), _ends(images)
     for doubling in range(DOUBLINGS):
-        r = 255 * radius * 2**doubling
+        r = (ends[1] - ends[0]) * radius * 2**doubling
         x = images[left].float()
         for _ in range(steps + 1):
             if not len(left):
                 return found, labels
-            predicted, g = _ascent(run.original, run.task.pipeline, x, targets[left])
+            predicted, g = _ascent(run.original, fed, x, targets[left])
             run.clock.saw(len(left))
             wrong = predicted != targets[left]
             found[left[wrong]], labels[left[wrong]] = x[wrong], predicted[wrong]
             left, x, g = left[~wrong], x[~wrong], g[~wrong]
-            x = _within(x + 2.5 * r / steps * g, images[left].float(), r)
+            x = _within(x + 2.5 * r / steps * g, images[left].float(), r, ends)
     return found, labels
 
 
 def _ascent(
-    network: nn.Module, pipeline: Pipeline, x: Tensor, targets: Tensor
+    network: nn.Module, fed: Callable[[Tensor], Tensor], x: Tensor, targets: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return the predicted labels (n,), and the directions (n, C, H, W) of steepest ascent."""
     x = x.detach().requires_grad_()
     with evaluating(network):
-        logits = network(pipeline.prepare(x))
+        logits = network(fed(x))
     (g,) = torch.autograd.grad(F.cross_entropy(logits, targets, reduction="sum"), x)
     return logits.argmax(1), F.normalize(g.flatten(1), eps=1e-30).view_as(g)
 
 
-def _within(x: Tensor, centre: Tensor, r: float) -> Tensor:
-    """Return images moved into the ball of radius r around `centre`, and into 0..255."""
+def _fed(pipeline: Pipeline, images: Tensor) -> Callable[[Tensor], Tensor]:
+    """Return what makes of changed images, float32, what a network sees."""
+    return pipeline.standardised if images.dtype == torch.uint8 else lambda x: x
+
+
+def _ends(images: Tensor) -> tuple[float, float]:
+    """Return the least and the largest value of a pixel."""
+    is_bytes = images.dtype == torch.uint8
+    return (0.0, 255.0) if is_bytes else (float(images.min()), float(images.max()))
+
+
+def _within(x: Tensor, centre: Tensor, r: float, ends: tuple[float, float]) -> Tensor:
+    """Return images moved into the ball of radius r around `centre`, and between the ends."""
     d = x.detach() - centre
     length = d.flatten(1).norm(dim=1).clamp(min=1e-30).view(-1, 1, 1, 1)
-    return (centre + d * (r / length).clamp(max=1)).clamp(0, 255)
+    return (centre + d * (r / length).clamp(max=1)).clamp(*ends)

@@ -91,10 +91,9 @@ def test_verdicts_stand_in_words_beside_the_residual_memory(judged):
     text = printed(judged)
     assert "null band" in text
     lines = text.splitlines()
-    at = next(n for n, line in enumerate(lines) if line.startswith("like "))
-    assert lines[at].split()[:3] == ["like", "like", "0"]
-    assert lines[at + 1].split() == ["retrained", "-14", "to", "14"]
-    assert any(line.split()[1:3] == ["remembers", "60"] for line in lines if line.split()[1:])
+    at = next(n for n, line in enumerate(lines) if "over-" in line)
+    assert lines[at].split()[:3] == ["over", "over-", "-60"]
+    assert lines[at + 1].split() == ["forgotten", "-76", "to", "-44"]
     assert "5 retrained models see a residual memory of 14 % or more, beside a margin" in text
 
 

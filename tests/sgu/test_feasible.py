@@ -58,7 +58,7 @@ def untrained(*_: object, **__: object) -> None:
     ("words", "reason"),
     [
         (["--save", "."], "--save .: is a folder"),
-        (["--forget-fraction", "0.05"], "forget has no two examples of one class"),
+        (["--forget-fraction", "0.1"], "forget has no two examples of one class"),
     ],
 )
 def test_the_command_refuses_it_before_a_training(words, reason, tmp_path: Path, monkeypatch):

@@ -18,7 +18,8 @@ from tune.storage.store import Store
 
 SETTINGS = Experiment.of(epochs=2).settings()
 SHARED = {
-    "dataset": "embedded", "model": "small_cnn", "data_fingerprint": "0" * 16, "workers": 2
+    "dataset": "embedded", "model": "small_cnn", "data_fingerprint": "0" * 16,
+    "split_digest": "0" * 16, "workers": 2,
 }  # fmt: skip
 METRICS_OF = dict.fromkeys(METRICS, 0.25)
 

@@ -48,6 +48,7 @@ SPEC = {
     "sampler": "random",
 }
 AUDITED = {"klom", "relearn_steps", "rmia_auc", "lira_auc", "u_lira_auc", "peak_memory"}
+AUDITED |= {"val_rmia_auc", "val_lira_auc", "val_residual"}  # no shadow models, one oracle
 PROVENANCE = [
     "config", "code_version", "data_fingerprint", "split_digest", "original_digest", "device",
     "threads", "host", "versions", "started", "wall_seconds",

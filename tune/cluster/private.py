@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-LONGEST = 40  # bytes: paths of Ray's sockets have 107 at most, and some 60 come below its folder
+LONGEST = 30  # bytes: paths of Ray's sockets have 107 at most, and some 60 come below its folder
 
 
 def private_token() -> None:
@@ -32,7 +32,8 @@ def private_token() -> None:
 
 @contextmanager
 def private_folder() -> Iterator[str]:
-    """Yield a new folder for Ray that nobody else may enter, and delete it at the end.
+    """Yield a place for Ray in a new folder that nobody else may enter, and delete it at the end:
+    Ray opens its own folder to all, so that one lies in another.
 
     It lies in RAY_TMPDIR or the system's temporary folder, unless that has too long a name.
     """
@@ -40,6 +41,6 @@ def private_folder() -> Iterator[str]:
     place = next(place for place in places if place and len(os.fsencode(place)) <= LONGEST)
     folder = tempfile.mkdtemp(prefix="sgu-", dir=place)
     try:
-        yield folder
+        yield f"{folder}/ray"
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -143,7 +143,7 @@ def test_a_network_that_does_not_fit_is_named(own, model, message):
         ({"data": "cifar10"}, "data = 'cifar10': the network and the task say it"),
         ({"method": "forgetting"}, "must be one of finetune, sg"),
         ({"epoch": 3}, "sg has no setting 'epoch'"),
-        ({"alpha": -1}, "alpha = -1: must be >= 0"),
+        ({"alpha": -1}, "alpha = -1.0: must be >= 0"),
     ],
 )
 def test_unknown_settings_are_named(before, own, settings, message):

@@ -302,7 +302,7 @@ def test_adversarial_examples_are_near_and_wrong(small, learnt):
     with evaluating(copy.deepcopy(learnt)) as model:
         right = model(small.pipeline.prepare(images)).argmax(1) == targets
         found, labels = nearest(run, images, targets, radius=0.01, steps=5)
-        predicted = model(small.pipeline.prepare(found)).argmax(1)
+        predicted = model(small.pipeline.standardised(found)).argmax(1)
     assert right.float().mean() > 0.8
     assert torch.equal(predicted, labels)
     assert (labels != targets).all()

@@ -158,7 +158,6 @@ BROKEN: list[tuple[Any, str]] = [
     (SOUND | {"trails": 3}, "unknown key trails: did you mean trials?"),
     (SOUND | {"name": "../up"}, "name = "),
     (SOUND | {"name": ""}, "name = "),
-    (SOUND | {"name": 7}, "name = 7"),
     (SOUND | {"name": "cache"}, "name = 'cache'"),
     (SOUND | {"trials": 0}, "trials = 0"),
     (SOUND | {"trials": "many"}, "trials = 'many'"),
