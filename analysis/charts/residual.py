@@ -11,7 +11,7 @@ from analysis.charts import chart_parts as parts
 from analysis.configurations import complete
 from analysis.pareto import eligible
 from analysis.residual import judgements
-from analysis.summary import power
+from analysis.summary import is_no_game, power
 from sgu.results.schema import REFERENCES
 from sgu.results.verdicts import MARGIN
 
@@ -65,12 +65,15 @@ def _ground() -> list[alt.Chart]:
 
 
 def _trials(rows: pd.DataFrame, x: Any, y: Any) -> list[alt.Chart]:
-    """Draw each trial with its interval; its verdict is its colour, and its shape unless there are
-    several methods, which then have one each."""
-    methods, key = sorted(rows["method"].unique()), parts.legend("verdict", columns=2)
+    """Draw each trial with its interval; its verdict is its colour, and its shape unless several
+    methods were searched, which then have one each."""
+    several = rows.loc[~is_no_game(rows), "method"].nunique() > 1
+    key = parts.legend("verdict", columns=1 if several else 2)
     look = parts.told_apart("verdict", VERDICTS, VERDICT_LOOK, key)
-    if len(methods) > 1:
-        look["shape"] = parts.by_method(methods)["shape"]
+    if several:
+        methods = sorted(rows["method"].unique())
+        shapes = {"shape": parts.METHOD_SHAPES}
+        look |= parts.told_apart("method", methods, shapes, parts.legend("method", columns=1))
     names = [parts.name_of(x)]
     base = parts.trials(rows, names, ["residual", "residual_low", "residual_high"])
     bars = base.mark_rule(opacity=0.45, strokeWidth=1.5)
@@ -89,7 +92,9 @@ def _references(frame: pd.DataFrame, x: Any, y: Any) -> list[alt.Chart]:
     means = rows.groupby("method", as_index=False)[[name, "residual"]].mean()
     look = parts.told_apart("method", parts.CONTROLS, parts.CONTROL_LOOK)
     runs = parts.chart(rows, ["method", "trial_id", name, "residual"])
-    text: dict[str, Any] = {"dy": -13, "fontSize": 11, "fontWeight": 600}
+    text: dict[str, Any] = {
+        "dy": -13, "dx": -6, "align": "right", "fontSize": 11, "fontWeight": 600,
+    }  # fmt: skip
     base = parts.chart(means, ["method", name, "residual"])
     halo = base.mark_text(**text, stroke="white", strokeWidth=4, strokeJoin="round")
     marks = [
