@@ -48,8 +48,9 @@ def test_a_network_that_was_never_unlearned_remembers(report):
 
 
 def test_a_network_that_is_fed_otherwise_has_no_verdict(report):
-    assert report.verdicts["fed"].startswith("No verdict: its retain accuracy is")
-    assert "is it fed as it was trained?" in report.verdicts["fed"]
+    assert report.verdicts["fed"].startswith("No verdict: ")
+    (asked,) = (note for note in report.findings.notes if note.startswith("fed: "))
+    assert "is it fed as it was trained?" in asked
 
 
 @pytest.mark.parametrize("name", ["fresh", "retrained"])
