@@ -37,6 +37,7 @@ search:
   lr: {{low: 0.005, high: 0.1, log: true}}
 constraints: {{val_acc: {{at_least: 0.12}}, val_mia_acc: {{at_most: 0.1, above: retrain}}}}
 oracles: 2
+objectives: [val_error, val_mia_advantage]
 trials: {trials}
 slots: 1
 """

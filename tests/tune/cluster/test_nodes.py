@@ -25,6 +25,8 @@ FEWER = [
     "experiment.pretrain_epochs=1",
     "experiment.epochs=2",
     "oracles=0",
+    "shadows=0",
+    "objectives=[val_error, val_mia_advantage]",
 ]
 
 
