@@ -17,6 +17,8 @@ SMALL = [
     "experiment.epochs=1",
     "seeds=2",
     "oracles=1",
+    "shadows=0",
+    "objectives=[val_error, val_mia_advantage]",
     "trials=4",
 ]
 SMALL_SWEEP = ["name=sweep", "experiment.epochs=1", "experiment.pretrain_epochs=1"]
