@@ -29,10 +29,11 @@ from torchvision import transforms
 
 from sgu.data.examples import Examples, Shape
 from sgu.data.pipeline import SHIFT, Pipeline
+from sgu.host.devices import precision
 from sgu.host.provenance import code_version, device_name, versions
 from sgu.models import build
 from sgu.training.clock import Clock
-from sgu.training.inference import default_device, precision
+from sgu.training.inference import default_device
 from sgu.training.loop import Optimisation, make_optimiser, steps_of, train
 
 Row = dict[str, Any]

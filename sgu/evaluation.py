@@ -46,7 +46,7 @@ class Logits:
         for split in splits:
             examples, indices = task.part(split)
             logits = self.train if split in FROM_TRAIN else self.heldout
-            scored[split] = Scored.of(logits[indices], examples.targets.cpu()[indices])
+            scored[split] = Scored.of(logits[indices], examples.labels[indices])
         return scored
 
 
@@ -54,7 +54,7 @@ def score(model: nn.Module, task: Task, split: str) -> Scored:
     """Return the model's answers on a split, in evaluation mode, from one pass over it."""
     examples, indices = task.part(split)
     logits = predict(model, examples, task.pipeline, indices)
-    return Scored.of(logits, examples.targets.cpu()[indices])
+    return Scored.of(logits, examples.labels[indices])
 
 
 def score_task(model: nn.Module, task: Task, splits: Sequence[str] = REPORTED) -> dict[str, Scored]:
@@ -65,7 +65,7 @@ def score_task(model: nn.Module, task: Task, splits: Sequence[str] = REPORTED) -
 def selection_metrics(model: nn.Module, task: Task, more: Measure | None = None) -> Metrics:
     """Return the metrics that a search may look at, of forget and val; test is not read."""
     (train, retain), scored = task.part("retain"), score_task(model, task, SELECTING)
-    return with_more(scored, selection_of(scored, train.targets.cpu()[retain].numpy()), more)
+    return with_more(scored, selection_of(scored, train.labels[retain].numpy()), more)
 
 
 def with_more(scored: Mapping[str, Scored], metrics: Metrics, more: Measure | None) -> Metrics:
@@ -82,7 +82,7 @@ def context(settings: Row, task: Task) -> Row:
     """Return the columns that all rows on a task share. settings: those of one of the runs."""
     version, dirty = code_version()
     (train, forget), (heldout, test) = task.part("forget"), task.part("test")
-    peers = torch.isin(heldout.targets.cpu()[test], train.targets.cpu()[forget])
+    peers = torch.isin(heldout.labels[test], train.labels[forget])
     reasons = suppressed(int(peers.sum()))
     return {
         "dataset": task.source.name,

@@ -27,11 +27,11 @@ def check_feasible(experiment: Experiment, task: Task) -> None:
 def check_attackable(task: Task) -> None:
     """Raise ValueError if forget, or val or test of its classes, has too few examples."""
     train, forget = task.part("forget")
-    classes = train.targets.cpu()[forget].unique()
+    classes = train.labels[forget].unique()
     sizes = {"forget": len(forget)}
     for split in ("val", "test"):
         heldout, indices = task.part(split)
-        sizes[split] = int(torch.isin(heldout.targets.cpu()[indices], classes).sum())
+        sizes[split] = int(torch.isin(heldout.labels[indices], classes).sum())
     for split, size in sizes.items():
         if size < LEAST:
             of = "" if split == "forget" else " of forget's classes"

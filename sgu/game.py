@@ -25,9 +25,10 @@ from torch.nn import functional as F
 from sgu.auditor import Auditor, LinearAuditor
 from sgu.auditor.folds import Folds, cross_fits, shuffle_splits
 from sgu.checks import FRACTION, NOT_NEGATIVE, POSITIVE, at_least, check, one_of, optional
+from sgu.host.devices import precision, to_device
 from sgu.task import Task
 from sgu.training.clock import Clock
-from sgu.training.inference import batch_statistics, device_of, evaluating, precision, predict
+from sgu.training.inference import batch_statistics, device_of, evaluating, predict
 from sgu.training.snapshots import State
 
 View = Literal["logits+loss", "loss", "calibrated"]
@@ -126,7 +127,7 @@ class Match:
     ):
         self.game, self.pipeline, self.clock = game, task.pipeline, clock
         self.sides = [task.part("forget"), task.part("audit")]
-        self.groups = _groups(*(examples.targets.cpu()[split] for examples, split in self.sides))
+        self.groups = _groups(*(examples.labels[split] for examples, split in self.sides))
         smaller = torch.tensor([min(map(len, group)) for group in self.groups])
         most = _most(game.audit_batch, len(smaller))
         self.counts = smaller if most is None else smaller.clamp(max=most)
@@ -183,6 +184,7 @@ class Match:
         """Return scores of forget, then of audit examples: float32 (2 k, d), with their graph."""
         device = device_of(model)
         self.sides = [(examples.to(device), split) for examples, split in self.sides]  # moves once
+        self.pipeline = self.pipeline.to(device)
         drawn = self._draw()
         parts = [
             examples.at(split[indices], device)
@@ -200,7 +202,7 @@ class Match:
         if self.calibration is None:
             return torch.cat([logits, loss], 1)
         known = [side[indices] for side, indices in zip(self.calibration, drawn, strict=True)]
-        pair = torch.stack([margins(logits, both), torch.cat(known).to(device)], 1)
+        pair = torch.stack([margins(logits, both), to_device(torch.cat(known), device)], 1)
         return torch.cat([logits, loss, pair], 1)
 
     def _calibration(self, reference: nn.Module | None) -> list[Tensor]:
@@ -214,10 +216,15 @@ class Match:
             return [
                 margins(
                     predict(reference, examples, self.pipeline, split).cpu(),
-                    examples.targets.cpu()[split],
+                    examples.labels[split],
                 )
                 for examples, split in self.sides
             ]
+
+    def _start(self, device: torch.device) -> Any:
+        """Return the tensors of the last fit, which a snapshot gave back on the CPU."""
+        tensors = {n: value for n, value in vars(self.last).items() if isinstance(value, Tensor)}
+        return SimpleNamespace(**{n: to_device(value, device) for n, value in tensors.items()})
 
     def _folds(self) -> Folds:
         """Return what each auditor of this round is fitted on, and what it judges."""
@@ -229,9 +236,9 @@ class Match:
     def _answer(self, scores: Tensor) -> tuple[Tensor, Tensor]:
         """Return the utility of the best response, and how many problems went unsolved."""
         drawn = self._folds()
-        folds = Folds(*(getattr(drawn, f.name).to(scores.device) for f in fields(drawn)))
+        folds = Folds(*(to_device(getattr(drawn, f.name), scores.device) for f in fields(drawn)))
         half = len(scores) // 2
-        start = self.last if self.game.warm_start else None
+        start = self._start(scores.device) if self.game.warm_start and self.last else None
         self.last = fit = self.game.auditor.fit(
             scores[folds.fitted], folds.fitted < half, weight=folds.fitted_used, start=start
         )

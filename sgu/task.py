@@ -119,7 +119,7 @@ class Task:
     def to(self, device: torch.device) -> Task:
         source = self.source
         moved = replace(source, train=source.train.to(device), heldout=source.heldout.to(device))
-        return replace(self, source=moved)
+        return replace(self, source=moved, pipeline=self.pipeline.to(device))
 
     def requests(self) -> list[Request]:
         """Return the requests in order; examples of later ones are retained until then."""

@@ -71,8 +71,8 @@ def compared(
 def halves(task: Task, pairs: int, seed: int) -> Shadows:
     """Return 2 x `pairs` shadow models, whose pool is forget and as many test examples."""
     generator = torch.Generator().manual_seed(seeds("halves", seed, 1)[0])
-    targets, splits = task.source.train.targets.cpu(), task.splits
-    test = task.source.heldout.targets.cpu()[splits.test]
+    targets, splits = task.source.train.labels, task.splits
+    test = task.source.heldout.labels[splits.test]
     peers = splits.test[torch.isin(test, targets[splits.forget])]
     size = min(len(splits.forget), len(peers))
     forget, peers = (_some(side, size, generator) for side in (splits.forget, peers))

@@ -16,9 +16,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from sgu.host.devices import precision
 from sgu.models import pretraining
 from sgu.task import Task
-from sgu.training.inference import device_of, precision, predict
+from sgu.training.inference import device_of, predict
 from sgu.training.loop import Batch, Optimisation, batches, classification, make_optimiser
 
 SHARE = 0.9
@@ -88,7 +89,7 @@ def forget_acc(model: nn.Module, task: Task) -> float:
     """Return the accuracy on forget in evaluation mode; an answer that is no number is wrong."""
     examples, indices = task.part("forget")
     logits = predict(model, examples, task.pipeline, indices).cpu()
-    right = (logits.argmax(1) == examples.targets.cpu()[indices]) & logits.isfinite().all(1)
+    right = (logits.argmax(1) == examples.labels[indices]) & logits.isfinite().all(1)
     return float(right.double().mean())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from sgu.data import memmap
 from sgu.files.errors import DataError
+from sgu.host.devices import to_device
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,11 @@ class Examples:
     def __len__(self) -> int:
         return len(self.targets)
 
+    @cached_property
+    def labels(self) -> Tensor:
+        """Return the targets on the CPU, copied once."""
+        return self.targets.cpu()
+
     @property
     def is_bytes(self) -> bool:
         return self.inputs.dtype == torch.uint8
@@ -86,7 +93,9 @@ class Examples:
         """Return the examples on `device`; a mapped set stays on disk until `at` moves parts."""
         if self.file is not None:
             return self
-        return replace(self, inputs=self.inputs.to(device), targets=self.targets.to(device))
+        moved = replace(self, inputs=self.inputs.to(device), targets=self.targets.to(device))
+        vars(moved)["labels"] = self.labels
+        return moved
 
     def take(self, indices: Tensor) -> Examples:
         """Return the examples at `indices` (n,), in that order; mapped if they exceed memory."""
@@ -100,9 +109,8 @@ class Examples:
 
     def at(self, indices: Tensor, device: torch.device | str) -> tuple[Tensor, Tensor]:
         """Return (inputs, targets) at `indices` (n,), taken where they lie, on `device`."""
-        device = torch.device(device)
-        inputs, targets = (part[indices.to(part.device)] for part in (self.inputs, self.targets))
-        return to_device(inputs, device), to_device(targets, device)
+        device, indices = torch.device(device), to_device(indices, self.inputs.device)
+        return tuple(to_device(part[indices], device) for part in (self.inputs, self.targets))
 
     def blocks(self) -> Iterator[bytes | memoryview]:
         """Yield the bytes of the inputs, in order, without loading a mapped set as a whole."""
@@ -122,13 +130,6 @@ class Examples:
         dtype = np.uint8 if self.inputs.dtype == torch.uint8 else np.int32
         taken = memmap.write_once(f"{file.parent.name} {digest}", shape, dtype, write)
         return Examples.mapped(taken, self.targets[indices], self._names_at(indices))
-
-
-def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """Return `tensor` on `device`; a copy from the host to CUDA does not wait for the device."""
-    if tensor.device.type == "cpu" and device.type == "cuda":
-        return tensor.pin_memory().to(device, non_blocking=True)
-    return tensor.to(device)
 
 
 def _from_arrays(inputs: np.ndarray, targets: np.ndarray, names: tuple[str, ...]) -> Examples:

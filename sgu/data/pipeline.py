@@ -1,12 +1,12 @@
 """The way from stored to network inputs, on the device, batch by batch, without workers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from sgu.data.examples import to_device
+from sgu.host.devices import to_device
 
 SHIFT = 2  # augmentation: a crop moves by up to this many pixels each way
 COUNTED = 1 << 22  # pixels whose statistics are taken at a time
@@ -66,6 +66,11 @@ class Pipeline:
         if not (scale > 0).all():
             raise ValueError(f"std = {scale.tolist()}: must be > 0")
         return cls(255 * centre, 255 * scale, channels_last=False)
+
+    def to(self, device: torch.device) -> "Pipeline":
+        """Return the pipeline with its statistics on `device`."""
+        mean, std = (to_device(values, device) for values in (self.mean, self.std))
+        return replace(self, mean=mean, std=std)
 
     def prepare(self, inputs: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Return bytes (n, C, ...) as float32 standardised by channel, tokens as int64, and floats

@@ -155,7 +155,7 @@ def _recipes(
 
 def _targets(task: Task) -> Tensor:
     """Return the targets of train and then held-out."""
-    return torch.cat([part.targets.cpu() for part in (task.source.train, task.source.heldout)])
+    return torch.cat([part.labels for part in (task.source.train, task.source.heldout)])
 
 
 def _some(indices: Tensor, size: int, generator: torch.Generator) -> Tensor:

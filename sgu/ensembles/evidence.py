@@ -21,7 +21,7 @@ def evidence(model: Logits, trained: Sequence[Logits], design: Shadows, task: Ta
     a game plays with."""
     if len(trained) != len(design.recipes):
         raise ValueError(f"{len(trained)} shadow models; the design has {len(design.recipes)}")
-    val, heldout = task.splits.val, task.source.heldout.targets.cpu()
+    val, heldout = task.splits.val, task.source.heldout.labels
 
     def population(logits: Logits) -> np.ndarray:
         return margins(logits.heldout[val].numpy(), heldout[val].numpy())
@@ -52,7 +52,7 @@ def memorised(trained: Sequence[Logits], design: Shadows, task: Task) -> np.ndar
 def of_pool(model: Logits, design: Shadows, task: Task) -> np.ndarray:
     """Return the margins of the design's pool, (n,), forget's first."""
     sides = (task.source.train, design.forget), (task.source.heldout, design.test)
-    targets = torch.cat([examples.targets.cpu()[indices] for examples, indices in sides])
+    targets = torch.cat([examples.labels[indices] for examples, indices in sides])
     logits = torch.cat([model.train[design.forget], model.heldout[design.test]])
     return margins(logits.numpy(), targets.numpy())
 

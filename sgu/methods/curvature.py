@@ -5,7 +5,7 @@ For an example with logits f(θ), p = softmax(f), J = df/dθ and S = diag(p) - p
     G = J^T S J          its Fisher information, which is its Gauss-Newton matrix
 G is the Hessian where f is linear in θ. Vectors over the weights are flat (d,), in the order of
 `parameters`. All is in evaluation mode, without augmentation, and in the precision of the weights:
-bfloat16 would lose the differences that conjugate gradients need.
+bfloat16 or TF32 would lose the differences that conjugate gradients need.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from sgu.data.examples import Examples
 from sgu.data.pipeline import Pipeline
+from sgu.host.devices import full_float32, to_device
 from sgu.task import Task
 from sgu.training.inference import device_of, evaluating
 from sgu.training.loop import Diverged
@@ -124,12 +125,13 @@ class Curvature:
         if len(indices) == 0:
             raise ValueError("no examples to take a mean over: choose one or more")
         device, dtype = device_of(self.model), next(self.model.parameters()).dtype
+        indices, pipeline = to_device(indices, device), self.pipeline.to(device)
         total = torch.zeros((), device=device)
         # the fused kernels of attention have no forward derivative
-        with evaluating(self.model), sdpa_kernel(SDPBackend.MATH):
+        with evaluating(self.model), sdpa_kernel(SDPBackend.MATH), full_float32():
             for batch in indices.split(at_once):
                 inputs, targets = self.examples.at(batch, device)
-                prepared = self.pipeline.prepare(inputs)
+                prepared = pipeline.prepare(inputs)
                 if prepared.is_floating_point():  # images, not tokens
                     prepared = prepared.to(dtype)
                 total = total + _flat(summed(prepared, targets))

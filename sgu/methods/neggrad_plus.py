@@ -15,6 +15,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from sgu.checks import Bounds
+from sgu.host.devices import to_device
 from sgu.methods.base import Method, Run, Space
 from sgu.training.loop import Batch, Optimisation, Pass, batches, classification
 from sgu.training.snapshots import State
@@ -56,16 +57,17 @@ class Forget:
                 f"forget has {len(run.forget)} examples: a batch needs >= 2, forget more"
             )
         self.method, self.run, self.generator = method, run, run.generator()
-        self.examples = run.task.source.train.to(run.device)
+        task = run.task.to(run.device)
+        self.examples, self.pipeline = task.source.train, task.pipeline
         self.left: list[Tensor] = []  # batches of the current order
 
     def __next__(self) -> Batch:
         if not self.left:
             self.left = list(batches(self.run.forget, self.method.batch_size, self.generator))
-        indices = self.left.pop(0)
+        indices = to_device(self.left.pop(0), self.run.device)
         inputs, targets = self.examples.at(indices, self.run.device)
         augmentation = self.generator if self.method.augment else None
-        return Batch(indices, self.run.task.pipeline.prepare(inputs, augmentation), targets)
+        return Batch(indices, self.pipeline.prepare(inputs, augmentation), targets)
 
     def state(self) -> State:
         return {"left": self.left, "generator": self.generator.get_state()}

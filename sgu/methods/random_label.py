@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sgu.host.devices import to_device
 from sgu.methods.base import Method, Run, Space
 from sgu.training.loop import Batch, Pass
 from sgu.training.snapshots import State
@@ -53,7 +54,7 @@ class Labels:
     def draw(self, targets: Tensor) -> Tensor:
         """Return as many labels as targets, on their device."""
         drawn = torch.randint(self.classes, (len(targets),), generator=self.generator)
-        return drawn.to(targets.device)
+        return to_device(drawn, targets.device)
 
     def state(self) -> State:
         return {"generator": self.generator.get_state()}

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sgu.host.devices import to_device
 from sgu.methods.reference import Referenced
 
 
@@ -28,5 +29,6 @@ class ReferenceLabels(Referenced):
     distill_every: int = 1
 
     def distance(self, r: Tensor, s: Tensor, generator: torch.Generator) -> Tensor:
-        labels = torch.multinomial(r.softmax(1).cpu(), 1, generator=generator).squeeze(1)
-        return F.cross_entropy(s, labels.to(s.device))
+        waiting = torch.empty(r.shape).exponential_(generator=generator)
+        labels = (r.softmax(1) / to_device(waiting, r.device)).argmax(1)  # as torch.multinomial
+        return F.cross_entropy(s, labels)

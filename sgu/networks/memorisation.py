@@ -65,7 +65,7 @@ def halves(
     source: Source, model: str, seed: int, epochs: int | None, pairs: int
 ) -> Iterator[Recipe]:
     """Yield the recipes of 2 x `pairs` networks, each pair on a half of train and on the rest."""
-    whole, targets = of_train("half", model, source, seed, epochs), source.train.targets.cpu()
+    whole, targets = of_train("half", model, source, seed, epochs), source.train.labels
     generator = torch.Generator().manual_seed(seed)
     for _ in range(pairs):
         for half in deal(targets, whole.indices, 2, generator):
@@ -79,7 +79,7 @@ def estimate(
     """Train the networks of halves, and return the mean over the pairs of p(y | x) with the example
     less p(y | x) without it."""
     source = replace(source, train=source.train.to(device))
-    pipeline, targets = Pipeline.of(source.train.inputs), source.train.targets.cpu()
+    pipeline, targets = Pipeline.of(source.train.inputs), source.train.labels
     total, seconds = torch.zeros(len(targets), dtype=torch.float64), 0.0
     done, epochs = count(1), sum(recipe.optimisation.epochs for recipe in recipes)
     for recipe in recipes:

@@ -17,7 +17,8 @@ from torch.optim.lr_scheduler import LambdaLR
 from sgu.checks import NOT_NEGATIVE, POSITIVE, at_least, check, one_of
 from sgu.data.examples import Examples
 from sgu.data.pipeline import Pipeline
-from sgu.training.inference import device_of, precision, restoring_modes
+from sgu.host.devices import precision, to_device
+from sgu.training.inference import device_of, restoring_modes
 from sgu.training.snapshots import Snapshots, State
 from sgu.typed import typed_fields
 
@@ -74,7 +75,7 @@ def batches(indices: Tensor, batch_size: int, generator: torch.Generator) -> Ite
 
     A last batch of one is left out: batch-norm cannot normalise it.
     """
-    order = torch.randperm(len(indices), generator=generator).to(indices.device)
+    order = to_device(torch.randperm(len(indices), generator=generator), indices.device)
     for batch in indices[order].split(batch_size):
         if len(batch) > 1:
             yield batch
@@ -127,7 +128,7 @@ def make_optimiser(
     shared: dict[str, Any] = {
         "lr": optimisation.lr,
         "weight_decay": optimisation.weight_decay,
-        "fused": device_of(model).type in ("cpu", "cuda"),
+        "fused": device_of(model).type != "mps",
     }
     momentum = optimisation.momentum
     optimiser: torch.optim.Optimizer = (
@@ -205,9 +206,9 @@ class _Trainer:
         seed: int,
         steps: int,
     ):
-        self.model, self.pipeline, self.optimisation = model, pipeline, optimisation
-        self.device, self.epochs = device_of(model), 0
-        self.examples = examples.to(self.device)
+        self.model, self.optimisation, self.epochs = model, optimisation, 0
+        self.device = device_of(model)
+        self.examples, self.pipeline = examples.to(self.device), pipeline.to(self.device)
         self.generator = torch.Generator().manual_seed(seed)
         self.optimiser, self.schedule = make_optimiser(model, optimisation, max(steps, 1))
         self.network: Any = torch.compile(model) if optimisation.compile else model
@@ -228,8 +229,9 @@ class _Trainer:
     def _batches(self, passes: Sequence[Pass]) -> Iterator[tuple[Tensor, Pass]]:
         for part in passes:
             batch_size = part.batch_size or self.optimisation.batch_size
-            for indices in batches(part.indices, batch_size, self.generator):
-                yield indices, part
+            indices = to_device(part.indices, self.examples.inputs.device)
+            for batch in batches(indices, batch_size, self.generator):
+                yield batch, part
 
     def _differentiate(self, indices: Tensor, objective: Objective) -> Tensor:
         """Return the loss of a batch; its gradients replace those of the batch before."""
@@ -237,6 +239,7 @@ class _Trainer:
         augmentation = self.generator if self.optimisation.augment else None
         with precision(self.device):
             prepared = self.pipeline.prepare(inputs, augmentation)
+            indices = to_device(indices, self.device)
             loss = objective(self.network, Batch(indices, prepared, targets))
         self.optimiser.zero_grad()
         loss.backward()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import defaultdict
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -73,16 +74,30 @@ def _read(file: Location) -> dict[str, State]:
 
 def packed(state: State) -> bytes:
     """Return a state as the bytes of a safetensors file."""
-    tensors: dict[str, Tensor] = {}
+    tensors = list[Tensor]()
 
     def named(tensor: Tensor) -> dict[str, str]:
-        name = str(len(tensors))
-        # a copy: safetensors has neither views nor any memory layout but the contiguous
-        tensors[name] = tensor.detach().clone(memory_format=torch.contiguous_format).cpu()
-        return {"tensor": name}
+        tensors.append(tensor.detach())
+        return {"tensor": str(len(tensors) - 1)}
 
     text = json.dumps(state, default=named)
-    return save({"state": torch.tensor(list(text.encode()), dtype=torch.uint8)} | tensors)
+    content = {"state": torch.tensor(list(text.encode()), dtype=torch.uint8)}
+    return save(content | {str(i): part for i, part in enumerate(to_host(tensors))})
+
+
+def to_host(tensors: list[Tensor]) -> list[Tensor]:
+    """Return contiguous copies on the CPU, which share no memory: safetensors has no views. Those
+    of one type and device come in one transfer, as each would wait for the device."""
+    alike = defaultdict[Any, list[int]](list)
+    for i, tensor in enumerate(tensors):
+        alike[tensor.dtype, tensor.device].append(i)
+    copies = list(tensors)
+    for indices in alike.values():
+        together = torch.cat([tensors[i].reshape(-1) for i in indices]).cpu()
+        parts = together.split([tensors[i].numel() for i in indices])
+        for i, part in zip(indices, parts, strict=True):
+            copies[i] = part.view(tensors[i].shape).clone()
+    return copies
 
 
 def unpacked(content: bytes) -> State:

@@ -255,7 +255,7 @@ def _check_classes(classes: Sequence[int], targets: Tensor) -> None:
 
 
 def _targets(source: Source) -> tuple[Tensor, Tensor]:
-    return source.train.targets.cpu(), source.heldout.targets.cpu()
+    return source.train.labels, source.heldout.labels
 
 
 def _judges(targets: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

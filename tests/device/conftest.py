@@ -1,0 +1,42 @@
+"""The device of these tests: SGU_TEST_DEVICE, or the pretended one; and what they share."""
+
+from __future__ import annotations
+
+import os
+
+import pretended
+import pytest
+import torch
+from torch import nn
+
+from sgu.models import build
+from sgu.task import Task
+
+NAME = os.environ.get("SGU_TEST_DEVICE", "pretended")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what the device at hand cannot show."""
+    real = torch.device(NAME).type != "pretended" if NAME != "pretended" else False
+    for item in items:
+        if item.get_closest_marker("counts") and real:
+            item.add_marker(pytest.mark.skip(reason="counts are the pretended device's"))
+
+
+@pytest.fixture(scope="session")
+def device() -> torch.device:
+    if NAME == "pretended":
+        pretended.register()
+    return torch.device(NAME)
+
+
+@pytest.fixture(scope="session")
+def there(task: Task, device: torch.device) -> Task:
+    """The task of the tests, on the device."""
+    return task.to(device)
+
+
+@pytest.fixture
+def network(task: Task, device: torch.device) -> nn.Module:
+    """An untrained network on the device."""
+    return build("small_cnn", task.source.shape, 0).to(device)
