@@ -59,33 +59,31 @@ def pose(scores: Tensor, members: Tensor, weight: Tensor | None, dtype: torch.dt
             f"expected scores (problems, n, d) and members (problems, n); "
             f"got {tuple(scores.shape)} and {tuple(members.shape)}"
         )
-    padded = weight is not None
-    weight = torch.ones_like(scores[..., 0]) if weight is None else weight
-    if weight.shape != members.shape:
+    if weight is not None and weight.shape != members.shape:
         raise AuditorError(
             f"weight has shape {tuple(weight.shape)}; give one weight an example, "
             f"{tuple(members.shape)}"
         )
-    weight, y = weight.to(dtype), 2 * members.to(dtype) - 1
-    used = weight > 0
-    x = scores.to(dtype)
-    if padded:
-        x = torch.where(used[..., None], x, 0)
-    labelled = ((members == 0) | (members == 1)).all()
-    finite, positive = x.sum().isfinite(), (weight >= 0).all()  # a sum is one quick pass
-    if not torch.stack([labelled, finite, positive]).all():  # one synchronisation for all three
-        _explain(x, bool(labelled), bool(finite))
-    y = torch.where(used, y, 0)
-    void = ~((y > 0).any(1) & (y < 0).any(1))
-    total = weight.sum(1, keepdim=True)
-    c = torch.where(void[:, None], 0, weight / total.clamp_min(torch.finfo(dtype).tiny))
-    return Problem(x=x, y=y, c=c, void=void)
+    x, y = scores.to(dtype), 2 * members.to(dtype) - 1
+    checks = [] if members.dtype == torch.bool else [(y.square() == 1).all()]
+    if weight is not None:
+        weight = weight.to(dtype)
+        used = weight > 0
+        x, y = torch.where(used[..., None], x, 0), torch.where(used, y, 0)
+        checks.append((weight >= 0).all())
+    checks.append(x.sum().isfinite())  # a sum is one quick pass
+    if not torch.stack(checks).all():  # one synchronisation for all three
+        _explain(x, members)
+    void = y.amax(1) - y.amin(1) < 2
+    weight = torch.ones_like(y) if weight is None else weight
+    total = weight.sum(1, keepdim=True).clamp_min(torch.finfo(dtype).tiny)
+    return Problem(x=x, y=y, c=torch.where(void[:, None], 0, weight / total), void=void)
 
 
-def _explain(x: Tensor, labelled: bool, finite: bool) -> None:
-    if not labelled:
+def _explain(x: Tensor, members: Tensor) -> None:
+    if not ((members == 0) | (members == 1)).all():
         raise AuditorError("members must be 0 (held out) or 1 (from forget); got other values")
-    if not finite:
+    if not x.isfinite().all():
         bad = int((~x.isfinite()).any(-1).sum())
         raise AuditorError(
             f"{bad} of {x.shape[0] * x.shape[1]} examples have NaN or infinite scores: "

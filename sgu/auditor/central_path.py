@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from sgu.auditor.losses import Change, Hinge, Loss
+from sgu.auditor.losses import Hinge, Loss
 from sgu.auditor.systems import Coordinates, System
+from sgu.host.devices import accelerated
 
-TO_THE_WALL = 0.995  # share of the way to the boundary that one step may go, at the least
+TO_THE_WALL = 0.995, 0.999  # share of the way to the boundary that a step may go; apart: the second
 LONELY = 0.75  # unsolved problems go on alone once they are fewer than this share
 PATIENCE = 30  # iterations after which a problem (one of 1,000 to 10,000) starts again, carefully
+LOOKS = range(12, 1000, 3)  # iterations before which a GPU's host looks: most end at 12 to 15
 CAREFUL = 0.2, 0.9  # then: share of the products to aim at, and of the way to the boundary
 
 
@@ -37,81 +38,84 @@ class Path:
     """A batch of problems near their central paths.
 
     theta = (u, b); u = w, or with the kernel's coordinates w = z'u. losses: the examples' loss and,
-    with l1, the penalty's hinge.
+    with l1, the penalty's hinge. apart: the two of a linear programme, where nothing couples the
+    steps of multipliers and slacks, so that each goes as far as it can.
     """
 
     def __init__(
         self,
         end: End,
-        route: Callable[[Any, Tensor, Tensor, Tensor], System],
+        route: Callable[[Coordinates, Tensor, Tensor], System],
         at: Coordinates,
-        y: Tensor,
-        c: Tensor,
         reg: Tensor,
     ) -> None:
-        self.end, self.route, self.at = end, route, at
-        self.y, self.c, self.reg = y, c, reg
-        self.per_c = torch.where(c > 0, 1 / c, 0)
+        self.end, self.route, self.at, self.reg = end, route, at, reg
+        self.apart = end.l1 and end.loss is Hinge
 
     def take(self, some: Tensor) -> Path:
         """Return the problems at the indices `some`, to go on with alone."""
-        sides = self.y[some], self.c[some], self.reg[some]
-        part = Path(self.end, self.route, self.at.take(some), *sides)
-        part.resume(self.theta[some], [loss.take(some) for loss in self.losses], self.stuck[some])
+        part = Path(self.end, self.route, self.at.take(some), self.reg[some])
+        part.resume(self.theta[some], [loss.take(some) for loss in self.losses])
         return part
 
     def put(self, some: Tensor, part: Path) -> None:
         """Take over the state of `part`, the problems at the indices `some`."""
-        if part is self:
-            return
-        self.theta[some], self.stuck[some] = part.theta, part.stuck
+        self.theta[some] = part.theta
         for loss, new in zip(self.losses, part.losses, strict=True):
             loss.put(some, new)
 
     def enter(self, theta: Tensor, mu: float) -> None:
         """Start at theta with the exact pairs of the central path at mu."""
-        w, mu = theta[:, :-1], max(mu, self.end.smoothing)
-        margin = self.y * (self.at.forward(w) - theta[:, -1:])
-        kinks = [Hinge(1 - 2 * w, mu)] if self.end.l1 else []
-        stuck = torch.zeros_like(theta[:, 0], dtype=torch.bool)
-        self.resume(theta, [self.end.loss(margin, mu), *kinks], stuck)
+        mu = max(mu, self.end.smoothing)
+        kinks = [Hinge(1 - 2 * theta[:, :-1], mu)] if self.end.l1 else []
+        self.resume(theta, [self.end.loss(self.at.forward(theta), mu), *kinks])
 
-    def resume(self, theta: Tensor, losses: list[Loss], stuck: Tensor) -> None:
-        self.theta, self.losses, self.loss, self.stuck = theta, losses, losses[0], stuck
+    def resume(self, theta: Tensor, losses: list[Loss]) -> None:
+        self.theta, self.losses, self.loss = theta, losses, losses[0]
+        self.paired = [loss for loss in losses if loss.paired]
+        self.one, self.stuck = theta.new_ones(()), torch.zeros_like(theta[:, 0], dtype=torch.int32)
+        ridge = torch.zeros_like(theta) if self.end.l1 else self.reg.expand_as(theta).clone()
+        ridge[:, -1] = 0
+        self.ridge = ridge
         self.look()
 
     def look(self) -> None:
-        """Update the stationarity residual g = -dL/dtheta, and which problems have arrived."""
-        w, pull = self.theta[:, :-1], self.c * self.loss.p * self.y
-        slope = self.reg * (2 * self.losses[1].p - 1) if self.end.l1 else self.reg * w
-        self.g = torch.cat([self.at.adjoint(pull) - slope, -pull.sum(1, keepdim=True)], -1)
-        self.residual = self.g.abs().amax(1)
+        """Update the stationarity residual g = -dL/dtheta, the mean product -mu, and which problems
+        have arrived."""
+        g = torch.addcmul(self.at.pull(self.loss.p), self.ridge, self.theta, value=-1)
+        if self.end.l1:
+            g[:, :-1].sub_(self.reg * (2 * self.losses[1].p - 1))
+        self.g, self.residual = g, torch.linalg.vector_norm(g, torch.inf, dim=1)
         mu, tolerance = self.end.smoothing, self.end.tolerance
-        off = [(loss.products() - mu).abs().sum(0).amax(1) for loss in self.losses]
-        on_target = torch.stack(off).amax(0) <= min(tolerance, mu / 2)
-        self.arrived = (self.residual <= tolerance) & on_target
+        share = tolerance / min(tolerance, mu / 2)  # of the products' tolerance in g's
+        worst, products = self.residual, [loss.products() for loss in self.paired]
+        for pairs in products:
+            off = torch.rsub(pairs, -mu * share, alpha=share)
+            worst = torch.maximum(worst, torch.linalg.vector_norm(off, torch.inf, dim=(0, 2)))
+        self.arrived, self.mu = worst <= tolerance, _mean(products)
 
     def factor(self, stiffest: float = torch.inf) -> None:
-        """Factor the Newton matrix; `stiffest` bounds the loss's D and the l1 penalty's 1/D."""
-        D, E = self.c * self.loss.curvature().clamp(max=stiffest), self.reg
+        """Factor the Newton matrix; `stiffest` bounds the loss's curvatures -1/slope and the slopes
+        of the l1 penalty."""
+        slope, E = self.loss.slope(), self.reg
+        bounded = stiffest < torch.inf
         if self.end.l1:
-            E = 4 * self.reg * self.losses[1].curvature().clamp(min=1 / stiffest)
-        self.system: System = self.route(self.at, self.y, D, E)
-        self.stuck = self.stuck | self.system.singular
+            kinks = self.losses[1].slope()
+            self.kinks = kinks.clamp(min=-stiffest) if bounded else kinks
+            E = -4 * self.reg / self.kinks
+        slope = slope.clamp(max=-1 / stiffest) if bounded else slope
+        self.system: System = self.route(self.at, slope, E)
 
-    def newton(self, targets: list[Tensor]) -> tuple[Tensor, list[Change], Tensor]:
-        """Return the change of theta, that of each loss's pairs, and how far both may go."""
-        g = self.g
+    def newton(self, targets: list[Tensor | None]) -> tuple[Tensor, list[Tensor]]:
+        """Return the change of theta, and that of each loss's p."""
+        g, rho = self.g, [loss.rho(target) for loss, target in zip(self.losses, targets, strict=True)]
         if self.end.l1:
-            kinks = self.losses[1]
-            D, rho = kinks.curvature(), kinks.rho(targets[1])
-            g = torch.cat([g[:, :-1] - 2 * self.reg * D * rho, g[:, -1:]], -1)
-        dtheta, ddual = self.system.solve(g, self.loss.rho(targets[0]))
-        changes = [self.loss.direction(targets[0], ddual * self.per_c)]
-        if self.end.l1:
-            changes.append(kinks.direction(targets[1], D * (rho + 2 * dtheta[:, :-1])))
-        reach = [loss.reach(change) for loss, change in zip(self.losses, changes, strict=True)]
-        return dtheta, changes, torch.stack(reach).amin(0)
+            g = g.clone()
+            g[:, :-1].addcdiv_(self.reg * rho[1], self.kinks, value=2)
+        dtheta, dp = self.system.solve(g, rho[0])
+        if not self.end.l1:
+            return dtheta, [dp]
+        return dtheta, [dp, torch.sub(-rho[1], dtheta[:, :-1], alpha=2) / self.kinks]
 
     def advance(self, careful: bool = False) -> None:
         """Take one Newton step in every problem that has not arrived.
@@ -120,53 +124,78 @@ class Path:
         the products, which never jams at the boundary and takes twice as many iterations.
         """
         self.factor()
-        mu, goal = self.mean_product(), self.theta.new_tensor(self.end.smoothing)
-        if careful:
-            share, wall = CAREFUL[0], torch.full_like(mu, CAREFUL[1])
-            targets = [torch.maximum(share * mu, goal)[:, None] for _ in self.losses]
-        else:
-            wall = (1 - mu).clamp(min=TO_THE_WALL)  # at the end nearly all the way: superlinear
-            _, changes, reach = self.newton([goal for _ in self.losses])
-            after = self.mean_product(changes, (wall * reach).clamp(max=1))
-            aim = torch.maximum((after / mu).clamp(0, 1) ** 4 * mu, goal)[:, None]
-            targets = [aim - dm * ds for dm, ds in changes]
-        dtheta, changes, reach = self.newton(targets)
-        step = torch.where(self.arrived | self.stuck, 0, (wall * reach).clamp(max=1))
-        self.theta = self.theta + step[:, None] * dtheta
-        for loss, change in zip(self.losses, changes, strict=True):
+        wall = CAREFUL[1] if careful else TO_THE_WALL[self.apart]
+        targets: list[Tensor | None] = [None]
+        if self.paired:
+            targets = self.cautious() if careful else self.predicted()
+        dtheta, changes = self.newton(targets)
+        pairs = list(zip(self.losses, changes, strict=True))
+        full = [loss.direction(dp) for loss, dp in pairs]
+        reach = zip(self.losses, full, strict=True)
+        over = _largest([loss.overreach(step, wall, self.apart) for loss, step in reach])
+        self.stuck = self.system.singular
+        still = torch.logical_or(self.arrived, self.stuck)
+        step = over.clamp_(min=1).reciprocal_().masked_fill_(still, 0)[..., None]
+        self.theta = torch.addcmul(self.theta, step[1] if self.apart else step, dtheta)
+        step = step[:, None] if self.apart else step
+        for loss, change in zip(self.losses, full, strict=True):
             loss.move(change, step)
         self.look()
 
-    def mean_product(
-        self, changes: list[Change] | None = None, step: Tensor | float = 0.0
-    ) -> Tensor:
-        """Return the mean of multiplier * slack (problems,), now or after a step by `changes`."""
-        pairs = [
-            loss.products() if changes is None else loss.products_after(changes[i], step)
-            for i, loss in enumerate(self.losses)
-        ]
-        count = sum(pair.shape[0] * pair.shape[2] for pair in pairs)
-        return torch.stack([pair.sum((0, 2)) for pair in pairs]).sum(0) / max(count, 1)
+    def cautious(self) -> list[Tensor | None]:
+        aim = (CAREFUL[0] * self.mu).clamp(max=-self.end.smoothing)
+        return [aim[:, None] for _ in self.losses]
+
+    def predicted(self) -> list[Tensor | None]:
+        """Return the targets of the corrector: where the full step to 0 gets as far as alpha, aim
+        at (1 - alpha)^3 of the mean product, and make up for the second order."""
+        _, changes = self.newton([None for _ in self.losses])
+        pairs = list(zip(self.losses, changes, strict=True))
+        over = _largest([loss.overshoot(dp, self.apart) for loss, dp in pairs])
+        if self.apart:
+            share = (1 - 1 / over.clamp(min=1)).prod(0).pow_(1.5)
+        else:
+            share = torch.addcdiv(self.one, self.one, over, value=-1).pow_(3)
+        aim = share.mul_(self.mu).clamp_(max=-self.end.smoothing)
+        return [loss.corrected(aim, dp) for loss, dp in pairs]
+
+
+def _largest(values: list[Tensor]) -> Tensor:
+    return values[0] if len(values) == 1 else torch.maximum(*values)
+
+
+def _mean(products: list[Tensor]) -> Tensor:
+    """Return the mean of all products (problems,)."""
+    if len(products) == 1:
+        return products[0].mean((0, 2))
+    count = sum(pairs.shape[0] * pairs.shape[2] for pairs in products)
+    return sum(pairs.sum((0, 2)) for pairs in products) / max(count, 1)  # type: ignore
 
 
 def follow(path: Path, most: int) -> int:
     """Take every problem to its path's end; return the iterations of the slowest.
 
-    Once a quarter of the problems under way has arrived, the rest go on alone.
+    Once a quarter of the problems under way has arrived, the rest go on alone. On a GPU all go on
+    together, and the host, which waits for each look at them, looks now and then.
     """
     indices, part, iterations = torch.arange(len(path.theta), device=path.theta.device), path, 0
+    together = accelerated(path.theta.device)
     while iterations < most:
-        going = ~(part.arrived | part.stuck)
-        count = int(going.sum())
-        if count == 0:
-            break
-        if count < LONELY * len(going) or iterations == PATIENCE:
-            path.put(indices, part)
-            indices = indices[going]
-            part = path.take(indices)
+        if not together or iterations in LOOKS:
+            going = ~torch.logical_or(part.arrived, part.stuck)
+            count = int(going.sum())
+            if count == 0:
+                break
+            if (count < LONELY * len(going) and not together) or iterations == PATIENCE:
+                if part is not path:
+                    path.put(indices, part)
+                indices = indices[going]
+                part = path.take(indices)
         if iterations == PATIENCE:
             part.enter(torch.zeros_like(part.theta), 1.0)
         part.advance(careful=iterations >= PATIENCE)
         iterations += 1
-    path.put(indices, part)
+    if part is not path:
+        path.put(indices, part)
+        path.look()
     return iterations

@@ -123,8 +123,8 @@ class _BestResponse(torch.autograd.Function):
         s, y = ctx.solution, ctx.problem.y
         passes = (s.converged & ~ctx.problem.void)[:, None]
         g = torch.cat([(grad_w + s.mean * grad_b[:, None]) / s.scale, grad_b[:, None]], -1)
-        v, change = s.system.solve(g, torch.zeros_like(y), s.features)
-        left = y[..., None] * torch.stack([s.dual, change], -1)
+        v, dp = s.system.solve(g, torch.zeros_like(y), s.features)
+        left = y[..., None] * torch.stack([s.dual, ctx.problem.c * dp], -1)
         right = torch.stack([v[:, :-1], s.w], 1) / s.scale[:, None]
         left, right = (torch.where(passes[..., None], side, 0) for side in (left, right))
         return left @ right, None, None
@@ -133,7 +133,7 @@ class _BestResponse(torch.autograd.Function):
 def _standardise(problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
     """Centre and scale each problem, which changes nothing: b absorbs the one, reg the other."""
     x, c = problem.x, problem.c
-    mean = Features(x).adjoint(c)
+    mean = torch.bmm(c[:, None], x)[:, 0]
     z = x - mean[:, None]
     power = (c * torch.linalg.vector_norm(z, dim=2) ** 2).sum(1, keepdim=True) / x.shape[2]
     floor = (mean.square().mean(1, keepdim=True)) * torch.finfo(x.dtype).eps ** 2
@@ -145,32 +145,31 @@ def _standardise(problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
 def _solve(auditor: LinearAuditor, problem: Problem, start: LinearFit | None) -> _Solution:
     out = _Solution()
     z, out.mean, out.scale = _standardise(problem)
-    out.features = Features(z)
-    l1 = auditor.penalty == "l1"
+    c, l1 = problem.c, auditor.penalty == "l1"
+    out.features = Features.of(z, problem.y, c)
     dual = auditor.route == "dual" or (auditor.route == "auto" and z.shape[1] < z.shape[2])
-    route = DualSystem if dual else PrimalSystem
+    route: Any = DualSystem if dual else PrimalSystem
     kernel = dual and not l1
-    at: Coordinates = Kernel(z @ z.mT) if kernel else out.features
+    at: Coordinates = Kernel.of(out.features) if kernel else out.features
     reg = auditor.reg / (out.scale if l1 else out.scale.square())
     end = End(LOSSES[auditor.loss], l1, auditor.smoothing, auditor.tolerance)
-    path = Path(end, route, at, problem.y, problem.c, reg)
+    path = Path(end, route, at, reg)
     if start is None:
         path.enter(z.new_zeros(len(z), z.shape[1 if kernel else 2] + 1), 1.0)
     else:
-        path.enter(_warm(path, start, out, kernel), WARM_MU)
+        path.enter(_warm(reg, start, out, kernel), WARM_MU)
     out.iterations = follow(path, auditor.max_iterations)
-    path.look()
     path.factor(STIFFEST)
-    out.residual, out.converged = path.residual, path.arrived & ~path.stuck
+    out.residual, out.converged = path.residual, path.arrived & (path.system.singular == 0)
     theta = torch.where(out.converged[:, None], path.theta, 0)
-    out.w = out.features.adjoint(theta[:, :-1]) if kernel else theta[:, :-1]
-    out.b, out.dual, out.system = theta[:, -1], path.c * path.loss.p, path.system
+    out.w = out.features.adjoint(theta[:, :-1])[:, :-1] if kernel else theta[:, :-1]
+    out.b, out.dual, out.system = theta[:, -1], c * path.loss.p, path.system
     return out
 
 
-def _warm(path: Path, start: LinearFit, out: _Solution, kernel: bool) -> Tensor:
+def _warm(reg: Tensor, start: LinearFit, out: _Solution, kernel: bool) -> Tensor:
     """Return the earlier fit in this path's coordinates; void problems start from 0."""
     w, dual = start.w.detach(), start.dual
-    u = path.y * dual / path.reg if kernel else w * out.scale
+    u = dual / reg if kernel else w * out.scale
     b = start.b.detach() - (w * out.mean).sum(1)
     return torch.where(start.void[:, None], 0, torch.cat([u, b[:, None]], -1))

@@ -8,10 +8,13 @@ Each example adds  c_i loss(m_i)  with margin m_i; write  p_i = -loss'(m_i)  for
     logistic       p = 1 / (1 + exp m)                                   (smooth: no mu)
 
 so a loss is a stack of complementary pairs (multiplier, slack), each of product mu, plus a smooth
-give dm/dp. Linearised around the current pairs, with sign +1 for p and -1 for q:
+give dm/dp. Kept with signs, (p, -s) and (-q, xi), all products are -mu, the multipliers of an
+example all change by dp, and its slacks sum to 1 - m, give apart. Linearised around the current
+pairs, with products to become `target`:
 
-    dp = D (rho - dm),   1/D = sum_k slack_k/multiplier_k + give,
-    rho = sum_k sign_k (target_k/multiplier_k - slack_k)
+    dm = rho + slope dp,   slope = sum_k slack_k/multiplier_k - give = dm/dp = -1/D < 0,
+    rho = sum_k (slack_k - target/multiplier_k)
+    slack_k + dslack_k = target/multiplier_k - slack_k/multiplier_k dp
 
 The l1 penalty is the hinge of d more margins, since |w| = 2 max(0, w) - w: margin 1 - 2 w.
 Source of the path-following scheme: Mehrotra 1992; Nocedal & Wright, section 16.6.
@@ -25,85 +28,110 @@ from copy import copy
 import torch
 from torch import Tensor
 
-Target = Tensor | float
-Change = tuple[Tensor, Tensor]  # of multiplier and slack
+Change = tuple[Tensor, Tensor]  # dp (problems, n), and the pairs after a full step
 
 
 class Loss:
-    """The pairs of (problems, n) margins under one loss, stacked along a first axis of length k.
+    """The pairs of (problems, n) margins under one loss, (2, k, problems, n): the multipliers and
+    the slacks, with their signs.
 
-    Padding needs no mask: with dp = 0 its products go to the target and never block a step.
+    Padding needs no mask: its margin is 0, and its pairs follow their own path. paired: there are
+    pairs at all.
     """
 
-    def __init__(self, multiplier: Tensor, slack: Tensor, sign: tuple[int, ...]):
-        self.multiplier, self.slack = multiplier, slack
-        self.sign = multiplier.new_tensor(sign).view(-1, 1, 1)
+    paired = True
+
+    def __init__(self, multiplier: Tensor, slack: Tensor):
+        self.pairs = torch.stack([multiplier, slack])
+        self.half = multiplier.new_full((), 0.5)
 
     @property
     def p(self) -> Tensor:
         """Return the dual fractions (problems, n)."""
-        return self.multiplier[0]
+        return self.pairs[0, 0]
 
-    def give(self) -> Tensor | float:
-        """Return the smooth part of -dm/dp."""
-        return 0.0
+    def slope(self) -> Tensor:
+        """Return dm/dp; -1/slope multiplies A A' in the Newton matrix."""
+        multiplier, slack = self.pairs
+        self.ratio, self.short = slack / multiplier, _sum(slack)
+        return _sum(self.ratio)
 
-    def curvature(self) -> Tensor:
-        """Return D = -dp/dm, which multiplies A A' in the Newton matrix."""
-        return 1 / ((self.slack / self.multiplier).sum(0) + self.give())
+    def rho(self, target: Tensor | None = None) -> Tensor:
+        """Return dm of no dp for a target (k, problems, n); None: 0."""
+        if target is None:
+            return self.short
+        self.full = target / self.pairs[0]
+        return self.short - _sum(self.full)
 
-    def rho(self, target: Target) -> Tensor:
-        return (self.sign * (target / self.multiplier - self.slack)).sum(0)
+    def overshoot(self, dp: Tensor, apart: bool) -> Tensor:
+        """Return how far a full step to the target 0 goes, in ways to the boundary (problems,); of
+        multipliers and of slacks, (2, problems), where these go apart. With r = dp/multiplier they
+        change by shares r and -1 - r, and max(-r, 1 + r) = 1/2 + |r + 1/2|.
+        """
+        if apart:
+            r = dp / self.pairs[0]
+            return torch.stack([-r.amin((0, 2)), 1 + r.amax((0, 2))])
+        beyond = torch.addcdiv(self.half, dp, self.pairs[0])
+        return torch.linalg.vector_norm(beyond, torch.inf, dim=(0, 2)) + 0.5
 
-    def direction(self, target: Target, dp: Tensor) -> Change:
-        """Return the Newton changes of (multiplier, slack) that go with a change dp."""
-        change = self.sign * dp
-        return change, (target - self.slack * change) / self.multiplier - self.slack
+    def corrected(self, aim: Tensor, dp: Tensor) -> Tensor:
+        """Return the target that makes up for the product of the changes towards the target 0.
 
-    def reach(self, change: Change) -> Tensor:
-        """Return the longest step (problems,) that keeps every multiplier and slack >= 0."""
-        d_multiplier, d_slack = change
-        rate = torch.minimum(d_multiplier / self.multiplier, d_slack / self.slack).amin((0, 2))
-        return -1 / rate.clamp_max(-1e-3)
+        aim: (problems,), of the products, and negative as they are.
+        """
+        shorter = torch.addcmul(self.pairs[1], self.ratio, dp)  # -dslack
+        return torch.addcmul(aim[:, None], shorter, dp)
+
+    def direction(self, dp: Tensor) -> Change:
+        """Return the full step to the target that `rho` was asked for."""
+        after = torch.empty_like(self.pairs)
+        torch.add(self.pairs[0], dp, out=after[0])
+        torch.addcmul(self.full, self.ratio, dp, value=-1, out=after[1])
+        return dp, after
+
+    def overreach(self, change: Change, wall: float, apart: bool) -> Tensor:
+        """Return how far a full step goes, in steps of `wall` ways to the boundary (problems,);
+        apart: of the multipliers and of the slacks, (2, problems)."""
+        left = (change[1] / self.pairs).amin((1, 3) if apart else (0, 1, 3))
+        return torch.rsub(left, 1 / wall, alpha=1 / wall)
 
     def take(self, some: Tensor) -> Loss:
         """Return the pairs of the problems at the indices `some`."""
         part = copy(self)
-        part.multiplier, part.slack = self.multiplier[:, some], self.slack[:, some]
+        part.pairs = self.pairs[:, :, some]
         return part
 
     def put(self, some: Tensor, part: Loss) -> None:
-        self.multiplier[:, some], self.slack[:, some] = part.multiplier, part.slack
+        self.pairs[:, :, some] = part.pairs
 
     def products(self) -> Tensor:
-        """Return multiplier * slack, (k, problems, n): mu everywhere on the path."""
-        return self.multiplier * self.slack
-
-    def products_after(self, change: Change, step: Tensor | float) -> Tensor:
-        step = torch.as_tensor(step)[..., None]
-        return (self.multiplier + step * change[0]) * (self.slack + step * change[1])
+        """Return multiplier * slack, (k, problems, n): -mu everywhere on the path."""
+        return self.pairs[0] * self.pairs[1]
 
     def move(self, change: Change, step: Tensor) -> None:
-        self.multiplier = self.multiplier + step[:, None] * change[0]
-        self.slack = self.slack + step[:, None] * change[1]
+        self.pairs = torch.lerp(self.pairs, change[1], step)
+
+
+def _sum(stack: Tensor) -> Tensor:
+    return stack[0] if len(stack) == 1 else stack.sum(0)
 
 
 class Hinge(Loss):
     def __init__(self, margin: Tensor, mu: float):
         gap = margin - 1
-        root = torch.hypot(gap, gap.new_tensor(2 * mu))
-        slack = torch.stack([root + gap, root - gap]) / 2 + mu  # the path's own point at mu
-        super().__init__(mu / slack, slack, (1, -1))
+        root = (gap.square() + 4 * mu**2).sqrt()
+        s, xi = (root + gap) / 2 + mu, (root - gap) / 2 + mu  # the path's own point at mu
+        super().__init__(torch.stack([mu / s, -mu / xi]), torch.stack([-s, xi]))
 
 
 class SquaredHinge(Loss):
     def __init__(self, margin: Tensor, mu: float):
         gap = margin - 1
-        slack = (gap + torch.hypot(gap, gap.new_tensor((2 * mu) ** 0.5)))[None] / 2
-        super().__init__(mu / slack, slack, (1,))
+        s = (gap + (gap.square() + 2 * mu).sqrt())[None] / 2
+        super().__init__(mu / s, -s)
 
-    def give(self) -> float:
-        return 0.5
+    def slope(self) -> Tensor:
+        return super().slope() - 0.5
 
 
 class Logistic(Loss):
@@ -113,29 +141,39 @@ class Logistic(Loss):
     (Bach 2010, self-concordant analysis for logistic regression); it tends to 1 near the optimum.
     """
 
+    paired = False
+
     def __init__(self, margin: Tensor, mu: float):
         del mu
-        super().__init__(margin.new_empty((0, *margin.shape)), margin[None], ())
-
-    @property
-    def margin(self) -> Tensor:
-        """Return the margin; it is kept in the slack's place, so that both move and split alike."""
-        return self.slack[0]
+        self.pairs = margin[None, None]  # in their place, so that both move and split alike
 
     @property
     def p(self) -> Tensor:
-        return torch.sigmoid(-self.margin)
+        return torch.sigmoid(-self.pairs[0, 0])
 
-    def give(self) -> Tensor:
-        return 2 + 2 * torch.cosh(self.margin)  # 1 / (p (1 - p))
+    def slope(self) -> Tensor:
+        self.dm_dp = -2 - 2 * torch.cosh(self.pairs[0, 0])  # -1 / (p (1 - p))
+        return self.dm_dp
 
-    def direction(self, target: Target, dp: Tensor) -> Change:
+    def rho(self, target: Tensor | None = None) -> Tensor:
         del target
-        return self.multiplier, -(self.give() * dp)[None]
+        return torch.zeros_like(self.dm_dp)
 
-    def reach(self, change: Change) -> Tensor:
-        radius = change[1].abs().amax((0, 2))
-        return torch.where(radius > 1e-8, torch.log1p(radius) / radius, torch.inf)
+    def overshoot(self, dp: Tensor, apart: bool) -> Tensor:
+        del apart
+        radius = (self.dm_dp * dp).abs().amax(1)
+        return torch.where(radius > 1e-8, radius / torch.log1p(radius), 0)
+
+    def corrected(self, aim: Tensor, dp: Tensor) -> Tensor:
+        del dp
+        return aim  # not read
+
+    def direction(self, dp: Tensor) -> Change:
+        return dp, self.pairs + self.dm_dp * dp
+
+    def overreach(self, change: Change, wall: float, apart: bool) -> Tensor:
+        del wall
+        return self.overshoot(change[0], apart)
 
 
 LOSSES: dict[str, Callable[[Tensor, float], Loss]] = {

@@ -1,137 +1,193 @@
 """The two routes to one linear system, and the coordinates they work in.
 
-With A_i = y_i [z_i, -1], curvatures D (problems, n) and the penalty's diagonal E (problems, d)
-or (problems, 1), every Newton step and the implicit gradient solve, for dtheta = (dw, db) and
-ddual,
+With A_i = y_i [z_i, -1], the examples' weights c and slopes dm/dp < 0 (problems, n) and the
+penalty's diagonal E (problems, d) or (problems, 1), every Newton step and the implicit gradient
+solve, for dtheta = (dw, db) and the dual fractions' change dp,
 
-    diag(E, 0) dtheta - A' ddual = g          (stationarity)
-    A dtheta + ddual / D         = rho        (each example's own condition)
+    diag(E, 0) dtheta - A' c dp = g          (stationarity)
+    A dtheta - slope dp         = rho        (each example's own condition)
 """
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
 
+from sgu.host.devices import accelerated
+
 
 class Features:
-    """u = w: the examples z (problems, n, d) themselves."""
+    """theta = (w, b): A, (problems, n, d + 1), itself. `forward` gives A theta, `adjoint` A' r,
+    `pull` A' c p, and `gram` A E^-1 A' for E (problems, d + 1)."""
 
-    def __init__(self, z: Tensor):
-        self.z = z
+    def __init__(self, A: Tensor, c: Tensor):
+        self.A, self.c, self.y = A, c, -A[..., -1]
+        self.tall = A.shape[1] > A.shape[2]
+
+    @classmethod
+    def of(cls, z: Tensor, y: Tensor, c: Tensor) -> Features:
+        return cls(y[..., None] * torch.cat([z, -torch.ones_like(z[..., :1])], -1), c)
 
     def take(self, some: Tensor) -> Features:
-        return Features(self.z[some])
+        return Features(self.A[some], self.c[some])
 
     @cached_property
-    def whole(self) -> Features:
-        """Return [z, -1] (problems, n, d+1): A_i without its sign."""
-        return Features(torch.cat([self.z, -torch.ones_like(self.z[..., :1])], -1))
+    def weighted(self) -> Tensor:
+        """Return c A."""
+        return self.c[..., None] * self.A
 
     @cached_property
     def across(self) -> Tensor:
-        """Return z' (problems, d, n), contiguous: with d << n, `forward` is 5 times as fast."""
-        return self.z.mT.contiguous()
+        """Return A', contiguous: with d << n, products with it are 5 times as fast on a CPU."""
+        return self.A.mT.contiguous()
 
-    def forward(self, u: Tensor) -> Tensor:
-        if self.z.shape[1] < self.z.shape[2]:
-            return torch.bmm(self.z, u[..., None])[..., 0]
-        return torch.bmm(u[:, None], self.across)[:, 0]
+    @cached_property
+    def hold(self) -> Tensor:
+        """Return a Newton matrix of nothing but a 1 for the b of problems without an example."""
+        hold = self.A.new_zeros(len(self.A), *[self.A.shape[2]] * 2)
+        hold[:, -1, -1] = (self.c == 0).all(1)
+        return hold
+
+    def forward(self, theta: Tensor) -> Tensor:
+        if self.tall:
+            return torch.bmm(theta[:, None], self.across)[:, 0]
+        return torch.bmm(self.A, theta[..., None])[..., 0]
+
+    def excess(self, theta: Tensor, rho: Tensor) -> Tensor:
+        """Return A theta - rho."""
+        if self.tall:
+            return torch.baddbmm(rho[:, None], theta[:, None], self.across, beta=-1)[:, 0]
+        return self.forward(theta) - rho
 
     def adjoint(self, r: Tensor) -> Tensor:
-        return torch.bmm(r[:, None], self.z)[:, 0]
+        return torch.bmm(r[:, None], self.A)[:, 0]
 
-    def gram(self, r: Tensor, E: Tensor) -> Tensor:
-        E = torch.cat([E.expand(-1, self.z.shape[2]), E.amin(1, keepdim=True)], -1)
-        half = r[..., None] * (self.whole.z / E.sqrt()[:, None])
+    def pull(self, p: Tensor) -> Tensor:
+        if self.tall:
+            return torch.bmm(p[:, None], self.weighted)[:, 0]
+        return self.adjoint(self.c * p)
+
+    def gram(self, E: Tensor) -> Tensor:
+        half = self.A * E.rsqrt()[:, None]
         return half @ half.mT
 
 
 class Kernel:
-    """u = a with w = z'a (representer theorem, l2 only): all operations are n long at most."""
+    """theta = (u, b) with w = sum_i u_i y_i z_i (representer theorem, l2 only): all operations are
+    n long at most. K: y_i y_j z_i.z_j, (problems, n, n)."""
 
-    def __init__(self, K: Tensor):
-        self.K, self.stiff_K = K, K + 1
+    def __init__(self, K: Tensor, y: Tensor, c: Tensor):
+        self.K, self.y, self.c = K, y, c
+
+    @classmethod
+    def of(cls, features: Features) -> Kernel:
+        z = features.A[..., :-1]
+        return cls(z @ z.mT, features.y, features.c)
 
     def take(self, some: Tensor) -> Kernel:
-        return Kernel(self.K[some])
+        return Kernel(self.K[some], self.y[some], self.c[some])
 
-    def forward(self, u: Tensor) -> Tensor:
-        return torch.bmm(self.K, u[..., None])[..., 0]
+    @cached_property
+    def whole(self) -> Tensor:
+        """Return A A'."""
+        return self.K + self.y[:, :, None] * self.y[:, None]
+
+    def forward(self, theta: Tensor) -> Tensor:
+        return torch.bmm(self.K, theta[:, :-1, None])[..., 0] - self.y * theta[:, -1:]
+
+    def excess(self, theta: Tensor, rho: Tensor) -> Tensor:
+        return self.forward(theta) - rho
 
     def adjoint(self, r: Tensor) -> Tensor:
-        return r
+        return torch.cat([r, -(self.y * r).sum(1, keepdim=True)], -1)
 
-    def gram(self, r: Tensor, E: Tensor) -> Tensor:
-        half = r / E.sqrt()
-        return half[..., None] * self.stiff_K * half[:, None]
+    def pull(self, p: Tensor) -> Tensor:
+        return self.adjoint(self.c * p)
+
+    def gram(self, E: Tensor) -> Tensor:
+        return self.whole / E[..., None]
 
 
-# `forward` gives z.w of each example, `adjoint` is its transpose,
-# `gram` is diag(r) (Z E^-1 Z' + stiff) diag(r) with stiff = max 1/E
 Coordinates = Features | Kernel
 
 
-def _factor(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Return Cholesky factors, and (problems,) True where a matrix is not positive definite."""
-    factor, info = torch.linalg.cholesky_ex(matrix)
-    return factor, info > 0
+class Factor:
+    """The Cholesky factor of positive definite matrices (problems, n, n). On a GPU it is inverted,
+    so that a solve is two small products: `cholesky_solve` waits for the device there.
+
+    singular: nonzero where a matrix is not positive definite, (problems,).
+    """
+
+    def __init__(self, matrix: Tensor):
+        factor, self.singular = torch.linalg.cholesky_ex(matrix)
+        self.factor, self.inverse = factor, None
+        if accelerated(matrix.device):
+            eye = _eye(matrix.shape[1], matrix.dtype, matrix.device).expand_as(matrix)
+            self.inverse = torch.linalg.solve_triangular(factor, eye, upper=False)
+
+    def solve(self, right: Tensor) -> Tensor:
+        """Return the solution for right-hand sides (problems, n)."""
+        if self.inverse is None:
+            return torch.cholesky_solve(right[..., None], self.factor)[..., 0]
+        return torch.bmm(torch.bmm(right[:, None], self.inverse.mT), self.inverse)[:, 0]
+
+
+@lru_cache
+def _eye(n: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.eye(n, dtype=dtype, device=device)
 
 
 class PrimalSystem:
-    """Eliminate ddual:  H dtheta = g + A' D rho,  H = diag(E, 0) + A' D A,  (d+1) x (d+1)."""
+    """Eliminate dp:  H dtheta = g - A' c rho/slope,  H = diag(E, 0) - A' c A/slope,  d + 1 wide."""
 
-    def __init__(self, at: Features, y: Tensor, D: Tensor, E: Tensor):
-        A = at.whole.z
-        void = D.sum(1, keepdim=True) == 0  # no used example: b is held still
-        H = (D[..., None] * A).mT @ A  # y_i^2 = 1
-        H.diagonal(dim1=1, dim2=2).add_(torch.cat([E.expand(-1, A.shape[2] - 1), void.to(E)], -1))
-        self.A, self.y, self.D = at.whole, y, D
-        self.factor, self.singular = _factor(H)
+    def __init__(self, at: Features, slope: Tensor, E: Tensor):
+        self.at, self.slope = at, slope
+        self.pulled = at.weighted / slope[..., None]
+        H = torch.baddbmm(at.hold, self.pulled.mT, at.A, alpha=-1)
+        H.diagonal(dim1=1, dim2=2)[:, :-1].add_(E)
+        self.factor = Factor(H)
+        self.singular = self.factor.singular
 
     def solve(self, g: Tensor, rho: Tensor, at: Features | None = None) -> tuple[Tensor, Tensor]:
-        """Return dtheta (problems, d+1) and ddual (problems, n), for g and rho of these shapes."""
+        """Return dtheta (problems, d+1) and dp (problems, n), for g and rho of these shapes."""
         del at
-        right = g + self.A.adjoint(self.y * self.D * rho)
-        dtheta = torch.cholesky_solve(right[..., None], self.factor)[..., 0]
-        return dtheta, self.D * (rho - self.y * self.A.forward(dtheta))
+        right = torch.baddbmm(g[:, None], rho[:, None], self.pulled, alpha=-1)
+        dtheta = self.factor.solve(right[:, 0])
+        return dtheta, self.at.excess(dtheta, rho) / self.slope
 
 
 class DualSystem:
-    """Eliminate dw:  (1/D + K) ddual - y db = rho - Z g_w / E,  y'ddual = g_b,  K = Z E^-1 Z'.
+    """Eliminate dtheta:  (1/(cD) + A E^-1 A') c dp - y db = rho - A E^-1 g,  D = -1/slope,  with db
+    beside that which E = min E for b too gives, so that y' c dp = g_b.
 
-    Scaled by sqrt(D), so that padding (D = 0) drops out and the matrix I + sqrt(D) K sqrt(D)
-    stays well posed while D runs over ten decades; n x n, for n < d. stiff r r' with r = sqrt(D) y
-    is added to it, and stiff g_b r to the right: nothing changes where y'ddual = g_b, and the
+    Scaled by sqrt(cD), so that padding (c = 0) drops out and the matrix stays well posed while D
+    runs over ten decades; n x n, for n < d. E for b changes nothing where y' c dp = g_b, and the
     direction that only b can hold (a linear programme's last one) keeps its rank.
     """
 
-    def __init__(self, at: Coordinates, y: Tensor, D: Tensor, E: Tensor):
-        self.at, self.y, self.E, self.root = at, y, E, D.sqrt()
-        self.r = self.root * y
-        self.stiff = 1 / E.amin(1)
-        M = at.gram(self.r, E)
+    def __init__(self, at: Coordinates, slope: Tensor, E: Tensor):
+        self.at, self.root = at, (at.c / -slope).sqrt()
+        self.per_c = torch.where(at.c > 0, 1 / at.c, 0)
+        self.E = E if E.shape[1] == 1 else torch.cat([E, E.amin(1, keepdim=True)], -1)
+        M = self.root[:, :, None] * at.gram(self.E) * self.root[:, None]
         M.diagonal(dim1=1, dim2=2).add_(1)
-        self.factor, self.singular = _factor(M)
-        self.Mr = self._inverse(self.root * y)
-        rMr = (self.r * self.Mr).sum(1)
+        self.factor, self.r = Factor(M), self.root * at.y
+        self.singular = self.factor.singular
+        self.Mr = self.factor.solve(self.r)
+        rMr = (self.r * self.Mr).sum(1, keepdim=True)
         self.per_b = torch.where(rMr > 0, 1 / rMr, 0)  # no used example: b is held still
-
-    def _inverse(self, right: Tensor) -> Tensor:
-        return torch.cholesky_solve(right[..., None], self.factor)[..., 0]
 
     def solve(self, g: Tensor, rho: Tensor, at: Coordinates | None = None) -> tuple[Tensor, Tensor]:
         """Solve as in `PrimalSystem`; `at` gives g in other coordinates of the same examples."""
         at = at or self.at
-        g_w, g_b = g[:, :-1], g[:, -1]
-        hold = (self.stiff * g_b)[:, None]
-        u = self._inverse(self.root * rho + self.r * (hold - at.forward(g_w / self.E)))
-        db = (g_b - (self.r * u).sum(1)) * self.per_b
-        ddual = self.root * (u + db[:, None] * self.Mr)
-        dw = (g_w + at.adjoint(self.y * ddual)) / self.E
-        return torch.cat([dw, db[:, None]], -1), ddual
+        g_w, g_b = g[:, :-1], g[:, -1:]
+        u = self.factor.solve(self.root * -at.excess(g / self.E, rho))
+        db = (g_b - (self.r * u).sum(1, keepdim=True)) * self.per_b
+        pull = self.root * (u + db * self.Mr)
+        dw = (g_w + at.adjoint(pull)[:, :-1]) / self.E[:, : g_w.shape[1]]
+        return torch.cat([dw, db], -1), pull * self.per_c
 
 
 System = PrimalSystem | DualSystem
