@@ -78,7 +78,7 @@ def unlearn(
         )
         with clock.part("all"):
             unlearner.unlearn(run)
-    if not all(weights.isfinite().all() for weights in model.parameters()):
+    if not torch.stack([weights.isfinite().all() for weights in model.parameters()]).all():
         raise Diverged(f"weights are not finite after {experiment.method}: lower lr")
     cost: dict[str, float] = {
         "seconds": clock.seconds("all") - clock.seconds("report"),

@@ -84,11 +84,12 @@ def _expected(
     """Time one epoch of each kind of training on this machine; return the times it leads to."""
     torch.set_num_threads(max(1, int(spec.cpus_per_trial)))
     by_data = {task.data: task for task in reversed(tasks)}
-    epochs = {data: _training_epoch(task) for data, task in by_data.items()}
+    device = default_device() if spec.gpus_per_trial else torch.device("cpu")
+    epochs = {data: _training_epoch(task, device) for data, task in by_data.items()}
     preparing = sum(epochs[task.data] * recipe.optimisation.epochs for task, recipe in missing)
     total = 0.0
     for cell in spec.cells:
-        run = _run_seconds(cell, by_data[cell.data].task)
+        run = _run_seconds(cell, by_data[cell.data].task, device)
         sampled = run * spec.seeds * (math.inf if cell.trials is None else cell.trials)
         total += run * len(cell.controls()) * spec.seeds + min(sampled, cell.seconds or math.inf)
         yield f"probe: a run of {cell.name} takes about {duration(run)}"
@@ -96,18 +97,17 @@ def _expected(
     yield f"expected: {duration(whole)} in all, {duration(training)} of them for the networks"
 
 
-def _training_epoch(task: StudyTask) -> float:
+def _training_epoch(task: StudyTask, device: torch.device) -> float:
     """Return the seconds of one epoch of the original's training."""
-    device = default_device()
     one_epoch = recipe("original", task.base.model, task.task, task.base.seed, 1)
     on_device = task.task.to(device)
     return trained(one_epoch, on_device.source, on_device.pipeline, device).seconds
 
 
-def _run_seconds(cell: Cell, task: Task) -> float:
+def _run_seconds(cell: Cell, task: Task, device: torch.device) -> float:
     """Return the seconds of a run in the middle of the cell's search space, from a run of one epoch
     (or none, if the method trains for none) of an untrained network."""
-    base, device = cell.base, default_device()
+    base = cell.base
     epochs = min(1, base.options["epochs"])
     model = build(base.model, task.source.shape, base.seed).to(device)
     begin = time.perf_counter()

@@ -16,6 +16,7 @@ from typing import Any
 
 import pandas as pd
 import ray
+import torch
 from ray.exceptions import RayError
 
 from sgu.ensembles.designs import selection_shadows
@@ -84,6 +85,7 @@ def study_tasks(
                 raise SpecError(f"{data}: {error}") from error
             source = task.source
             tasks.append(StudyTask(data, experiment, task))
+    torch.cuda.empty_cache()  # what measuring memorisation took, which the workers need
     return tasks
 
 

@@ -75,9 +75,11 @@ def pose(scores: Tensor, members: Tensor, weight: Tensor | None, dtype: torch.dt
     if not torch.stack(checks).all():  # one synchronisation for all three
         _explain(x, members)
     void = y.amax(1) - y.amin(1) < 2
-    weight = torch.ones_like(y) if weight is None else weight
-    total = weight.sum(1, keepdim=True).clamp_min(torch.finfo(dtype).tiny)
-    return Problem(x=x, y=y, c=torch.where(void[:, None], 0, weight / total), void=void)
+    if weight is None:
+        c = torch.full_like(y, 1 / max(y.shape[1], 1))
+    else:
+        c = weight / weight.sum(1, keepdim=True).clamp_min(torch.finfo(dtype).tiny)
+    return Problem(x=x, y=y, c=c.masked_fill_(void[:, None], 0), void=void)
 
 
 def _explain(x: Tensor, members: Tensor) -> None:

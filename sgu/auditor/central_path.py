@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sgu.auditor.losses import Hinge, Loss
+from sgu.auditor.losses import Hinge, Loss, largest
 from sgu.auditor.systems import Coordinates, System
 from sgu.host.devices import accelerated
 
@@ -91,7 +91,7 @@ class Path:
         worst, products = self.residual, [loss.products() for loss in self.paired]
         for pairs in products:
             off = torch.rsub(pairs, -mu * share, alpha=share)
-            worst = torch.maximum(worst, torch.linalg.vector_norm(off, torch.inf, dim=(0, 2)))
+            worst = torch.maximum(worst, largest(off))
         self.arrived, self.mu = worst <= tolerance, _mean(products)
 
     def factor(self, stiffest: float = torch.inf) -> None:

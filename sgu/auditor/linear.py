@@ -121,12 +121,12 @@ class _BestResponse(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_w: Tensor, grad_b: Tensor) -> tuple[Tensor | None, ...]:
         s, y = ctx.solution, ctx.problem.y
-        passes = (s.converged & ~ctx.problem.void)[:, None]
+        blocked = (~s.converged | ctx.problem.void)[:, None, None]
         g = torch.cat([(grad_w + s.mean * grad_b[:, None]) / s.scale, grad_b[:, None]], -1)
         v, dp = s.system.solve(g, torch.zeros_like(y), s.features)
         left = y[..., None] * torch.stack([s.dual, ctx.problem.c * dp], -1)
         right = torch.stack([v[:, :-1], s.w], 1) / s.scale[:, None]
-        left, right = (torch.where(passes[..., None], side, 0) for side in (left, right))
+        left, right = (side.masked_fill(blocked, 0) for side in (left, right))
         return left @ right, None, None
 
 
@@ -137,7 +137,7 @@ def _standardise(problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
     z = x - mean[:, None]
     power = (c * torch.linalg.vector_norm(z, dim=2) ** 2).sum(1, keepdim=True) / x.shape[2]
     floor = (mean.square().mean(1, keepdim=True)) * torch.finfo(x.dtype).eps ** 2
-    scale = torch.where(power > floor, power, 1).sqrt()
+    scale = power.masked_fill(power <= floor, 1).sqrt()
     return z.div_(scale[:, None]), mean, scale  # y, c, D are 0 wherever z is padding
 
 

@@ -20,7 +20,7 @@ from sgu.networks.recipe import REFERENCES, Recipe
 from sgu.networks.training import loaded, trained
 from sgu.results.rows import Row
 from sgu.task import Task
-from tune.worker.setup import begin
+from tune.worker.setup import begin, replaced_if_broken
 
 
 def recipes(
@@ -60,6 +60,7 @@ class Measured:
     row: Row
 
 
+@replaced_if_broken()
 def measured(
     recipe: Recipe, kept: Kept | None, task: Task, splits: Splits, name: str, progress: Any
 ) -> Measured:

@@ -11,13 +11,14 @@ from sgu.host.fast_imports import fast_imports
 
 with fast_imports():  # its first trial waits for a worker's imports
     import ray
+    import torch
     from ray.tune import report
 
     from sgu.experiment import Experiment
     from sgu.training.snapshots import Snapshots
     from sgu.unlearning import unlearn
     from tune.storage.checkpoints import Checkpoints
-    from tune.worker.setup import begin
+    from tune.worker.setup import begin, replaced_if_broken
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class TrialInputs:
     selection: Any
 
 
+@replaced_if_broken()
 def run_trial(
     config: dict[str, Any],
     inputs: Mapping[tuple[str, int], TrialInputs],
@@ -48,6 +50,8 @@ def run_trial(
     """
     try:
         device, started = begin()
+    except torch.AcceleratorError:
+        raise
     except RuntimeError as error:  # no GPU, or one that does not work
         report({"row": {"failure": f"{type(error).__name__}: {error}"}})
         return
@@ -80,6 +84,8 @@ def run_trial(
             row["failure"] = f"not finite: {', '.join(broken)}"
         if device.type == "cuda":
             row["device_seconds"] = outcome.metrics["seconds"]
+    except torch.AcceleratorError:
+        raise
     except (RuntimeError, ValueError, OSError, MemoryError) as error:
         row["failure"] = f"{type(error).__name__}: {error}"
     report({"row": row | started.provenance(device)})

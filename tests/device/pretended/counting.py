@@ -30,7 +30,7 @@ ACCUMULATING = 7  # kernels of an index_put that adds
 FREE = {
     "empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "_unsafe_view",
     "detach", "alias", "lift_fresh", "lift", "_reshape_alias", "is_same_size", "set_",
-    "result_type",
+    "result_type", "_local_scalar_dense", "arange_start",
 }  # fmt: skip
 WAITS = {
     "_local_scalar_dense": "item", "nonzero": "nonzero", "equal": "equal",

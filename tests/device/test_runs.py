@@ -1,0 +1,120 @@
+"""Whole runs on a device: methods, snapshots, relearning, ensembles and the audit."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from pretended import counted
+
+from sgu.audit.relearn import relearn_steps, relearning
+from sgu.audit.running import audit
+from sgu.ensembles.designs import oracles
+from sgu.ensembles.train import ensemble
+from sgu.experiment import Experiment
+from sgu.files.location import Location
+from sgu.methods import METHODS
+from sgu.networks.memorisation import memorisation
+from sgu.networks.references import recipe, reference
+from sgu.training.snapshots import Snapshots
+from sgu.unlearning import unlearn
+
+SHARED = {"audit_batch": 40, "solve_every": 4, "batch_size": 100}
+ONE_STEP = ("influence", "fisher", "ssd")
+EXTRA = {
+    "influence": {"iterations": 1}, "amun": {"steps": 2}, "reference_distill": {"reference_epochs": 1},
+    "reference_labels": {"reference_epochs": 1}, "sg+reference_distill": {"reference_epochs": 1},
+    "sg+scrub": {"augment": True},
+}  # fmt: skip
+WAITING = {"amun": 4}  # a step's waits, where a batch's shape depends on what it holds
+
+
+def settings_of(method: str) -> dict:
+    epochs = {} if method in ONE_STEP else {"epochs": 1}
+    return SHARED | epochs | EXTRA.get(method, {}) | {"method": method, "subset": 400}
+
+
+@pytest.fixture
+def device_is_default(device, monkeypatch) -> None:
+    """Everything that takes a GPU where there is one takes the device."""
+    for module in ("ensembles.train", "audit.running", "experiment", "networks.memorisation"):
+        monkeypatch.setattr(f"sgu.{module}.default_device", lambda: device)
+
+
+@pytest.mark.parametrize("method", [*METHODS, "sg+salun", "sg+scrub", "sg+reference_distill"])
+def test_every_method_unlearns_on_it(method, there, network):
+    outcome = unlearn(Experiment.of(**settings_of(method)), there, network)
+    assert all(math.isfinite(value) for value in outcome.metrics.values())
+    assert {w.device.type for w in outcome.model.parameters()} == {network[0].weight.device.type}
+
+
+@pytest.mark.counts
+@pytest.mark.parametrize(
+    "method", ["finetune", "random_label", "salun", "scrub", "bad_teacher", "neggrad_plus",
+               "reference_labels", "amun"],
+)  # fmt: skip
+def test_steps_of_methods_wait_for_nothing(method, there, network):
+    """Twice the epochs, as many waits, but for those of the epoch."""
+    waits = []
+    for epochs in (1, 2):
+        experiment = Experiment.of(**settings_of(method) | {"epochs": epochs})
+        with counted() as count:
+            unlearn(experiment, there, network)
+        waits.append(count.waits)
+    steps = 4 if method != "amun" else 4
+    assert waits[1] - waits[0] <= 1 + steps * WAITING.get(method, 0), count.waited
+
+
+class Cut(Exception):
+    pass
+
+
+@pytest.mark.parametrize("method", ["sg", "neggrad_plus", "salun", "sg+scrub"])
+def test_a_run_goes_on_to_the_same_weights(method, there, network, tmp_path, monkeypatch):
+    monkeypatch.setattr("sgu.training.snapshots.SHARE", math.inf)
+    experiment = Experiment.of(**settings_of(method) | {"epochs": 2, "warm_start": True})
+    file = Location.at(tmp_path / "run")
+
+    def cut(epoch: dict[str, float]) -> None:
+        if epoch["epoch"] == 1:
+            raise Cut
+
+    with pytest.raises(Cut):
+        unlearn(experiment, there, network, cut, Snapshots(file))
+    resumed = unlearn(experiment, there, network, None, Snapshots(file)).model
+    whole = unlearn(experiment, there, network).model
+    for ours, theirs in zip(resumed.parameters(), whole.parameters(), strict=True):
+        torch.testing.assert_close(ours.cpu(), theirs.cpu(), rtol=1e-4, atol=1e-6)
+
+
+def test_references_and_ensembles_train_on_it(task, there, device, tmp_path):
+    """The task may lie on either side."""
+    for at in (task, there):
+        made = recipe("original", "small_cnn", at, 0, 1)
+        trained = reference(made, at, tmp_path / str(id(at)), device).model
+        assert next(trained.parameters()).device.type == device.type
+    experiment = Experiment.of(**settings_of("finetune"), pretrain_epochs=1)
+    (logits,) = ensemble(oracles(experiment, task, 1), task, tmp_path, device)
+    assert logits.train.device.type == "cpu"
+
+
+@pytest.mark.usefixtures("device_is_default")
+def test_memorisation_is_measured_on_it(task, device, tmp_path):
+    estimate = memorisation(task.source, "small_cnn", 0, tmp_path, 1, pairs=1, device=device)
+    assert estimate.isfinite().all()
+
+
+def test_a_model_relearns_on_it(there, network):
+    steps = relearn_steps(network, there, relearning("small_cnn"), level=1.0, limit=3)
+    assert steps is None or steps <= 3
+
+
+@pytest.mark.usefixtures("device_is_default")
+def test_an_audit_runs_on_it(task, device, tmp_path):
+    experiment = Experiment.of(**settings_of("sg"), pretrain_epochs=1)
+    found = audit(
+        {}, experiment, task, tmp_path, device, oracle_count=2, shadow_count=0, with_klom=False,
+        unlearned_by={"sg": experiment},
+    )  # fmt: skip
+    assert set(found.models) == {"original", "sg", "retrained"}
