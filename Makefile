@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Four files at a time: many tests wait for processes, and two cores are busy all the same.
 AT_ONCE := -n 4 --dist loadfile
 
-.PHONY: setup study test test-all lint docs bench clean
+.PHONY: setup study test test-all lint docs bench gpu-check clean
 
 setup: .venv/ready
 
@@ -46,6 +46,10 @@ docs: setup .venv-docs/ready
 
 bench: setup
 	$(BIN)/python benchmarks/auditor.py
+
+# 8 minutes at most, on a machine with a GPU; DATA=cifar10 for its real figures
+gpu-check: setup
+	$(BIN)/python benchmarks/gpu_check.py --data $(or $(DATA),embedded)
 
 clean:
 	rm -rf .venv .venv-docs build results

@@ -22,7 +22,7 @@ this one alone. Source: the paper's open question 3 (arXiv 2406.07687); Lorraine
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -31,6 +31,9 @@ from torch.func import grad
 from torch.nn import functional as F
 
 from sgu.auditor.base import AuditorError, Problem, pose
+from sgu.host.devices import accelerated
+
+LOOK_EVERY = 2  # steps between two looks of a GPU's host at the residuals, each of which waits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,18 +125,43 @@ def network(theta: Tensor, z: Tensor, hidden: int) -> Tensor:
     return (hidden_units(theta, z, hidden) @ a[..., None])[..., 0] + t
 
 
-def _places(hidden: int, d: int, device: torch.device) -> Tensor:
-    """Return where w_k = (W_k, u_k) lie in theta, (hidden, d + 1)."""
-    W = torch.arange(hidden * d, device=device).view(hidden, d)
-    return torch.cat([W, hidden * d + torch.arange(hidden, device=device)[:, None]], 1)
+class Inputs(NamedTuple):
+    """z (problems, n, d); x~ = (z, 1), for each unit, (problems, hidden, n, d + 1); and where the
+    (w_k, a_k) = (W_k, u_k, a_k) of each unit lie in theta, (hidden, d + 2)."""
+
+    z: Tensor
+    units: Tensor
+    places: Tensor
+
+    @classmethod
+    def of(cls, z: Tensor, hidden: int) -> Inputs:
+        (_, _, d), k = z.shape, torch.arange(hidden, device=z.device)[:, None]
+        whole = torch.cat([z, torch.ones_like(z[..., :1])], 2)
+        W = d * k + torch.arange(d, device=z.device)
+        places = torch.cat([W, hidden * d + k, hidden * (d + 1) + k], 1)
+        return cls(z, whole[:, None].expand(-1, hidden, -1, -1).contiguous(), places)
 
 
 def _solved(H: Tensor, damp: Tensor | float, right: Tensor) -> Tensor:
     """Return (H + damp I)^-1 right, (problems, size)."""
-    eye = torch.eye(H.shape[1], dtype=H.dtype, device=H.device)
-    damp = damp[..., None] if isinstance(damp, Tensor) else damp
-    solution: Tensor = torch.linalg.solve(H + damp * eye, right)
+    damped = H.clone()
+    damped.diagonal(dim1=1, dim2=2).add_(damp)
+    solution: Tensor = torch.linalg.solve(damped, right)
     return solution
+
+
+class Expansion(NamedTuple):
+    """L (problems,), F = dL/dtheta (problems, size) and H (problems, size, size) at some weights."""
+
+    loss: Tensor
+    slope: Tensor
+    hessian: Tensor
+
+    def where(self, chosen: Tensor, other: Expansion) -> Expansion:
+        """Return this one's values for the problems that are `chosen`, else those of the other."""
+        pairs = zip(self, other, strict=True)
+        shaped = (chosen.view(-1, *[1] * (ours.ndim - 1)) for ours in self)
+        return Expansion(*(torch.where(c, *p) for c, p in zip(shaped, pairs, strict=True)))
 
 
 class _Training:
@@ -143,6 +171,7 @@ class _Training:
         self.auditor, self.problem = auditor, problem
         self.residual = torch.full_like(problem.c[:, 0], torch.nan)
         self.converged = ~problem.void
+        self.opposite, self.one = -problem.y, problem.y.new_ones(())
 
     def loss(self, theta: Tensor, z: Tensor) -> Tensor:
         """Return L, (problems,)."""
@@ -154,41 +183,45 @@ class _Training:
         """Return F = dL/dtheta: problems share nothing, so it is one gradient of their sum."""
         return grad(lambda t: self.loss(t, z).sum())(theta)
 
-    def hessian(self, theta: Tensor, z: Tensor) -> Tensor:
-        """Return H, (problems, size, size)."""
-        (problems, n, d), k = z.shape, self.auditor.hidden
-        _, _, a, _ = parts(theta, d, k)
-        h, one = hidden_units(theta, z, k), z.new_ones(problems, n, 1)
-        z1, slope = torch.cat([z, one], 2), 1 - h**2
-        w = (a[:, None] * slope)[..., None] * z1[:, :, None]  # df/dw, (problems, n, k, d + 1)
-        J = torch.cat([w[..., :d].flatten(2), w[..., d], h, one], 2)
-        m = self.problem.y * network(theta, z, k)
-        r, D = -self.problem.c * self.problem.y * (-m).sigmoid(), self.problem.c * m.sigmoid()
-        H = J.mT @ ((D * (-m).sigmoid())[..., None] * J)
-        ww = torch.einsum("pnk,pni,pnj->pkij", -2 * r[..., None] * a[:, None] * h * slope, z1, z1)
-        wa = torch.einsum("pnk,pni->pki", r[..., None] * slope, z1)
-        at = _places(k, d, z.device)  # of w_k, (k, d + 1); those of a follow
-        H[:, at[:, :, None], at[:, None]] += ww
-        of_a = (k * (d + 1) + torch.arange(k, device=z.device))[:, None]
-        H[:, at, of_a] += wa
-        H[:, of_a, at] += wa
-        H.diagonal(dim1=1, dim2=2).add_(self.auditor.reg)
-        return H
+    def expansion(self, theta: Tensor, inputs: Inputs) -> Expansion:
+        """Return L, F and H, from one pass through the network."""
+        (z, x1, at), k, reg = inputs, self.auditor.hidden, self.auditor.reg
+        d, c, y = z.shape[2], self.problem.c, self.opposite
+        _, _, a, t = parts(theta, d, k)
+        h = hidden_units(theta, z, k)
+        bend = torch.addcmul(self.one, h, h, value=-1)
+        away = y * (torch.bmm(h, a[..., None])[..., 0] + t)  # -m
+        p = away.sigmoid()
+        cp = c * p
+        r, D = y * cp, torch.addcmul(cp, cp, p, value=-1)
+        w = (a[:, None] * bend).mT[..., None] * x1  # df/dw, (problems, k, n, d + 1)
+        rows = w.transpose(1, 2)
+        J = torch.cat([rows[..., :d].flatten(2), rows[..., d], h, x1[:, 0, :, d:]], 2)
+        H = J.mT @ (D[..., None] * J)
+        bent = torch.cat([w * (-2 * h).mT[..., None], bend.mT[..., None]], 3)
+        block = F.pad((x1 * r[:, None, :, None]).mT @ bent, (0, 0, 0, 1))  # of w_k with w_k and a_k
+        block[:, :, -1, :-1] = block[:, :, :-1, -1]
+        H[:, at[:, :, None], at[:, None]] += block
+        H.diagonal(dim1=1, dim2=2).add_(reg)
+        loss = (c * F.softplus(away)).sum(1)
+        loss = torch.add(loss, theta.square().sum(1), alpha=reg / 2)
+        return Expansion(loss, torch.add((r[:, None] @ J)[:, 0], theta, alpha=reg), H)
 
     def train(self, theta: Tensor, z: Tensor) -> Tensor:
         """Return trained weights: Levenberg-Marquardt, damped less after a descent, else more."""
-        damp = torch.ones_like(theta[:, :1])
-        loss = self.loss(theta, z)
-        for _ in range(self.auditor.steps):
-            g = self.slope(theta, z)
-            if bool((g.abs().amax(1) <= self.auditor.tolerance).all()):
+        inputs, damp = Inputs.of(z, self.auditor.hidden), torch.ones_like(theta[:, :1])
+        now, less, more = self.expansion(theta, inputs), damp.new_full((), 0.2), damp.new_full((), 4)
+        every = LOOK_EVERY if accelerated(z.device) else 1
+        for number in range(self.auditor.steps):
+            if number % every == 0 and bool(now.slope.abs().amax() <= self.auditor.tolerance):
                 break
-            step = -_solved(self.hessian(theta, z), damp, g)
-            new_loss = self.loss(theta + step, z)
-            better = (new_loss <= loss)[:, None]
-            theta, loss = torch.where(better, theta + step, theta), torch.minimum(new_loss, loss)
-            damp = torch.where(better, damp / 5, damp * 4).clamp(1e-9, 1e6)
-        self.residual = self.slope(theta, z).abs().amax(1)
+            moved = theta - _solved(now.hessian, damp, now.slope)
+            there = self.expansion(moved, inputs)
+            better = (there.loss <= now.loss)[:, None]
+            theta = torch.where(better, moved, theta)
+            now = there.where(better, now)
+            damp = (damp * torch.where(better, less, more)).clamp(1e-9, 1e6)
+        self.residual = now.slope.abs().amax(1)
         self.converged = self.converged & (self.residual <= self.auditor.tolerance)
         return torch.where(self.converged[:, None], theta, 0)
 
@@ -205,6 +238,7 @@ class _Stationary(torch.autograd.Function):
     def backward(ctx: Any, grad_theta: Tensor) -> tuple[Tensor, None, None]:
         training, theta, z = ctx.training, ctx.theta, ctx.z
         right = torch.where(training.converged[:, None], grad_theta, 0)
-        v = _solved(training.hessian(theta, z), training.auditor.damping, right)
+        H = training.expansion(theta, Inputs.of(z, training.auditor.hidden)).hessian
+        v = _solved(H, training.auditor.damping, right)
         with torch.enable_grad():
             return -grad(lambda at: (v * training.slope(theta, at)).sum())(z), None, None

@@ -13,6 +13,8 @@ from sgu.models import build
 from sgu.task import Task
 
 NAME = os.environ.get("SGU_TEST_DEVICE", "pretended")
+if NAME == "pretended":
+    pretended.register()  # now: autograd learns of devices in its first backward pass
 
 
 @pytest.fixture(autouse=True)
@@ -23,8 +25,6 @@ def _counts_are_the_pretended_devices(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture(scope="session")
 def device() -> torch.device:
-    if NAME == "pretended":
-        pretended.register()
     return torch.device(NAME)
 
 

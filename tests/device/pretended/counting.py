@@ -21,7 +21,7 @@ ROOT = f"{Path(SPEC.origin).parents[1]}/"  # type: ignore[union-attr, arg-type]
 LAUNCHES = {
     "linalg_cholesky_ex": 6, "cholesky_solve": 8, "_cholesky_solve_helper": 8,
     "linalg_solve_triangular": 3, "linalg_inv_ex": 8, "linalg_lu_factor_ex": 8,
-    "linalg_lu_solve": 8, "_linalg_solve_ex": 12, "native_batch_norm": 2,
+    "linalg_lu_solve": 8, "_linalg_solve_ex": 8, "native_batch_norm": 2,
     "native_batch_norm_backward": 2, "convolution_backward": 3, "_fused_sgd_": 2,
     "_fused_adamw_": 2, "sort": 4, "topk": 4, "argsort": 4, "nonzero": 3, "unique": 5,
     "_unique2": 5, "native_layer_norm_backward": 2, "embedding_dense_backward": 4,

@@ -7,7 +7,7 @@ import torch
 
 from sgu.auditor import AuditorError, MLPAuditor
 from sgu.auditor.base import pose
-from sgu.auditor.mlp import _Training
+from sgu.auditor.mlp import Inputs, _Training
 
 
 def rings(problems: int, n: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -26,7 +26,7 @@ def test_learns_what_no_hyperplane_can():
     assert ((fit.decision(x) > 0) == (members == 1)).double().mean() > 0.85
 
 
-def test_the_hessian_is_that_of_automatic_differentiation():
+def test_the_expansion_is_that_of_automatic_differentiation():
     x, members = rings(2, 12)
     problem, auditor = pose(x, members, None, torch.float64), MLPAuditor(hidden=3, reg=0.05)
     training = _Training(auditor, problem)
@@ -34,7 +34,10 @@ def test_the_hessian_is_that_of_automatic_differentiation():
     theta = torch.randn(2, 3 * 4 + 1, generator=generator, dtype=torch.float64)
     whole = torch.func.hessian(lambda t: training.loss(t, x).sum())(theta)
     wanted = torch.stack([whole[problem, :, problem] for problem in range(2)])
-    torch.testing.assert_close(training.hessian(theta, x), wanted)
+    expansion = training.expansion(theta, Inputs.of(x, 3))
+    torch.testing.assert_close(expansion.hessian, wanted)
+    torch.testing.assert_close(expansion.slope, training.slope(theta, x))
+    torch.testing.assert_close(expansion.loss, training.loss(theta, x))
 
 
 def test_gradient_is_the_difference_quotient():
