@@ -188,11 +188,15 @@ def runs(check: Check) -> Iterator[Row]:
             lambda: unlearn(experiment, task, references["original"], lambda _: None)  # noqa: B023
         )
         cost = {part: outcome.metrics[f"{part}_seconds"] for part in ("game", "solve")}
-        yield _run(name, outcome.metrics["seconds"], outcome.metrics) | cost | {
-            "solve_share": cost["solve"] / outcome.metrics["seconds"],
-            "with_evaluation_s": wall,
-            "unsolved": outcome.unsolved,
-        }
+        yield (
+            _run(name, outcome.metrics["seconds"], outcome.metrics)
+            | cost
+            | {
+                "solve_share": cost["solve"] / outcome.metrics["seconds"],
+                "with_evaluation_s": wall,
+                "unsolved": outcome.unsolved,
+            }
+        )
 
 
 def _run(name: str, seconds: float, metrics: Row) -> Row:

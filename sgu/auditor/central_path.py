@@ -108,7 +108,10 @@ class Path:
 
     def newton(self, targets: list[Tensor | None]) -> tuple[Tensor, list[Tensor]]:
         """Return the change of theta, and that of each loss's p."""
-        g, rho = self.g, [loss.rho(target) for loss, target in zip(self.losses, targets, strict=True)]
+        g, rho = (
+            self.g,
+            [loss.rho(target) for loss, target in zip(self.losses, targets, strict=True)],
+        )
         if self.end.l1:
             g = g.clone()
             g[:, :-1].addcdiv_(self.reg * rho[1], self.kinks, value=2)

@@ -151,7 +151,7 @@ def _solved(H: Tensor, damp: Tensor | float, right: Tensor) -> Tensor:
 
 
 class Expansion(NamedTuple):
-    """L (problems,), F = dL/dtheta (problems, size) and H (problems, size, size) at some weights."""
+    """L (problems,), F = dL/dtheta (problems, size) and H (problems, size, size)."""
 
     loss: Tensor
     slope: Tensor
@@ -210,7 +210,11 @@ class _Training:
     def train(self, theta: Tensor, z: Tensor) -> Tensor:
         """Return trained weights: Levenberg-Marquardt, damped less after a descent, else more."""
         inputs, damp = Inputs.of(z, self.auditor.hidden), torch.ones_like(theta[:, :1])
-        now, less, more = self.expansion(theta, inputs), damp.new_full((), 0.2), damp.new_full((), 4)
+        now, less, more = (
+            self.expansion(theta, inputs),
+            damp.new_full((), 0.2),
+            damp.new_full((), 4),
+        )
         every = LOOK_EVERY if accelerated(z.device) else 1
         for number in range(self.auditor.steps):
             if number % every == 0 and bool(now.slope.abs().amax() <= self.auditor.tolerance):

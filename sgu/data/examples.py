@@ -110,7 +110,8 @@ class Examples:
     def at(self, indices: Tensor, device: torch.device | str) -> tuple[Tensor, Tensor]:
         """Return (inputs, targets) at `indices` (n,), taken where they lie, on `device`."""
         device, indices = torch.device(device), to_device(indices, self.inputs.device)
-        return tuple(to_device(part[indices], device) for part in (self.inputs, self.targets))
+        inputs, targets = self.inputs[indices], self.targets[indices]
+        return to_device(inputs, device), to_device(targets, device)
 
     def blocks(self) -> Iterator[bytes | memoryview]:
         """Yield the bytes of the inputs, in order, without loading a mapped set as a whole."""

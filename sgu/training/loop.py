@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from sgu.checks import NOT_NEGATIVE, POSITIVE, at_least, check, one_of
 from sgu.data.examples import Examples
 from sgu.data.pipeline import Pipeline
-from sgu.host.devices import precision, to_device
+from sgu.host.devices import fastest_kernels, precision, to_device
 from sgu.training.inference import device_of, restoring_modes
 from sgu.training.snapshots import Snapshots, State
 from sgu.typed import typed_fields
@@ -31,7 +31,8 @@ class Diverged(RuntimeError):
 class Optimisation:
     """Settings of an optimisation. lr: the schedule's highest; momentum: Nesterov's, for sgd alone.
 
-    epochs = 0 trains nothing. compile: use torch.compile, which needs a C++ compiler on the CPU.
+    epochs = 0 trains nothing. compile: use torch.compile, which needs a C++ compiler on the CPU and
+    replays CUDA graphs on a GPU; short batches are not compiled, as each size would be anew.
     """
 
     epochs: int
@@ -168,7 +169,7 @@ def train(
     trainer = _Trainer(model, examples, pipeline, optimisation, seed, sum(lengths))
     snapshots = snapshots or Snapshots()
     snapshots.add("training", trainer)
-    with restoring_modes(model):
+    with restoring_modes(model), fastest_kernels():
         model.train()
         for epoch in range(trainer.epochs, len(epochs)):
             first = sum(lengths[:epoch]) + 1
@@ -211,13 +212,16 @@ class _Trainer:
         self.examples, self.pipeline = examples.to(self.device), pipeline.to(self.device)
         self.generator = torch.Generator().manual_seed(seed)
         self.optimiser, self.schedule = make_optimiser(model, optimisation, max(steps, 1))
-        self.network: Any = torch.compile(model) if optimisation.compile else model
+        self.network = self._compiled() if optimisation.compile else model
+        if self._on_cuda:
+            torch.cuda.manual_seed(seed)  # what dropout draws from
 
     def descend(self, passes: Sequence[Pass], steps: range, adjust: Adjust | None) -> float:
         """Take the steps of an epoch, one a batch, and return the mean loss."""
         total = torch.zeros((), device=self.device)
         for step, (indices, part) in zip(steps, self._batches(passes), strict=True):
-            total += self._differentiate(indices, part.objective)
+            whole = len(indices) == (part.batch_size or self.optimisation.batch_size)
+            total += self._differentiate(indices, part, self.network if whole else self.model)
             if adjust:
                 adjust(step, step == steps[-1])
             for group in self.optimiser.param_groups:
@@ -233,14 +237,21 @@ class _Trainer:
             for batch in batches(indices, batch_size, self.generator):
                 yield batch, part
 
-    def _differentiate(self, indices: Tensor, objective: Objective) -> Tensor:
+    def _compiled(self) -> Any:
+        if self._on_cuda:
+            return torch.compile(self.model, mode="reduce-overhead")
+        return torch.compile(self.model)
+
+    def _differentiate(self, indices: Tensor, part: Pass, network: Any) -> Tensor:
         """Return the loss of a batch; its gradients replace those of the batch before."""
         inputs, targets = self.examples.at(indices, self.device)
         augmentation = self.generator if self.optimisation.augment else None
+        if self.optimisation.compile:
+            torch.compiler.cudagraph_mark_step_begin()
         with precision(self.device):
             prepared = self.pipeline.prepare(inputs, augmentation)
             indices = to_device(indices, self.device)
-            loss = objective(self.network, Batch(indices, prepared, targets))
+            loss = part.objective(network, Batch(indices, prepared, targets))
         self.optimiser.zero_grad()
         loss.backward()
         return loss.detach()
@@ -252,6 +263,7 @@ class _Trainer:
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
             "generator": self.generator.get_state(),
+            "dropout": torch.cuda.get_rng_state(self.device) if self._on_cuda else None,
         }
 
     def restore(self, state: State) -> None:
@@ -265,6 +277,12 @@ class _Trainer:
         self.optimiser.load_state_dict(saved)
         self.schedule.load_state_dict(state["schedule"])
         self.generator.set_state(state["generator"])
+        if self._on_cuda and state.get("dropout") is not None:
+            torch.cuda.set_rng_state(state["dropout"], self.device)
+
+    @property
+    def _on_cuda(self) -> bool:
+        return self.device.type == "cuda"
 
 
 def _laid_out(value: Tensor, weights: Tensor) -> Tensor:

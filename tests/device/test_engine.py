@@ -65,7 +65,9 @@ def test_a_warm_start_is_that_of_the_cpu(auditor, device):
     there = x.to(device), members.to(device)
     warm, slope_there = answer(auditor, *there, start=auditor.fit(there[0] + 0.01, there[1]))
     assert warm.converged.all()
-    torch.testing.assert_close(warm.decision(there[0]).cpu(), here.decision(x), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(
+        warm.decision(there[0]).cpu(), here.decision(x), rtol=1e-5, atol=1e-6
+    )
     torch.testing.assert_close(slope_there.cpu(), slope, rtol=1e-4, atol=1e-8)
 
 

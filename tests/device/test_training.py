@@ -73,7 +73,7 @@ def match_of(task, device, **rules) -> Match:
 
 @pytest.mark.usefixtures("exact")
 @pytest.mark.parametrize("statistics", ["batch", "running", "separate"])
-def test_a_round_is_that_of_the_cpu(statistics, task, there, network, device):
+def test_a_round_is_that_of_the_cpu(statistics, task, there, network):
     model = copy.deepcopy(network).cpu()
     pulls = []
     for played, at in ((model, task), (network, there)):

@@ -45,7 +45,7 @@ INDEXING = {
 
 @dataclass
 class Count:
-    """Launches by operation, waits of the host and copies that it does not wait for by their line."""
+    """Launches by operation; waits of the host, and copies it does not wait for, by their line."""
 
     launched: Counter[str] = field(default_factory=Counter)
     waited: Counter[str] = field(default_factory=Counter)

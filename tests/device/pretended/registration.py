@@ -8,11 +8,12 @@ from functools import cache
 from typing import Any
 
 import torch
-from pretended.counting import FREE, copy_unwaited, launch, name_of, wait
-from pretended.tensors import DEVICE, PINNED, PretendedTensor, handle, refuse
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
+
+from pretended.counting import FREE, copy_unwaited, launch, name_of, wait
+from pretended.tensors import DEVICE, PINNED, PretendedTensor, handle, refuse
 
 aten = torch.ops.aten
 NO_FACTORIES = (

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from pretended.counting import INDEXING, copy_unwaited, count_operation, launch, line, name_of, wait
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
+
+from pretended.counting import INDEXING, copy_unwaited, count_operation, launch, line, name_of, wait
 
 aten = torch.ops.aten
 DEVICE = "pretended"
@@ -65,7 +66,7 @@ class PretendedTensor(torch.Tensor):
         refuse("a tensor on the device handed to numpy")
 
     @classmethod
-    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):  # noqa: ARG003
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
         return handle(func, args, kwargs or {})
 
 
