@@ -93,7 +93,8 @@ def nearest(
     that no radius reaches, too, with its true label. radius: in units of the images' range, 0..255
     for bytes.
     """
-    found, labels, left = images.float(), targets.clone(), torch.arange(len(images))
+    found, labels = images.float(), targets.clone()
+    left = torch.arange(len(images), device=images.device)
     fed, ends = _fed(run.task.pipeline, images), _ends(images)
     for doubling in range(DOUBLINGS):
         r = (ends[1] - ends[0]) * radius * 2**doubling

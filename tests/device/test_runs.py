@@ -22,10 +22,10 @@ from sgu.unlearning import unlearn
 
 SHARED = {"audit_batch": 40, "solve_every": 4, "batch_size": 100}
 ONE_STEP = ("influence", "fisher", "ssd")
+BRIEF = {"reference_epochs": 1}
 EXTRA = {
-    "influence": {"iterations": 1}, "amun": {"steps": 2},
-    "reference_distill": {"reference_epochs": 1}, "reference_labels": {"reference_epochs": 1}, "sg+reference_distill": {"reference_epochs": 1},
-    "sg+scrub": {"augment": True},
+    "influence": {"iterations": 1}, "amun": {"steps": 2}, "reference_distill": BRIEF,
+    "reference_labels": BRIEF, "sg+reference_distill": BRIEF, "sg+scrub": {"augment": True},
 }  # fmt: skip
 WAITING = {"amun": 4}  # a step's waits, where a batch's shape depends on what it holds
 
