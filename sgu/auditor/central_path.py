@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from sgu.auditor.losses import Hinge, Loss, largest
+from sgu.auditor.replay import Replayed
 from sgu.auditor.systems import Coordinates, System
 from sgu.host.devices import accelerated
 
@@ -92,7 +93,8 @@ class Path:
         for pairs in products:
             off = torch.rsub(pairs, -mu * share, alpha=share)
             worst = torch.maximum(worst, largest(off))
-        self.arrived, self.mu = worst <= tolerance, _mean(products)
+        self.arrived = worst <= tolerance
+        self.mu = _mean(products) if products else torch.zeros_like(worst)
 
     def factor(self, stiffest: float = torch.inf) -> None:
         """Factor the Newton matrix; `stiffest` bounds the loss's curvatures -1/slope and the slopes
@@ -145,6 +147,25 @@ class Path:
             loss.move(change, step)
         self.look()
 
+    def state(self) -> list[Tensor]:
+        """Return all that a step reads of the steps before it."""
+        pairs = [loss.pairs for loss in self.losses]
+        return [self.theta, self.g, self.mu, self.residual, self.arrived, self.stuck, *pairs]
+
+    def in_place(self) -> Callable[[], None]:
+        """Return a function that advances this path in the tensors that hold its state now."""
+        kept = self.state()
+
+        def step() -> None:
+            self.advance()
+            for tensor, new in zip(kept, self.state(), strict=True):
+                tensor.copy_(new)
+            self.theta, self.g, self.mu, self.residual, self.arrived, self.stuck, *pairs = kept
+            for loss, held in zip(self.losses, pairs, strict=True):
+                loss.pairs = held
+
+        return step
+
     def cautious(self) -> list[Tensor | None]:
         aim = (CAREFUL[0] * self.mu).clamp(max=-self.end.smoothing)
         return [aim[:, None] for _ in self.losses]
@@ -175,6 +196,12 @@ def _mean(products: list[Tensor]) -> Tensor:
     return sum(pairs.sum((0, 2)) for pairs in products) / max(count, 1)  # type: ignore
 
 
+def stepper(path: Path) -> Callable[[], None]:
+    """Return a function that advances a path: on CUDA by a graph, once it is captured."""
+    device = path.theta.device
+    return Replayed(path.in_place(), device) if device.type == "cuda" else path.advance
+
+
 def follow(path: Path, most: int) -> int:
     """Take every problem to its path's end; return the iterations of the slowest.
 
@@ -183,6 +210,7 @@ def follow(path: Path, most: int) -> int:
     """
     indices, part, iterations = torch.arange(len(path.theta), device=path.theta.device), path, 0
     together = accelerated(path.theta.device)
+    advance = stepper(path)
     while iterations < most:
         if not together or iterations in LOOKS:
             going = ~torch.logical_or(part.arrived, part.stuck)
@@ -196,7 +224,10 @@ def follow(path: Path, most: int) -> int:
                 part = path.take(indices)
         if iterations == PATIENCE:
             part.enter(torch.zeros_like(part.theta), 1.0)
-        part.advance(careful=iterations >= PATIENCE)
+        if together and iterations < PATIENCE:
+            advance()
+        else:
+            part.advance(careful=iterations >= PATIENCE)
         iterations += 1
     if part is not path:
         path.put(indices, part)

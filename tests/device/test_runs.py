@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from pretended import counted
+from torch import nn
 
 from sgu.audit.relearn import relearn_steps, relearning
 from sgu.audit.running import audit
@@ -17,22 +18,38 @@ from sgu.files.location import Location
 from sgu.methods import METHODS
 from sgu.networks.memorisation import memorisation
 from sgu.networks.references import recipe, reference
+from sgu.task import Task
 from sgu.training.snapshots import Snapshots
 from sgu.unlearning import unlearn
 
-SHARED = {"audit_batch": 40, "solve_every": 4, "batch_size": 100}
+SHARED = {"audit_batch": 40, "solve_every": 2, "batch_size": 60}
 ONE_STEP = ("influence", "fisher", "ssd")
 BRIEF = {"reference_epochs": 1}
 EXTRA = {
     "influence": {"iterations": 1}, "amun": {"steps": 2}, "reference_distill": BRIEF,
     "reference_labels": BRIEF, "sg+reference_distill": BRIEF, "sg+scrub": {"augment": True},
 }  # fmt: skip
+STEPS = 3  # of an epoch, two of retain and one of forget
 WAITING = {"amun": 4}  # a step's waits, where a batch's shape depends on what it holds
 
 
 def settings_of(method: str) -> dict:
     epochs = {} if method in ONE_STEP else {"epochs": 1}
-    return SHARED | epochs | EXTRA.get(method, {}) | {"method": method, "subset": 400}
+    return SHARED | epochs | EXTRA.get(method, {}) | {"method": method}
+
+
+@pytest.fixture(scope="module")
+def noise(toy, device) -> Task:
+    """120 images of noise to keep and 30 to forget, on the device."""
+    return toy().to(device)
+
+
+@pytest.fixture
+def tiny(device) -> nn.Module:
+    """A network of one convolution, on the device."""
+    torch.manual_seed(0)
+    layers = nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten()
+    return nn.Sequential(*layers, nn.Linear(128, 3)).to(device)
 
 
 @pytest.fixture
@@ -43,10 +60,10 @@ def device_is_default(device, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("method", [*METHODS, "sg+salun", "sg+scrub", "sg+reference_distill"])
-def test_every_method_unlearns_on_it(method, there, network):
-    outcome = unlearn(Experiment.of(**settings_of(method)), there, network)
+def test_every_method_unlearns_on_it(method, noise, tiny, device):
+    outcome = unlearn(Experiment.of(**settings_of(method)), noise, tiny, own_network=True)
     assert all(math.isfinite(value) for value in outcome.metrics.values())
-    assert {w.device.type for w in outcome.model.parameters()} == {network[0].weight.device.type}
+    assert {weights.device.type for weights in outcome.model.parameters()} == {device.type}
 
 
 @pytest.mark.counts
@@ -54,15 +71,15 @@ def test_every_method_unlearns_on_it(method, there, network):
     "method", ["finetune", "random_label", "salun", "scrub", "bad_teacher", "neggrad_plus",
                "reference_labels", "amun"],
 )  # fmt: skip
-def test_steps_of_methods_wait_for_nothing(method, there, network):
+def test_steps_of_methods_wait_for_nothing(method, noise, tiny):
     """Twice the epochs, as many waits, but for those of the epoch."""
     waits = []
     for epochs in (1, 2):
         experiment = Experiment.of(**settings_of(method) | {"epochs": epochs})
         with counted() as count:
-            unlearn(experiment, there, network)
+            unlearn(experiment, noise, tiny, own_network=True)
         waits.append(count.waits)
-    assert waits[1] - waits[0] <= 1 + 4 * WAITING.get(method, 0), count.waited
+    assert waits[1] - waits[0] <= 1 + STEPS * WAITING.get(method, 0), count.waited
 
 
 class Cut(Exception):
@@ -70,7 +87,7 @@ class Cut(Exception):
 
 
 @pytest.mark.parametrize("method", ["sg", "neggrad_plus", "salun", "sg+scrub"])
-def test_a_run_goes_on_to_the_same_weights(method, there, network, tmp_path, monkeypatch):
+def test_a_run_goes_on_to_the_same_weights(method, noise, tiny, tmp_path, monkeypatch):
     monkeypatch.setattr("sgu.training.snapshots.SHARE", math.inf)
     experiment = Experiment.of(**settings_of(method) | {"epochs": 2, "warm_start": True})
     file = Location.at(tmp_path / "run")
@@ -80,9 +97,9 @@ def test_a_run_goes_on_to_the_same_weights(method, there, network, tmp_path, mon
             raise Cut
 
     with pytest.raises(Cut):
-        unlearn(experiment, there, network, cut, Snapshots(file))
-    resumed = unlearn(experiment, there, network, None, Snapshots(file)).model
-    whole = unlearn(experiment, there, network).model
+        unlearn(experiment, noise, tiny, cut, Snapshots(file), own_network=True)
+    resumed = unlearn(experiment, noise, tiny, None, Snapshots(file), own_network=True).model
+    whole = unlearn(experiment, noise, tiny, own_network=True).model
     for ours, theirs in zip(resumed.parameters(), whole.parameters(), strict=True):
         torch.testing.assert_close(ours.cpu(), theirs.cpu(), rtol=1e-4, atol=1e-6)
 
