@@ -16,6 +16,7 @@ from sgu.ensembles.train import ensemble
 from sgu.experiment import Experiment
 from sgu.files.location import Location
 from sgu.methods import METHODS
+from sgu.models import build
 from sgu.networks.memorisation import memorisation
 from sgu.networks.references import recipe, reference
 from sgu.task import Task
@@ -23,6 +24,7 @@ from sgu.training.snapshots import Snapshots
 from sgu.unlearning import unlearn
 
 SHARED = {"audit_batch": 40, "solve_every": 2, "batch_size": 60}
+MODEL = "tiny:Tiny"
 ONE_STEP = ("influence", "fisher", "ssd")
 BRIEF = {"reference_epochs": 1}
 EXTRA = {
@@ -45,11 +47,8 @@ def noise(toy, device) -> Task:
 
 
 @pytest.fixture
-def tiny(device) -> nn.Module:
-    """A network of one convolution, on the device."""
-    torch.manual_seed(0)
-    layers = nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten()
-    return nn.Sequential(*layers, nn.Linear(128, 3)).to(device)
+def tiny(noise, device) -> nn.Module:
+    return build(MODEL, noise.source.shape, 0).to(device)
 
 
 @pytest.fixture
@@ -104,33 +103,32 @@ def test_a_run_goes_on_to_the_same_weights(method, noise, tiny, tmp_path, monkey
         torch.testing.assert_close(ours.cpu(), theirs.cpu(), rtol=1e-4, atol=1e-6)
 
 
-def test_references_and_ensembles_train_on_it(task, there, device, tmp_path):
+def test_references_and_ensembles_train_on_it(toy, noise, device, tmp_path):
     """The task may lie on either side."""
-    for at in (task, there):
-        made = recipe("original", "small_cnn", at, 0, 1)
+    for at in (toy(), noise):
+        made = recipe("original", MODEL, at, 0, 1)
         trained = reference(made, at, tmp_path / str(id(at)), device).model
         assert next(trained.parameters()).device.type == device.type
-    experiment = Experiment.of(**settings_of("finetune"), pretrain_epochs=1)
-    (logits,) = ensemble(oracles(experiment, task, 1), task, tmp_path, device)
+    experiment = Experiment.of(**settings_of("finetune"), model=MODEL, pretrain_epochs=1)
+    (logits,) = ensemble(oracles(experiment, toy(), 1), toy(), tmp_path, device)
     assert logits.train.device.type == "cpu"
 
 
-@pytest.mark.usefixtures("device_is_default")
-def test_memorisation_is_measured_on_it(task, device, tmp_path):
-    estimate = memorisation(task.source, "small_cnn", 0, tmp_path, 1, pairs=1, device=device)
-    assert estimate.isfinite().all()
+def test_memorisation_is_measured_on_it(toy, device, tmp_path):
+    measured = memorisation(toy().source, MODEL, 0, tmp_path, 1, pairs=1, device=device)
+    assert measured.isfinite().all()
 
 
-def test_a_model_relearns_on_it(there, network):
-    steps = relearn_steps(network, there, relearning("small_cnn"), level=1.0, limit=3)
+def test_a_model_relearns_on_it(noise, tiny):
+    steps = relearn_steps(tiny, noise, relearning(MODEL), level=1.0, limit=3)
     assert steps is None or steps <= 3
 
 
 @pytest.mark.usefixtures("device_is_default")
-def test_an_audit_runs_on_it(task, device, tmp_path):
-    experiment = Experiment.of(**settings_of("sg"), pretrain_epochs=1)
+def test_an_audit_runs_on_it(toy, device, tmp_path):
+    experiment = Experiment.of(**settings_of("sg"), model=MODEL, pretrain_epochs=1)
     found = audit(
-        {}, experiment, task, tmp_path, device, oracle_count=2, shadow_count=0, with_klom=False,
+        {}, experiment, toy(), tmp_path, device, oracle_count=2, shadow_count=0, with_klom=False,
         unlearned_by={"sg": experiment},
     )  # fmt: skip
     assert set(found.models) == {"original", "sg", "retrained"}
