@@ -88,10 +88,10 @@ class Path:
             g[:, :-1].sub_(self.reg * (2 * self.losses[1].p - 1))
         self.g, self.residual = g, torch.linalg.vector_norm(g, torch.inf, dim=1)
         mu, tolerance = self.end.smoothing, self.end.tolerance
-        share = tolerance / min(tolerance, mu / 2)  # of the products' tolerance in g's
+        scale = tolerance / min(tolerance, mu / 2)  # g's tolerance in that of an example's products
         worst, products = self.residual, [loss.products() for loss in self.paired]
         for pairs in products:
-            off = torch.rsub(pairs, -mu * share, alpha=share)
+            off = torch.rsub(pairs, -mu * scale, alpha=scale)
             worst = torch.maximum(worst, largest(off))
         self.arrived = worst <= tolerance
         self.mu = _mean(products) if products else torch.zeros_like(worst)
@@ -110,10 +110,8 @@ class Path:
 
     def newton(self, targets: list[Tensor | None]) -> tuple[Tensor, list[Tensor]]:
         """Return the change of theta, and that of each loss's p."""
-        g, rho = (
-            self.g,
-            [loss.rho(target) for loss, target in zip(self.losses, targets, strict=True)],
-        )
+        rho = [loss.rho(target) for loss, target in zip(self.losses, targets, strict=True)]
+        g = self.g
         if self.end.l1:
             g = g.clone()
             g[:, :-1].addcdiv_(self.reg * rho[1], self.kinks, value=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import cvxpy as cp
 import pytest
@@ -52,13 +53,21 @@ def test_finite_differences(loss, penalty, route, shape):
 @pytest.mark.parametrize("route", ["primal", "dual"])
 @pytest.mark.parametrize(("loss", "penalty"), itertools.product(LOSSES, PENALTIES))
 def test_finite_differences_at_the_default_end(loss, penalty, route):
-    """At the default mu, along one direction, away from kinks: relative error < 1e-6."""
+    """At the default mu, along one direction, away from kinks: relative error < 1e-6. With l1 the
+    dual route's answers are too noisy for a quotient; its gradient is the primal route's.
+    """
     x, members = draw(3, 20, 4, seed=2)
     other, _ = draw(3, 5, 4, seed=3)
     direction, _ = draw(3, 20, 4, seed=4)
-    of = decisions(LinearAuditor(loss=loss, penalty=penalty, route=route, tolerance=1e-12), members)
+    auditor = LinearAuditor(loss=loss, penalty=penalty, route=route, tolerance=1e-12)
+    of = decisions(auditor, members)
     x.requires_grad_()
     (gradient,) = torch.autograd.grad(of(x, other).square().sum(), x)
+    if (penalty, route) == ("l1", "dual"):
+        primal = decisions(replace(auditor, route="primal"), members)(x, other).square().sum()
+        expected = torch.autograd.grad(primal, x)[0]
+        assert float((gradient - expected).norm() / expected.norm()) < 1e-5
+        return
     slope = (gradient * direction).sum((1, 2))
     step = 1e-6
 
@@ -66,8 +75,7 @@ def test_finite_differences_at_the_default_end(loss, penalty, route):
         return of(x.detach() + t * direction, other).square().sum(1)
 
     quotient = (value(step) - value(-step)) / (2 * step)
-    rtol = 1e-4 if (penalty, route) == ("l1", "dual") else 1e-6
-    torch.testing.assert_close(slope, quotient, rtol=rtol, atol=1e-7)
+    torch.testing.assert_close(slope, quotient, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("shape", [(40, 5), (14, 30)], ids=["primal", "dual"])
