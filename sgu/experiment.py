@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -15,7 +17,7 @@ from sgu.data.sources import Source
 from sgu.data.splits.scenarios import Scenario, ScenarioName
 from sgu.game import Game, View
 from sgu.methods import GAME, OVER, Method, method_class, plays
-from sgu.models import Preprocessing, pretraining, read_info
+from sgu.models import Preprocessing, pretraining, read_info, trained_elsewhere
 from sgu.networks.memorisation import Progress, memorisation
 from sgu.networks.recipe import Kind, Recipe
 from sgu.networks.references import recipe, reference
@@ -133,6 +135,15 @@ class Experiment:
         }
         return settings | settings.pop("options")
 
+    def info(self, task: Task) -> dict[str, str]:
+        """Return the metadata of a network that this run has unlearned, which `sgu audit` reads:
+        the settings, and the content of the data and of the splits."""
+        return {
+            "settings": json.dumps(self.settings()),
+            "data_fingerprint": task.source.fingerprint,
+            "split_digest": task.splits.digest,
+        }
+
     def unlearner(self) -> Method:
         """Return the method with its settings. Raises ValueError for an unknown setting."""
         method = method_class(self.method)
@@ -186,6 +197,8 @@ class Experiment:
         what = recipe(kind, self.model, task, self.seed, self.pretrain_epochs)
         if kind != "original" or not self.original:
             return what
+        if complaint := trained_elsewhere(read_info(Path(self.original)), what.data_fingerprint):
+            warnings.warn(f"original = {self.original} {complaint}: give its own", stacklevel=2)
         return replace(what, weights=Path(self.original), fed=self.preprocessing())
 
     def reference(

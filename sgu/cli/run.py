@@ -75,7 +75,8 @@ def main_command(
         metrics = run(experiment, cache, save, quiet=as_json)
     if as_json:
         used = experiment.settings() | {"code_version": code_version()[0]}
-        typer.echo(json.dumps({"metrics": metrics, "settings": used}, indent=2))
+        saved = {"saved": str(save)} if save else {}
+        typer.echo(json.dumps({"metrics": metrics, "settings": used} | saved, indent=2))
     else:
         Console(width=None if sys.stdout.isatty() else 100).print(metric_table(metrics))
 
@@ -117,7 +118,9 @@ def run(
     for note in outcome.notes:
         console.print(note, style="yellow", highlight=False)
     if save:
-        save_model(save, outcome.model, {"settings": json.dumps(experiment.settings())})
+        save_model(save, outcome.model, experiment.info(task))
+        saved = f"saved: {save}, with its settings and the fingerprints of data and splits"
+        console.print(saved, highlight=False, soft_wrap=True)
     metrics = {
         "original": all_metrics(original.model, task) | {"seconds": original.seconds},
         "unlearned": outcome.metrics,
