@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from torch import nn
 
 from sgu.auditor import Auditor, CvxpyAuditor, LinearAuditor, MLPAuditor
-from sgu.checks import check, one_of, optional
+from sgu.checks import FRACTION, check, one_of, optional
 from sgu.data.sources import Source
 from sgu.data.splits.scenarios import Scenario, ScenarioName
 from sgu.game import Game, View
@@ -45,6 +45,8 @@ class Experiment:
     subset: Annotated[int | None, "Use this many train examples, class-balanced."] = None
     classes: Annotated[int | None, "Use the first so many classes; none: all."] = None
     audit: Annotated[int | None, "Held-out examples for the game; none: two fifths."] = None
+    holdout: Annotated[float | None, "Of a folder without test: the share to hold out."] = None
+    skip_corrupt: Annotated[bool, "Leave out images that cannot be read, and name them."] = False
     halved: Annotated[bool, "Halve held-out: audit, which is val, and test, as published."] = False
     scenario: Annotated[ScenarioName, "What to forget"] = "random"
     forget_fraction: Annotated[float, "Share of train (subgroup: of its classes) to forget."] = 0.1
@@ -98,6 +100,8 @@ class Experiment:
         check(self, auditor=one_of(AUDITORS))
         for name, least in {"subset": 1, "classes": 2, "audit": 1, "pretrain_epochs": 1}.items():
             check(self, **{name: optional(least)})
+        if self.holdout is not None:
+            check(self, holdout=FRACTION)
         object.__setattr__(self, "forget_classes", self.forgetting().forget_classes)
         if self.forget and self.forgetting() != Scenario():
             raise ValueError("forget names a file: leave scenario, its settings and requests out")
@@ -167,10 +171,18 @@ class Experiment:
         called with the epochs of that training, so far and in all. source: the data, if they are
         loaded already.
         """
+        if self.original and self.holdout:
+            warnings.warn(
+                f"holdout = {self.holdout}: what is held out judges original only if that was not "
+                "trained on it: rather give images that it never saw, as a part test",
+                stacklevel=2,
+            )
         return Task.load(
             source or self.data,
             subset=self.subset,
             classes=self.classes,
+            holdout=self.holdout,
+            skip_corrupt=self.skip_corrupt,
             audit=self.audit,
             halved=self.halved,
             seed=self.seed,
@@ -241,8 +253,8 @@ class Experiment:
 
 SETTINGS = frozenset(field.name for field in fields(Experiment)) - {"options"}
 DATA_SETTINGS = {
-    "data", "subset", "classes", "audit", "halved", "scenario", "forget_fraction", "forget_classes",
-    "requests", "forget",
+    "data", "subset", "classes", "holdout", "skip_corrupt", "audit", "halved", "scenario",
+    "forget_fraction", "forget_classes", "requests", "forget",
 }  # fmt: skip
 ORIGINAL_SETTINGS = {"original", "mean", "std", "size"}
 REFERENCE_SETTINGS = DATA_SETTINGS | ORIGINAL_SETTINGS | {"model", "pretrain_epochs", "seed"}

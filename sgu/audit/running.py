@@ -7,6 +7,7 @@ itself, retrained and shadow models, is kept in the cache as logits (see `ensemb
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from itertools import zip_longest
 from pathlib import Path
@@ -242,4 +243,5 @@ def _slices(scored: Mapping[str, Scored], networks: Networks) -> list[Slice]:
         forget = networks.task.splits.forget
         pool = scored["forget"].take(torch.isin(forget, design.forget).numpy())
         parts += slices({**scored, "forget": pool}, memorised)
-    return [*parts, *slices(scored, "class")]
+    named = networks.task.source.named
+    return [*parts, *(replace(s, name=named(int(s.name))) for s in slices(scored, "class"))]

@@ -2,7 +2,7 @@
 
 import typer
 
-from sgu.cli import audit
+from sgu.cli import audit, data
 from sgu.cli.compare import compare, methods
 from sgu.cli.run import main_command, presets
 
@@ -12,6 +12,7 @@ app.command()(compare)
 app.command()(methods)
 app.command()(presets)
 app.command("audit")(audit.command)
+app.add_typer(data.app, name="data")
 
 
 def main() -> None:

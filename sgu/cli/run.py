@@ -135,15 +135,9 @@ def run(
 def _described(experiment: Experiment, task: Task) -> str:
     sizes = ", ".join(f"{len(getattr(task.splits, name))} {name}" for name in PARTS)
     device = device_name(default_device())
-    names = forgotten_classes(experiment, task)
-    forgets = f"; forgets class {' and '.join(names)}" if names else ""
+    classes = experiment.forgetting().of(task.source)
+    forgets = f"; forgets {classes}" if classes else ""
     told = f"{task.source.name}: {sizes}{forgets}; {experiment.model} on {device}"
     if experiment.original:
         told += f"\noriginal: {experiment.original}, fed {experiment.preprocessing()}"
     return told
-
-
-def forgotten_classes(experiment: Experiment, task: Task) -> list[str]:
-    """Return the number and the name of each class to be forgotten, such as "3 (cat)"."""
-    labels = experiment.forgetting().labels(task.source)
-    return [f"{label} ({task.source.classes[label]})" for label in labels]

@@ -19,6 +19,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from sgu.data.base import Source, check_classes, class_numbers, make_source
 from sgu.data.examples import Examples
 from sgu.data.memmap import memory_limit, write_once
+from sgu.data.splits.stratify import stratified_split
 from sgu.files.errors import DataError
 
 DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
@@ -27,6 +28,8 @@ FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 DEEP = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")  # modes with more than 8 bits a channel
 GREY = ("1", "L", "LA")  # modes without colour
 RULES = "upright, on white"  # how images are decoded: other rules are other decoded sets
+HOLDOUT_SEED = 0
+NAMED = 10  # images that are left out are named up to this number
 
 
 class EncodedImage(NamedTuple):
@@ -40,11 +43,15 @@ class EncodedImage(NamedTuple):
 class Part(Protocol):
     """A training or held-out part of a data set, whose images can be read more than once.
 
-    where: the files, for errors; key: changes when their content does.
+    where: the files, for errors; names: of the images' files, as CLASS/FILE, () for tables; key:
+    changes when their content does.
     """
 
     @property
     def where(self) -> str: ...
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
 
     @property
     def count(self) -> int: ...
@@ -52,6 +59,46 @@ class Part(Protocol):
     def images(self) -> Iterator[EncodedImage]: ...
 
     def key(self) -> str: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How a folder is read.
+
+    side: cuts each image to a square of side x side pixels; without it all must have one shape.
+    holdout: the share of each class that is held out, where the folder has no part for that.
+    skip_corrupt: leaves out what cannot be decoded, and names it in a warning.
+    """
+
+    side: int | None = None
+    holdout: float | None = None
+    skip_corrupt: bool = False
+
+
+@dataclass(frozen=True)
+class Readable:
+    """A part without the images at some positions."""
+
+    part: Part
+    skipped: frozenset[int]
+
+    @property
+    def where(self) -> str:
+        return self.part.where
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for i, name in enumerate(self.part.names) if i not in self.skipped)
+
+    @property
+    def count(self) -> int:
+        return self.part.count - len(self.skipped)
+
+    def images(self) -> Iterator[EncodedImage]:
+        return (image for i, image in enumerate(self.part.images()) if i not in self.skipped)
+
+    def key(self) -> str:
+        return f"{self.part.key()} without {sorted(self.skipped)}"
 
 
 @dataclass(frozen=True)
@@ -66,11 +113,21 @@ class Form:
 
 
 def decode_source(
-    name: str, train: Part, heldout: Part, classes: tuple[str, ...] | None, side: int | None = None
+    name: str,
+    train: Part,
+    heldout: Part | None,
+    classes: tuple[str, ...] | None,
+    how: Reading = Reading(),
 ) -> Source:
-    """Return the source of two parts. classes: names, which bound the labels; side: see decode."""
-    parts = (train, heldout)
-    first, second = decode(parts, len(classes) if classes else None, side)
+    """Return the source of two parts, or of one that is divided. classes: names, which bound the
+    labels."""
+    parts = [train, heldout] if heldout else [train]
+    if how.skip_corrupt:
+        parts = [_readable(part) for part in parts]
+    decoded = decode(parts, len(classes) if classes else None, how.side)
+    if heldout is None:
+        parts, decoded = [*parts, *parts], _held_out(train.where, decoded[0], how.holdout or 0.0)
+    first, second = decoded
     classes = classes or class_numbers(first.targets, second.targets)
     for part, examples in zip(parts, (first, second), strict=True):
         check_classes(part.where, examples.targets, classes)
@@ -82,8 +139,7 @@ def decode(
 ) -> list[Examples]:
     """Return the parts as examples, on disk if together they exceed the memory limit.
 
-    num_classes: bounds the labels, if known.
-    side: cuts each image to a square of side x side pixels; without it all must have one shape.
+    num_classes: bounds the labels, if known; side: as of a `Reading`.
     Raises DataError, naming file and row, for anything that cannot be used.
     """
     for part in parts:
@@ -100,7 +156,7 @@ def decode(
 def pixels(encoded: bytes | None, where: str, side: int | None = None) -> np.ndarray:
     """Return an encoded image, as a viewer shows it, as uint8 (C, H, W).
 
-    C is 1 for a grey image, otherwise 3. side: see decode. Raises DataError.
+    C is 1 for a grey image, otherwise 3. side: as of a `Reading`. Raises DataError.
     """
     if encoded is None:
         raise DataError(f"{where}: no image: drop the row")
@@ -108,7 +164,7 @@ def pixels(encoded: bytes | None, where: str, side: int | None = None) -> np.nda
         with Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
             mode = image.mode
             decoded = _on_white(_upright(image)).convert("L" if mode in GREY else "RGB")
-            decoded = decoded if side is None else _square(decoded, side)
+            decoded = decoded if side is None else square(decoded, side)
     except UnidentifiedImageError as error:
         raise DataError(
             f"{where}: no image of a known format; need {', '.join(FORMATS)}: drop or replace it"
@@ -119,6 +175,37 @@ def pixels(encoded: bytes | None, where: str, side: int | None = None) -> np.nda
         raise DataError(f"{where}: image of mode {mode}; need 8 bits a channel: convert it")
     array = np.asarray(decoded)
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+
+
+def _readable(part: Part) -> Part:
+    """Return the part without the images that cannot be decoded, which a warning names."""
+    faults = dict[int, str]()
+    for index, image in enumerate(part.images()):
+        try:
+            pixels(image.encoded, image.where)
+        except DataError as error:
+            faults[index] = str(error)
+    if not faults:
+        return part
+    named = "; ".join([*faults.values()][:NAMED])
+    more = f"; and {len(faults) - NAMED} more" if len(faults) > NAMED else ""
+    warnings.warn(f"left out {len(faults)} of {part.count} images: {named}{more}", stacklevel=4)
+    return Readable(part, frozenset(faults))
+
+
+def _held_out(where: str, whole: Examples, share: float) -> list[Examples]:
+    """Return train and held-out examples, divided class by class, the same whatever the seed."""
+    generator = torch.Generator().manual_seed(HOLDOUT_SEED)
+    try:
+        parts = stratified_split(whole.targets, (1 - share, share), generator, where)
+    except ValueError as error:
+        raise DataError(f"holdout = {share}: {error}") from error
+    return [whole.take(part) for part in parts]
+
+
+def check_label(image: EncodedImage, part: Part, num_classes: int | None) -> None:
+    """Raise DataError for a label that an image of the part cannot have."""
+    _target(image, Form((), part.count, num_classes, None))
 
 
 def _any_coloured(parts: Sequence[Part]) -> bool:
@@ -151,7 +238,7 @@ def _on_white(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(white, image.convert("RGBA"))
 
 
-def _square(image: Image.Image, side: int) -> Image.Image:
+def square(image: Image.Image, side: int) -> Image.Image:
     """Return the largest square in the centre of the image, in side x side pixels."""
     width, height = image.size
     size = min(width, height)
@@ -193,7 +280,7 @@ def _to_memory(part: Part, form: Form) -> Examples:
     targets = np.empty(part.count, np.int64)
     for index, (image, target) in enumerate(_decoded(part, form)):
         inputs[index], targets[index] = image, target
-    return Examples(torch.from_numpy(inputs), torch.from_numpy(targets))
+    return Examples(torch.from_numpy(inputs), torch.from_numpy(targets), names=part.names)
 
 
 def _to_disk(part: Part, form: Form) -> Examples:
@@ -205,4 +292,5 @@ def _to_disk(part: Part, form: Form) -> Examples:
         return targets
 
     key = f"{part.key()} {form} pillow {PIL.__version__} {RULES}"
-    return Examples.mapped(write_once(key, (part.count, *form.shape), np.uint8, write))
+    file = write_once(key, (part.count, *form.shape), np.uint8, write)
+    return Examples.mapped(file, names=part.names)
