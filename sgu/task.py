@@ -97,9 +97,9 @@ class Task:
         """Return the task on a source, which is a pure function of the arguments.
 
         data: a source, its name or its folder; subset, classes, holdout, skip_corrupt: see
-        `load_source`; halved: see `Splits`; audit: the number of held-out examples for the game; forget: a file that says who
-        is forgotten, in place of forgetting: settings of a Scenario, such as forget_fraction
-        (default: a random tenth).
+        `load_source`; halved: see `Splits`; audit: the number of held-out examples for the game;
+        forget: a file that says who is forgotten, in place of forgetting: settings of a Scenario,
+        such as forget_fraction (default: a random tenth).
         """
         scenario = Scenario(**forgetting)
         source = (

@@ -76,9 +76,8 @@ def _show(checked: Checked, picture: Path) -> None:
     sizes = [f"{w} x {h} ({n:,})" for (w, h), n in checked.sizes.most_common(6)]
     more = f", and {len(checked.sizes) - 6} others" if len(checked.sizes) > 6 else ""
     console.print(f"\nsizes: {', '.join(sizes)}{more}", soft_wrap=True)
-    console.print(
-        f"channels: {', '.join(f'{name} ({n:,})' for name, n in checked.channels.items())}"
-    )
+    channels = [f"{name} ({n:,})" for name, n in checked.channels.items()]
+    console.print(f"channels: {', '.join(channels)}")
     for title, lines in (("faults", checked.faults), ("to be known", checked.notes)):
         shown = [f"  {line}" for line in lines[:LISTED]]
         shown += [f"  and {len(lines) - LISTED} more: --json"] if len(lines) > LISTED else []

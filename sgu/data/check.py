@@ -73,8 +73,7 @@ def check_folder(data: str, holdout: float | None = None) -> Checked:
     parts, classes = dict[str, Part](), None
     try:
         if is_of_images(folder):
-            train, heldout = image_folder.parts_of(folder, how, checked.faults.append)
-            parts, classes = _named(train, heldout), tuple(train.classes)
+            parts = _named(*image_folder.parts_of(folder, how, checked.faults.append))
         else:
             tables = shards.parts_of(folder, how)
             parts = _named(*tables)
@@ -106,8 +105,8 @@ def _look(
     classes: tuple[str, ...] | None,
 ) -> None:
     """Decode every image of a part, and count. same: images by a digest of their pixels."""
-    of_folder = classes if not isinstance(part, ClassFolders) else tuple(part.classes)
-    counts = checked.counts[name] = Counter({label: 0 for label in of_folder or ()})
+    of_folder = tuple(part.classes) if isinstance(part, ClassFolders) else classes
+    counts = checked.counts[name] = Counter(dict.fromkeys(of_folder or (), 0))
     for image in part.images():
         try:
             check_label(image, part, len(of_folder) if of_folder else None)
@@ -176,6 +175,6 @@ def _of_names(checked: Checked) -> Iterator[str]:
         by_word[label.strip().lower()].append(label)
     for names in by_word.values():
         if len(names) > 1:
-            yield f"classes {' and '.join(map(repr, names))} differ in letters' case or spaces alone"
+            yield f"classes {' and '.join(map(repr, names))} differ in case or spaces alone"
     if len(checked.channels) > 1:
         yield f"{checked.channels['grey']} grey images among coloured ones: they count as coloured"

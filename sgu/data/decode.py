@@ -75,6 +75,9 @@ class Reading:
     skip_corrupt: bool = False
 
 
+AS_IT_IS = Reading()
+
+
 @dataclass(frozen=True)
 class Readable:
     """A part without the images at some positions."""
@@ -117,7 +120,7 @@ def decode_source(
     train: Part,
     heldout: Part | None,
     classes: tuple[str, ...] | None,
-    how: Reading = Reading(),
+    how: Reading = AS_IT_IS,
 ) -> Source:
     """Return the source of two parts, or of one that is divided. classes: names, which bound the
     labels."""

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from sgu.data.base import Source
-from sgu.data.decode import Reading, decode_source
+from sgu.data.decode import AS_IT_IS, Reading, decode_source
 from sgu.data.tables import Table, Tables
 from sgu.files.errors import DataError
 from sgu.files.location import Location
@@ -46,7 +46,7 @@ def read_parts(
     name: str,
     train: Tables,
     heldout: Tables | None,
-    how: Reading = Reading(),
+    how: Reading = AS_IT_IS,
 ) -> Source:
     """Return the data set of a training and a held-out part."""
     classes = check_tables([*train.tables, *(heldout.tables if heldout else [])])

@@ -133,9 +133,9 @@ def test_held_out_images_are_not_forgotten(folder, tmp_path):
 
 def test_what_has_a_test_part_takes_no_holdout(folder):
     for data in (str(folder), "embedded"):
-        with pytest.raises(DataError, match="leave (it|them) out"):
+        with pytest.raises(DataError, match=r"leave (it|them) out"):
             load_source(data, holdout=0.2)
-    with pytest.raises(ValueError, match="holdout = 1.0: must be between 0 and 1"):
+    with pytest.raises(ValueError, match=r"holdout = 1.0: must be between 0 and 1"):
         Experiment(holdout=1)
 
 
@@ -148,7 +148,7 @@ def test_unreadable_images_are_left_out_and_named(folder, tmp_path, monkeypatch)
     for limit in ("1000000", "1"):  # in memory, and on disk
         monkeypatch.setenv("SGU_MEMORY_LIMIT", limit)
         monkeypatch.setenv("SGU_DATA", str(tmp_path))
-        with pytest.warns(UserWarning, match="left out") as told:
+        with pytest.warns(UserWarning) as told:
             source = load_source(str(folder), skip_corrupt=True)
         texts = " ".join(str(warning.message) for warning in told)
         assert f"left out 1 of 12 images: {broken}: no image of a known format" in texts
