@@ -33,7 +33,6 @@ from sgu.results.verdicts import MARGIN
 app = typer.Typer(
     help="Reads what `sgu-study run` wrote: a study's best trade-offs and how they came about.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 

@@ -1,4 +1,4 @@
-"""TensorBoard and MLflow beside a study's rows: Ray Tune's own callbacks, one run of theirs a trial.
+"""TensorBoard and MLflow beside a study's rows: Ray Tune's own callbacks, a run of theirs a trial.
 
 Rows stay what a study goes on from. A sink that fails is said once and left out.
 """

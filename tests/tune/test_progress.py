@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
+from sgu.duration import to_go
 from tune.live import NAME, Watch, live, on_a_terminal, report
 from tune.progress import views
 from tune.spec.spec import Spec

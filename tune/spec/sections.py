@@ -134,8 +134,8 @@ class WrittenSpec(Strict):
     tries each point of the domains once, all of them unless trials is smaller. constraints: bounds
     on metrics. slots: trials at a time (None: as many as there is room for). oracles: further
     retrained models, for null bands and verdicts; shadows: shadow models, which attack each trial
-    (rmia_auc, lira_auc). tracking: TensorBoard and MLflow, beside the rows. phase: "scaling" runs only the controls of each cell, and the data sets
-    are sizes; see `tune.spec.sweeps`.
+    (rmia_auc, lira_auc). tracking: TensorBoard and MLflow, beside the rows. phase: "scaling" runs
+    only the controls of each cell, and the data sets are sizes; see `tune.spec.sweeps`.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]

@@ -98,3 +98,13 @@ def test_a_file_that_is_missing_is_one_line(words, message, tmp_path):
     assert result.exit_code == 2, result.output
     assert message in result.output
     assert result.output.strip().count("\n") == 0
+
+
+@pytest.mark.parametrize(
+    ("typed", "wanted"), [("sgu au", "audit"), ("sgu audit --forget-cl", "--forget-classes")]
+)
+def test_the_shell_completes_commands_and_options(typed, wanted):
+    asked = {"_SGU_COMPLETE": "complete_bash", "COMP_WORDS": typed}
+    asked["COMP_CWORD"] = str(len(typed.split()) - 1)
+    result = CliRunner().invoke(app, [], env=asked, prog_name="sgu")
+    assert wanted in result.output.split()
