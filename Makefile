@@ -31,6 +31,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --strict --follow-imports=silent examples/*.py examples/extensions
 
 docs: setup .venv-docs/ready
 	@mkdir -p build/docs
