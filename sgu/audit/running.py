@@ -16,6 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from sgu.audit.feeding import JUDGED as KEPT
 from sgu.audit.feeding import WARNED, fed_otherwise
 from sgu.audit.findings import Audit, Audited
 from sgu.audit.networks import Networks, Notes, Say, Trainer
@@ -220,8 +221,8 @@ def _judged(metrics: Metrics, scale: Scale, names: Sequence[str], task: Task) ->
     forgotten, classes = len(task.splits.forget), task.source.num_classes
     references = References(original=scale.original, retrained=scale.retrained)
     judged = judge([metrics], [references], names, forgotten=forgotten, classes=classes)
-    others = scale.retrained
-    if judged.verdict and (reason := fed_otherwise(metrics, others, classes)):
+    others, share = scale.retrained, WARNED if judged.verdict == "like retrained" else KEPT
+    if judged.verdict and (reason := fed_otherwise(metrics, others, classes, share)):
         return Judgement(verdict=None, reason=reason, models=len(others))
     return judged
 

@@ -69,7 +69,7 @@ def _show(checked: Checked, picture: Path) -> None:
     """Print a row a class, then sizes and channels, faults and notes."""
     console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
     table = Table("class", *checked.counts, box=None, header_style="bold")
-    for label in dict.fromkeys(label for counts in checked.counts.values() for label in counts):
+    for label in checked.classes:
         table.add_row(label, *(f"{counts[label]:,}" for counts in checked.counts.values()))
     table.add_row("in all", *(f"{counts.total():,}" for counts in checked.counts.values()))
     console.print(table)

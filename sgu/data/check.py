@@ -14,10 +14,12 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from sgu.data import image_folder, shards
-from sgu.data.decode import Part, Reading, check_label, pixels, square
+from sgu.data.decode import Part, check_label, pixels, square
 from sgu.data.image_folder import ClassFolders
+from sgu.data.reading import Reading
 from sgu.data.sources import SOURCES, is_of_images, located
 from sgu.files.errors import DataError
+from sgu.files.location import Location
 
 THUMBNAIL, SAMPLES, SHOWN = 64, 10, 24  # pixels a side, images a class, classes at most
 FEWEST = {"train": 5, "test": 3}  # images of a class that the default splits take
@@ -39,6 +41,11 @@ class Checked:
     faults: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     samples: dict[str, list[Image.Image]] = field(default_factory=lambda: defaultdict(list))
+
+    @property
+    def classes(self) -> list[str]:
+        """Return the names of all classes, in the order in which they were seen."""
+        return list(dict.fromkeys(label for counts in self.counts.values() for label in counts))
 
     def sheet(self) -> Image.Image:
         """Return a picture of the samples: a line a class, with its name."""
@@ -68,29 +75,28 @@ def check_folder(data: str, holdout: float | None = None) -> Checked:
     """
     if data in SOURCES:
         raise DataError(f"{data}: comes with the product, and is checked: give a folder")
-    folder, side = located(data)
-    how, checked = Reading(side=side, holdout=holdout), Checked()
-    parts, classes = dict[str, Part](), None
-    try:
-        if is_of_images(folder):
-            parts = _named(*image_folder.parts_of(folder, how, checked.faults.append))
-        else:
-            tables = shards.parts_of(folder, how)
-            parts = _named(*tables)
-            classes = shards.check_tables(
-                [table for part in tables if part for table in part.tables]
-            )
-    except DataError as error:
-        checked.faults.append(str(error))
+    (folder, side), checked = located(data), Checked()
     same = defaultdict[bytes, list[Seen]](list)
-    for name, part in parts.items():
-        try:
+    try:
+        parts, classes = _parts(folder, Reading(side=side, holdout=holdout), checked)
+        for name, part in parts.items():
             _look(checked, same, name, part, classes)
-        except DataError as error:  # of a table that cannot be read on
-            checked.faults.append(str(error))
+    except DataError as error:  # of tables that cannot be read on
+        checked.faults.append(str(error))
     checked.faults += [*_too_few(checked, holdout), *_of_sizes(checked, data, side)]
     checked.notes += [*_twice(same), *_of_names(checked)]
     return checked
+
+
+def _parts(
+    folder: Location, how: Reading, checked: Checked
+) -> tuple[dict[str, Part], tuple[str, ...] | None]:
+    """Return the parts by name, and the classes' names where tables have some."""
+    if is_of_images(folder):
+        return _named(*image_folder.parts_of(folder, how, checked.faults.append)), None
+    train, heldout = shards.parts_of(folder, how)
+    tables = [*train.tables, *(heldout.tables if heldout else [])]
+    return _named(train, heldout), shards.check_tables(tables)
 
 
 def _named(train: Part, heldout: Part | None) -> dict[str, Part]:
@@ -132,9 +138,8 @@ def _add(checked: Checked, array: np.ndarray, label: str | None) -> None:
 
 def _too_few(checked: Checked, holdout: float | None) -> Iterator[str]:
     """Yield the classes of which a part has too few images to be split."""
-    labels = dict.fromkeys(label for counts in checked.counts.values() for label in counts)
     for name, counts in checked.counts.items():
-        for label in labels:
+        for label in checked.classes:
             count = counts[label]
             if not count:
                 if not any(f"/{label}: " in fault for fault in checked.faults):
@@ -171,7 +176,7 @@ def _twice(same: Mapping[bytes, list[Seen]]) -> Iterator[str]:
 def _of_names(checked: Checked) -> Iterator[str]:
     """Yield classes that differ in case or spaces alone, and grey images among coloured ones."""
     by_word = defaultdict[str, list[str]](list)
-    for label in dict.fromkeys(label for counts in checked.counts.values() for label in counts):
+    for label in checked.classes:
         by_word[label.strip().lower()].append(label)
     for names in by_word.values():
         if len(names) > 1:

@@ -16,10 +16,8 @@ import PIL
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from sgu.data.base import Source, check_classes, class_numbers, make_source
 from sgu.data.examples import Examples
 from sgu.data.memmap import memory_limit, write_once
-from sgu.data.splits.stratify import stratified_split
 from sgu.files.errors import DataError
 
 DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
@@ -28,8 +26,6 @@ FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 DEEP = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")  # modes with more than 8 bits a channel
 GREY = ("1", "L", "LA")  # modes without colour
 RULES = "upright, on white"  # how images are decoded: other rules are other decoded sets
-HOLDOUT_SEED = 0
-NAMED = 10  # images that are left out are named up to this number
 
 
 class EncodedImage(NamedTuple):
@@ -61,49 +57,6 @@ class Part(Protocol):
     def key(self) -> str: ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reading:
-    """How a folder is read.
-
-    side: cuts each image to a square of side x side pixels; without it all must have one shape.
-    holdout: the share of each class that is held out, where the folder has no part for that.
-    skip_corrupt: leaves out what cannot be decoded, and names it in a warning.
-    """
-
-    side: int | None = None
-    holdout: float | None = None
-    skip_corrupt: bool = False
-
-
-AS_IT_IS = Reading()
-
-
-@dataclass(frozen=True)
-class Readable:
-    """A part without the images at some positions."""
-
-    part: Part
-    skipped: frozenset[int]
-
-    @property
-    def where(self) -> str:
-        return self.part.where
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(name for i, name in enumerate(self.part.names) if i not in self.skipped)
-
-    @property
-    def count(self) -> int:
-        return self.part.count - len(self.skipped)
-
-    def images(self) -> Iterator[EncodedImage]:
-        return (image for i, image in enumerate(self.part.images()) if i not in self.skipped)
-
-    def key(self) -> str:
-        return f"{self.part.key()} without {sorted(self.skipped)}"
-
-
 @dataclass(frozen=True)
 class Form:
     """The common form of a source's images. shape: (C, H, W); count: images in all parts;
@@ -113,28 +66,6 @@ class Form:
     count: int
     num_classes: int | None
     side: int | None
-
-
-def decode_source(
-    name: str,
-    train: Part,
-    heldout: Part | None,
-    classes: tuple[str, ...] | None,
-    how: Reading = AS_IT_IS,
-) -> Source:
-    """Return the source of two parts, or of one that is divided. classes: names, which bound the
-    labels."""
-    parts = [train, heldout] if heldout else [train]
-    if how.skip_corrupt:
-        parts = [_readable(part) for part in parts]
-    decoded = decode(parts, len(classes) if classes else None, how.side)
-    if heldout is None:
-        parts, decoded = [*parts, *parts], _held_out(train.where, decoded[0], how.holdout or 0.0)
-    first, second = decoded
-    classes = classes or class_numbers(first.targets, second.targets)
-    for part, examples in zip(parts, (first, second), strict=True):
-        check_classes(part.where, examples.targets, classes)
-    return make_source(name, first, second, classes)
 
 
 def decode(
@@ -178,32 +109,6 @@ def pixels(encoded: bytes | None, where: str, side: int | None = None) -> np.nda
         raise DataError(f"{where}: image of mode {mode}; need 8 bits a channel: convert it")
     array = np.asarray(decoded)
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
-
-
-def _readable(part: Part) -> Part:
-    """Return the part without the images that cannot be decoded, which a warning names."""
-    faults = dict[int, str]()
-    for index, image in enumerate(part.images()):
-        try:
-            pixels(image.encoded, image.where)
-        except DataError as error:
-            faults[index] = str(error)
-    if not faults:
-        return part
-    named = "; ".join([*faults.values()][:NAMED])
-    more = f"; and {len(faults) - NAMED} more" if len(faults) > NAMED else ""
-    warnings.warn(f"left out {len(faults)} of {part.count} images: {named}{more}", stacklevel=4)
-    return Readable(part, frozenset(faults))
-
-
-def _held_out(where: str, whole: Examples, share: float) -> list[Examples]:
-    """Return train and held-out examples, divided class by class, the same whatever the seed."""
-    generator = torch.Generator().manual_seed(HOLDOUT_SEED)
-    try:
-        parts = stratified_split(whole.targets, (1 - share, share), generator, where)
-    except ValueError as error:
-        raise DataError(f"holdout = {share}: {error}") from error
-    return [whole.take(part) for part in parts]
 
 
 def check_label(image: EncodedImage, part: Part, num_classes: int | None) -> None:

@@ -10,7 +10,8 @@ from functools import cached_property
 from typing import NoReturn
 
 from sgu.data.base import Source
-from sgu.data.decode import EncodedImage, Reading, decode_source
+from sgu.data.decode import EncodedImage
+from sgu.data.reading import Reading, decode_source
 from sgu.files.errors import DataError
 from sgu.files.location import Location, reaching
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from sgu.data.base import Source
-from sgu.data.decode import AS_IT_IS, Reading, decode_source
+from sgu.data.reading import AS_IT_IS, Reading, decode_source
 from sgu.data.tables import Table, Tables
 from sgu.files.errors import DataError
 from sgu.files.location import Location

@@ -8,9 +8,9 @@ from importlib import import_module
 from pathlib import Path
 
 from sgu.data.base import Source, keep_balanced, keep_classes, make_source
-from sgu.data.decode import Reading
 from sgu.data.examples import Examples
 from sgu.data.image_folder import holds_images, read_image_folder
+from sgu.data.reading import Reading
 from sgu.data.shards import holds_tables, read_parts, read_shards
 from sgu.data.tables import Tables
 from sgu.files.errors import DataError
