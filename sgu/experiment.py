@@ -141,9 +141,10 @@ class Experiment:
 
     def info(self, task: Task) -> dict[str, str]:
         """Return the metadata of a network that this run has unlearned, which `sgu audit` reads:
-        the settings, and the content of the data and of the splits."""
+        the settings, the classes by name, and the content of the data and of the splits."""
         return {
             "settings": json.dumps(self.settings()),
+            "forgotten": self.forgetting().of(task.source),
             "data_fingerprint": task.source.fingerprint,
             "split_digest": task.splits.digest,
         }

@@ -72,11 +72,12 @@ def main_command(
             )
         given = preset_settings(preset) | configured(config) | settings | changes(change)
         experiment = Experiment.of(**given)
-        metrics = run(experiment, cache, save, quiet=as_json)
+        task = experiment.task(cache)
+        metrics = run(experiment, task, cache, save, quiet=as_json)
     if as_json:
         used = experiment.settings() | {"code_version": code_version()[0]}
-        saved = {"saved": str(save)} if save else {}
-        typer.echo(json.dumps({"metrics": metrics, "settings": used} | saved, indent=2))
+        known = {"forgotten": experiment.forgetting().of(task.source), "saved": save and str(save)}
+        typer.echo(json.dumps({"metrics": metrics, "settings": used} | known, indent=2))
     else:
         Console(width=None if sys.stdout.isatty() else 100).print(metric_table(metrics))
 
@@ -93,10 +94,10 @@ def presets(as_json: JsonOption = False) -> None:
 
 
 def run(
-    experiment: Experiment, cache: Path, save: Path | None = None, quiet: bool = False
+    experiment: Experiment, task: Task, cache: Path, save: Path | None = None, quiet: bool = False
 ) -> Metrics:
     """Return the metrics of original, unlearned and retrained, by model and name."""
-    task, console = experiment.task(cache), Console(stderr=True, quiet=quiet)
+    console = Console(stderr=True, quiet=quiet)
     check_feasible(experiment, task)
     console.print(_described(experiment, task), highlight=False)
     with Progress(console=console, transient=True) as progress:
