@@ -206,6 +206,7 @@ def tune_runs(
     scheduler = FrontAsha(asha, spec.objectives) if asha else Fifo()
     scheduler.lost = search.lost
     scratch = tempfile.TemporaryDirectory(prefix="sgu-study-")
+    named = run_name if spec.tracking else None
     tuner = Tuner(
         with_resources(trainable, {"cpu": spec.cpus_per_trial, "gpu": spec.gpus_per_trial}),
         tune_config=TuneConfig(
@@ -214,8 +215,8 @@ def tune_runs(
             scheduler=scheduler,
             max_concurrent_trials=slots(spec),
             reuse_actors=True,
-            trial_name_creator=run_name,
-            trial_dirname_creator=run_name,
+            trial_name_creator=named,
+            trial_dirname_creator=named,
         ),
         run_config=RunConfig(
             name="run",

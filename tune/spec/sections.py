@@ -119,6 +119,9 @@ class Tracking(Strict):
     tensorboard: bool = False
     mlflow: Annotated[str, Field(min_length=1)] | None = None
 
+    def __bool__(self) -> bool:
+        return self.tensorboard or self.mlflow is not None
+
 
 class WrittenSpec(Strict):
     """A specification as written: what to search, on which data, by which methods, how much.
