@@ -109,8 +109,11 @@ def test_two_studies_stand_side_by_side_each_judged_by_its_own(judged, tmp_path)
     both = side_by_side([Study(judged), Study(other, certified=certified)])
     alone = write_report(Study(judged), tmp_path / "one.html").read_text(encoding="utf-8")
     page = write_report(both, tmp_path / "two.html").read_text(encoding="utf-8")
-    assert page.count("trial like, sg with alpha 0.1, is like retrained") == 2
-    assert page.count("sgu-report choose demo --audit") == alone.count("sgu-report choose demo")
+    for sentence, times in (
+        ("trial like, sg with alpha 0.1, is like retrained", 2),
+        ("sgu-report choose demo --audit", 1),  # the other has its audit
+    ):
+        assert page.count(sentence) == times * alone.count(sentence) > 0, sentence
     assert "its audit by fresh networks says remembers (40 %, 30 to 50), so do not use it" in page
     (cell,) = set(judged.loc[~judged["method"].isin(["original", "retrain"]), "cell"])
     for name in ("demo", "other"):

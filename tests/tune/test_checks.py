@@ -57,11 +57,12 @@ def test_another_original_under_the_same_name_is_refused(begun, task, tmp_path):
     file = tmp_path / "mine.safetensors"
     save_model(file, build("small_cnn", task.source.shape, 0), {})
     base = Experiment(original=str(file))
-    begun(base, original_digest=base.recipe("original", task).digest)
+    digest = base.recipe("original", task).digest
+    begun(base, original_digest=digest)
     begun(base, original_digest="f" * 16, method="retrain")  # a retrained model has its own
     save_model(file, build("small_cnn", task.source.shape, 1), {})
     with pytest.raises(SpecError, match=r"was begun on other original .*mine.safetensors \("):
-        begun(base)
+        begun(base, original_digest=digest)
 
 
 def folder_of_images(root: Path, seed: int) -> Path:
