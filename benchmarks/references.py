@@ -90,7 +90,7 @@ class Bench:
         expected = np.mean([[m["forget"] for m in known] for known in others], (0, 1))
         return {
             **metrics_of(scored),
-            "loss_auc": loss_auc(scored),
+            "loss_auc": loss_auc(scored["forget"], scored["test"]),
             **dict(zip(("rmia_auc", "lira_auc"), attacked.tolist(), strict=True)),
             "correlation": float(np.corrcoef(own["forget"], expected)[0, 1]),
             "examples_seen": pretraining("small_cnn").epochs * len(self.task.splits.retain),
@@ -98,15 +98,16 @@ class Bench:
 
     def attacked(self, own: Margins, known: list[Margins]) -> tuple[float, float]:
         """Return the areas of offline RMIA and LiRA by `known` networks that saw none of it."""
-        networks = [*known, self.trained, self.trained]  # the two "inside" are read by no formula
-        pool = [np.concatenate([m["forget"], m["test"]]) for m in (own, *networks)]
+        pool = [np.concatenate([m["forget"], m["test"]]) for m in (own, *known)]
         members = np.repeat([True, False], [len(own["forget"]), len(own["test"])])
+        outside = np.ones((len(known), len(members)), dtype=bool)
         evidence = Evidence(
             target=pool[0],
             population=own["val"],
             shadows=np.stack(pool[1:]),
-            shadow_population=np.stack([m["val"] for m in networks]),
-            inside=np.repeat([[False], [True]], [len(known), 2], 0).repeat(len(members), 1),
+            shadow_population=np.stack([m["val"] for m in known]),
+            inside=~outside,
+            outside=outside,
             members=members,
         )
         return auc(rmia(evidence, self.a), members), auc(lira(evidence), members)
