@@ -82,7 +82,7 @@ def fresh(run: Run) -> nn.Module:
 
 @torch.no_grad()
 def blend(model: nn.Module, other: nn.Module, share: float) -> None:
-    """Move the weights and running statistics of `model` to (1 - share) own + share other's."""
+    """Move the weights and buffers of `model` to (1 - share) own + share other's."""
     for own, new in zip(model.state_dict().values(), other.state_dict().values(), strict=True):
-        if own.is_floating_point():
-            own.lerp_(new, share)
+        counts = not own.is_floating_point()  # batch-norm's batches
+        own.copy_(own.double().lerp(new.double(), share) if counts else own.lerp(new, share))
