@@ -57,6 +57,16 @@ TABLES: dict[str, dict[str, Settings]] = {
         for reg, alpha in ((0.1, 2.0), (1.0, 2.0), (1.0, 4.0), (0.1, 1.0))
     },
 }
+NOISED: Settings = {"method": "sg+undo", "solve_every": 32}
+STEADY: Settings = {"folds": 2, "repeats": 10, "reg": 1.0}  # the rounds of the default study
+TABLES["undo"] = {
+    "retraining, 5 epochs": {"method": "undo", "noise": 1.0, "distill": 0.0, "epochs": 5},
+    "all new, 5 epochs": {"method": "undo", "noise": 1.0, "epochs": 5},
+    "undo": {"method": "undo"},
+    "undo, 5 epochs": {"method": "undo", "epochs": 5},
+    **{f"sg+ alpha {alpha}": NOISED | STEADY | {"alpha": alpha} for alpha in (2.0, 4.0, 8.0)},
+    **{f"3 splits, alpha {alpha}": NOISED | {"alpha": alpha} for alpha in (1.0, 2.0, 4.0)},
+}
 SHOWN = (
     "retain_acc", "forget_acc", "test_acc", "loss_auc", "rmia_auc", "lira_auc", "correlation",
     "examples_seen",
