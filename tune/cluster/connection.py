@@ -30,9 +30,11 @@ QUIET = {
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # an epoch's report holds no final metrics
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # see tune.interrupt.stoppable
     "TUNE_GLOBAL_CHECKPOINT_S": "inf",  # no snapshots of Tune's own: on a full disk they end it
+    "TUNE_MAX_PENDING_TRIALS_PG": "100000",  # the searcher says how many, see tune.search.searcher
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a task that asks for no GPU sees none
 }
+ASKED = 1.0  # seconds between two looks at what a cluster has
 REPORTED = 15.0  # seconds after which an autoscaler has reported its nodes
 DEFAULT_ENV_VARS.clear()  # Tune's, for Lightning: they make each slot start a second process
 
@@ -108,3 +110,15 @@ def slots(spec: Spec) -> int:
     """Return the trials at a time: as specified, or as many as the cluster has room for."""
     cluster = ray.cluster_resources()
     return spec.slots_on(cluster.get("CPU", 0), cluster.get("GPU", 0))
+
+
+class Slots:
+    """The trials at a time as of now: nodes may join a cluster, or be lost and come back."""
+
+    def __init__(self, spec: Spec):
+        self.spec, self.known, self.asked = spec, 1, -ASKED
+
+    def __call__(self) -> int:
+        if time.monotonic() - self.asked > ASKED:
+            self.known, self.asked = slots(self.spec), time.monotonic()
+        return self.known
