@@ -72,10 +72,13 @@ def main_command(
             )
         given = preset_settings(preset) | configured(config) | settings | changes(change)
         experiment = Experiment.of(**given)
-        metrics = run(experiment, cache, save, quiet=as_json)
+        task = experiment.task(cache)
+        metrics = run(experiment, task, cache, save, quiet=as_json)
     if as_json:
         used = experiment.settings() | {"code_version": code_version()[0]}
-        typer.echo(json.dumps({"metrics": metrics, "settings": used}, indent=2))
+        forgets = forgotten_classes(experiment, task)
+        told = {"metrics": metrics, "settings": used} | ({"forgets": forgets} if forgets else {})
+        typer.echo(json.dumps(told, indent=2))
     else:
         Console(width=None if sys.stdout.isatty() else 100).print(metric_table(metrics))
 
@@ -92,10 +95,14 @@ def presets(as_json: JsonOption = False) -> None:
 
 
 def run(
-    experiment: Experiment, cache: Path, save: Path | None = None, quiet: bool = False
+    experiment: Experiment,
+    task: Task,
+    cache: Path,
+    save: Path | None = None,
+    quiet: bool = False,
 ) -> Metrics:
     """Return the metrics of original, unlearned and retrained, by model and name."""
-    task, console = experiment.task(cache), Console(stderr=True, quiet=quiet)
+    console = Console(stderr=True, quiet=quiet)
     check_feasible(experiment, task)
     console.print(_described(experiment, task), highlight=False)
     with Progress(console=console, transient=True) as progress:

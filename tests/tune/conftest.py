@@ -21,6 +21,7 @@ SHARED = {
     "scenario": "random",
     "train_examples": 4000,
     "classes": 10,
+    "forgotten_classes": '["cat"]',
     "audit_examples": 800,
     "workers": 2,
     "requests": 1,

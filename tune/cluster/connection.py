@@ -98,12 +98,16 @@ def grows() -> bool:
 
 
 def _node_types() -> set[str]:
-    """Return the types of the nodes that either of Ray's autoscalers reports; none yet: empty."""
+    """Return the types of the nodes that either of Ray's autoscalers reports or is starting; none
+    yet: empty."""
     if is_autoscaler_v2(fetch_from_server=True):
         status = get_cluster_status(ray.get_runtime_context().gcs_address)
-        return {node.ray_node_type_name for node in status.active_nodes + status.idle_nodes}
-    report = json.loads(_internal_kv_get(DEBUG_AUTOSCALING_STATUS) or b"{}")
-    return set(report.get("autoscaler_report", {}).get("active_nodes", {}))
+        nodes = [*status.active_nodes, *status.idle_nodes, *status.pending_nodes]
+        return {node.ray_node_type_name for node in [*nodes, *status.pending_launches]}
+    status = json.loads(_internal_kv_get(DEBUG_AUTOSCALING_STATUS) or b"{}")
+    report = status.get("autoscaler_report", {})
+    starting = {node_type for _, node_type, _ in report.get("pending_nodes", ())}
+    return {*report.get("active_nodes", {}), *report.get("pending_launches", {}), *starting}
 
 
 def slots(spec: Spec) -> int:

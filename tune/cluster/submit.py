@@ -68,7 +68,7 @@ def submit(spec: Spec, address: str, results: str, say: Say, wait: bool = True) 
 
 def _client(address: str) -> JobSubmissionClient:
     logging.getLogger("ray").setLevel(logging.WARNING)  # it reports each package
-    logging.getLogger("ray.dashboard.modules.job.sdk").setLevel(logging.WARNING)
+    logging.getLogger("ray.dashboard").setLevel(logging.WARNING)
     logging.getLogger("ray._private").setLevel(logging.ERROR)  # it says that a token is sent
     try:
         maybe_enable_token_auth_if_token_available(warn_if_disabled=False)  # as `ray start` does
