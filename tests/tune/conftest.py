@@ -223,3 +223,9 @@ def proxy(seaweed: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
         yield running
         running.fault = ""
         running.shutdown()
+
+
+@pytest.fixture
+def make_proxy() -> type[Proxy]:
+    """The proxy, for another store than SeaweedFS."""
+    return Proxy
