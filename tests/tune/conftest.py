@@ -190,7 +190,8 @@ def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
                "s3.port.lance": 0}  # fmt: skip
     words = [f"-{name}={value}" for name, value in (options | ports).items()]
     with (folder / "log").open("wb") as log:
-        server = subprocess.Popen([weed, "-logtostderr=true", "server", *words], stderr=log)
+        command = [weed, "-logtostderr=true", "server", *words]
+        server = subprocess.Popen(command, stdout=log, stderr=log)
     try:
         end = time.monotonic() + 60
         while not _ready(ports["s3.port"]):

@@ -102,8 +102,9 @@ def _node_types() -> set[str]:
     yet: empty."""
     if is_autoscaler_v2(fetch_from_server=True):
         status = get_cluster_status(ray.get_runtime_context().gcs_address)
-        nodes = [*status.active_nodes, *status.idle_nodes, *status.pending_nodes]
-        return {node.ray_node_type_name for node in [*nodes, *status.pending_launches]}
+        here = [*status.active_nodes, *status.idle_nodes, *status.pending_nodes]
+        starting = [launch.ray_node_type_name for launch in status.pending_launches]
+        return {*(node.ray_node_type_name for node in here), *starting}
     status = json.loads(_internal_kv_get(DEBUG_AUTOSCALING_STATUS) or b"{}")
     report = status.get("autoscaler_report", {})
     starting = {node_type for _, node_type, _ in report.get("pending_nodes", ())}
