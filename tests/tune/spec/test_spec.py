@@ -57,7 +57,7 @@ def test_without_a_scale_for_residual_memory_objectives_by_default_give_way(tmp_
     (line,) = told
     assert "cannot be told from retrained models" in line
     stated = load(tmp_path, SOUND | {"objectives": ["val_error", "val_residual"]})
-    with pytest.raises(SpecError, match="cannot be told .* choose other objectives"):
+    with pytest.raises(SpecError, match=r"cannot be told .* choose other objectives"):
         measurable(stated, none, told.append)
     with pytest.raises(SpecError, match="choose other objectives"):
         measurable(parse_spec(stated.to_yaml(), "stored"), none, told.append)
