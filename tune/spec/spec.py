@@ -186,7 +186,10 @@ def parse_spec(text: str | bytes, origin: str, changes: Sequence[str] = ()) -> S
 
 
 def changed(content: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]:
-    """Return a specification's content with changes such as "trials=3". Raises ValueError."""
+    """Return a specification's content with changes such as "trials=3". Raises ValueError.
+
+    A list of `data` or `methods` takes the place of the one that `experiment` names.
+    """
     result: dict[str, Any] = copy.deepcopy(dict(content))
     for change in changes:
         key, equals, value = change.partition("=")
@@ -200,4 +203,6 @@ def changed(content: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any
                 raise ValueError(f"{key}: {part} holds no keys")
         kind = EXPERIMENT.get(name) if sections == ["experiment"] else None
         section[name] = typed(key, kind, value) if kind else yaml.safe_load(value)
+        if key in ("data", "methods") and isinstance(result.get("experiment"), dict):
+            result["experiment"].pop(key.removesuffix("s"), None)
     return result
