@@ -22,15 +22,7 @@ from tune.study import tune_runs
 pytestmark = pytest.mark.long
 
 SMALL = {"object_store_memory": 150 * 2**20, "include_dashboard": False}
-OBJECTIVES = {"val_error": 0.5, "val_mia_advantage": 0.5}
-LIMIT = 60.0  # seconds until a node that has joined has run some
-
-
-def short(config: dict[str, Any]) -> None:
-    """Run for less time than a new worker takes to start."""
-    del config
-    time.sleep(0.5)
-    report({"row": OBJECTIVES | {"node": ray.get_runtime_context().get_node_id()}})
+LIMIT = 120.0  # seconds until a node that has joined has run some
 
 
 class Fate(Callback):
@@ -84,6 +76,14 @@ def test_a_node_that_comes_in_place_of_a_lost_one_gets_runs(cluster, tmp_path):
     limits = {"trials": 10_000, "sampler": "random", "oracles": 0}
     spec = Spec.model_validate(content | limits)
     search = Until(spec, tmp_path, no_rows(), {})
+
+    def short(config: dict[str, Any]) -> None:
+        """Run for less time than a new worker takes to start."""
+        del config
+        time.sleep(0.5)
+        node = ray.get_runtime_context().get_node_id()
+        report({"row": {"val_error": 0.5, "val_mia_advantage": 0.5, "node": node}})
+
     search.fate = Fate(cluster, cluster.add_node(num_cpus=1, **SMALL))
     tune_runs(spec, short, search, [search.fate])
     assert search.fate.done, f"{len(search.fate.ran)} runs, too few of them on the node"
