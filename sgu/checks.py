@@ -12,6 +12,7 @@ Bounds = Mapping[str, Bound]
 POSITIVE: Bound = (lambda value: 0 < value < math.inf, "> 0")
 NOT_NEGATIVE: Bound = (lambda value: 0 <= value < math.inf, ">= 0")
 FRACTION: Bound = (lambda value: 0 < value < 1, "between 0 and 1")
+SHARE_OR_NONE: Bound = (lambda value: 0 <= value <= 1, "0 to 1")
 SHARE: Bound = (lambda value: 0 < value <= 1, "above 0 and at most 1")
 
 

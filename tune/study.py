@@ -14,11 +14,11 @@ from ray.tune.callback import Callback
 
 from tune import Say
 from tune.checks import check_cells, check_same_data
-from tune.cluster.connection import connected, slots
+from tune.cluster.connection import Slots, connected, slots
 from tune.cluster.dashboards import serve
 from tune.interrupt import last_words, stoppable
 from tune.live import Watch, live
-from tune.prepare import Interrupted, StudyTask, prepare, study_tasks
+from tune.prepare import Interrupted, StudyTask, measurable, prepare, study_tasks
 from tune.recorder import Recorder
 from tune.search.asha import FrontAsha
 from tune.search.budget import budgets, fruitless, unfinished
@@ -31,13 +31,17 @@ from tune.spec.errors import SpecError
 from tune.spec.spec import Spec
 from tune.storage.lock import study_lock
 from tune.storage.study_folder import StudyFolder, no_rows, rows_of, stored_spec
+from tune.tracking import run_name, sinks
 from tune.worker.networks import recipes
 from tune.worker.trial import run_trial
 
 DEATHS = 8  # of a trial's worker or node: each time the trial goes on from its checkpoint
-CHANGEABLE = {"trials", "seconds", "oracles", "slots", "cpus_per_trial", "gpus_per_trial"}
+CHANGEABLE = {
+    "trials", "seconds", "oracles", "slots", "cpus_per_trial", "gpus_per_trial", "tracking",
+}  # fmt: skip
 """Keys of a specification that may change from one start of a study to the next."""
 
+Search = Callable[[Spec, References], RunSearch]
 Results = str | Path
 """The folder that holds the studies, or an address such as s3://bucket/folder."""
 
@@ -65,27 +69,35 @@ class Session:
             return
         left = [budget.runs_left for budget in budgets(spec, rows)]
         count = None if None in left else sum(runs or 0 for runs in left)
-        self.run(spec.phase, lambda known: StudySearch(spec, address, rows, known, self.say), count)
+
+        def search(spec: Spec, known: References) -> RunSearch:
+            return StudySearch(spec, address, rows, known, self.say)
+
+        self.run(spec.phase, search, count)
         rows = rows_of(address)
         if cells := unfinished(spec, rows):
             raise Interrupted(f"{cells}: `sgu-study resume {spec.name}` goes on")
         self._check_success(rows)
         self.finish(f"study {spec.name} is complete")
 
-    def run(self, phase: str, make: Callable[[References], RunSearch], count: int | None) -> None:
+    def run(self, phase: str, make: Search, count: int | None) -> None:
         """Connect to Ray, prepare the networks, and run what the searcher hands out.
 
-        make: makes the searcher; count: the number of runs, None if it is not known.
+        make: makes the searcher of a specification with its references; count: the number of runs,
+        None if it is not known.
         """
         spec, folder, say = self.spec, self.folder, self.say
         store, start = folder.store, time.perf_counter()
+        tracked = sinks(spec, folder.local_path / "tensorboard", say)
         dead = f"sgu-study: Ray has ended: `sgu-study resume {spec.name}` goes on"
         with last_words(dead), connected(spec, self.address, say) as dashboard:
             say(f"Ray is up after {time.perf_counter() - start:.0f} s")
             if self.begin:
                 self.begin()
             prepared = prepare(spec, self.tasks, folder, say, phase)
-            search = make(prepared.references)
+            if (told := measurable(spec, prepared.references, say)) != spec:
+                folder.keep(spec := told)
+            search = make(spec, prepared.references)
             journal = search.journal if isinstance(search, StudySearch) else None
             serve(journal or Journal.stored(folder.files), dashboard, say)
             searched = {cell.name: list(cell.space) for cell in spec.cells}
@@ -94,7 +106,7 @@ class Session:
             inputs, checkpoints = prepared.inputs, recorder.checkpoints
             trainable = with_parameters(run_trial, inputs=inputs, checkpoints=checkpoints)
             with live(watch), stoppable(say):
-                tune_runs(spec, trainable, search, [recorder, watch])
+                tune_runs(spec, trainable, search, [recorder, watch, *tracked])
 
     def finish(self, text: str) -> None:
         """Pack the rows, and print the text."""
@@ -132,7 +144,9 @@ def run(
     folder.check()
     if folder.begun and not fresh:
         stored = stored_spec(folder.address)
-        if spec.model_copy(update=stored.model_dump(include=CHANGEABLE)) != stored:
+        changeable = CHANGEABLE if spec.states_objectives else CHANGEABLE | {"objectives"}
+        kept = {name: getattr(stored, name) for name in changeable}
+        if spec.model_copy(update=kept) != stored:
             raise SpecError(
                 f"{folder.files.shown} holds another study of that name: give this one its own "
                 "name, or delete the other with --fresh"
@@ -184,7 +198,7 @@ def confirm(name: str, count: int, results: Results, address: str | None, say: S
     check_same_data(folder, spec, tasks, rows)
     session = Session(spec, folder, tasks, address, say)
     with study_lock(folder.files):
-        session.run("confirm", lambda _: ConfirmSearch(spec, trials), runs)
+        session.run("confirm", lambda *_: ConfirmSearch(spec, trials), runs)
         if left := confirmations(spec, rows_of(folder.address), seeds):
             raise Interrupted(f"{len(left)} trials are left: `sgu-study confirm {name}` goes on")
         session.finish(done)
@@ -199,16 +213,18 @@ def tune_runs(
     """
     asha = spec.scheduler.asha if search.phase == "search" else None
     scheduler = FrontAsha(asha, spec.objectives) if asha else Fifo()
-    scheduler.lost = search.lost
+    scheduler.lost, search.slots = search.lost, Slots(spec)
     scratch = tempfile.TemporaryDirectory(prefix="sgu-study-")
+    named = run_name if spec.tracking else None
     tuner = Tuner(
         with_resources(trainable, {"cpu": spec.cpus_per_trial, "gpu": spec.gpus_per_trial}),
         tune_config=TuneConfig(
             num_samples=-1,  # until the searcher says that it has finished
             search_alg=search,
             scheduler=scheduler,
-            max_concurrent_trials=slots(spec),
             reuse_actors=True,
+            trial_name_creator=named,
+            trial_dirname_creator=named,
         ),
         run_config=RunConfig(
             name="run",

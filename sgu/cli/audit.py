@@ -47,7 +47,7 @@ def command(
     ] = None,
     splits: SplitsOption = None,
     change: SetOption = None,
-    oracles: Annotated[int, Option(help="Retrained models that make the null band.")] = 3,
+    oracles: Annotated[int, Option(help="Retrained models that make the null band.")] = 6,
     shadows: Annotated[int, Option(help="Shadow models, even; 0: no attacks by them.")] = 8,
     klom: Annotated[
         bool, Option(help="Measure KLoM: it unlearns as many further originals as oracles.")

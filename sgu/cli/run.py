@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,6 +28,7 @@ from sgu.data.splits.splits import PARTS
 from sgu.evaluation import all_metrics
 from sgu.experiment import CACHE, Experiment
 from sgu.feasible import check_feasible
+from sgu.files.terminal import printed
 from sgu.host.provenance import code_version, device_name
 from sgu.models import pretraining, save_model
 from sgu.presets import PRESETS, preset_settings
@@ -72,12 +72,14 @@ def main_command(
             )
         given = preset_settings(preset) | configured(config) | settings | changes(change)
         experiment = Experiment.of(**given)
-        metrics = run(experiment, cache, save, quiet=as_json)
+        task = experiment.task(cache)
+        metrics = run(experiment, task, cache, save, quiet=as_json)
     if as_json:
         used = experiment.settings() | {"code_version": code_version()[0]}
-        typer.echo(json.dumps({"metrics": metrics, "settings": used}, indent=2))
+        known = {"forgotten": experiment.forgetting().of(task.source), "saved": save and str(save)}
+        typer.echo(json.dumps({"metrics": metrics, "settings": used} | known, indent=2))
     else:
-        Console(width=None if sys.stdout.isatty() else 100).print(metric_table(metrics))
+        printed(metric_table(metrics))
 
 
 def presets(as_json: JsonOption = False) -> None:
@@ -92,10 +94,10 @@ def presets(as_json: JsonOption = False) -> None:
 
 
 def run(
-    experiment: Experiment, cache: Path, save: Path | None = None, quiet: bool = False
+    experiment: Experiment, task: Task, cache: Path, save: Path | None = None, quiet: bool = False
 ) -> Metrics:
     """Return the metrics of original, unlearned and retrained, by model and name."""
-    task, console = experiment.task(cache), Console(stderr=True, quiet=quiet)
+    console = Console(stderr=True, quiet=quiet)
     check_feasible(experiment, task)
     console.print(_described(experiment, task), highlight=False)
     with Progress(console=console, transient=True) as progress:
@@ -117,7 +119,9 @@ def run(
     for note in outcome.notes:
         console.print(note, style="yellow", highlight=False)
     if save:
-        save_model(save, outcome.model, {"settings": json.dumps(experiment.settings())})
+        save_model(save, outcome.model, experiment.info(task))
+        saved = f"saved: {save}, with its settings and the fingerprints of data and splits"
+        console.print(saved, highlight=False, soft_wrap=True)
     metrics = {
         "original": all_metrics(original.model, task) | {"seconds": original.seconds},
         "unlearned": outcome.metrics,
@@ -132,15 +136,9 @@ def run(
 def _described(experiment: Experiment, task: Task) -> str:
     sizes = ", ".join(f"{len(getattr(task.splits, name))} {name}" for name in PARTS)
     device = device_name(default_device())
-    names = forgotten_classes(experiment, task)
-    forgets = f"; forgets class {' and '.join(names)}" if names else ""
+    classes = experiment.forgetting().of(task.source)
+    forgets = f"; forgets {classes}" if classes else ""
     told = f"{task.source.name}: {sizes}{forgets}; {experiment.model} on {device}"
     if experiment.original:
         told += f"\noriginal: {experiment.original}, fed {experiment.preprocessing()}"
     return told
-
-
-def forgotten_classes(experiment: Experiment, task: Task) -> list[str]:
-    """Return the number and the name of each class to be forgotten, such as "3 (cat)"."""
-    labels = experiment.forgetting().labels(task.source)
-    return [f"{label} ({task.source.classes[label]})" for label in labels]

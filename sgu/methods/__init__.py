@@ -16,6 +16,7 @@ from sgu.methods.salun import SalUn
 from sgu.methods.scrub import Scrub
 from sgu.methods.sg import GAME_SPACE, SG
 from sgu.methods.ssd import SSD
+from sgu.methods.undo import Undo
 from sgu.results.rows import plays
 
 METHODS: dict[str, type[Method]] = {
@@ -34,6 +35,7 @@ METHODS: dict[str, type[Method]] = {
     "reference_distill": ReferenceDistill,
     "amun": AMUN,
     "reference_labels": ReferenceLabels,
+    "undo": Undo,
 }
 
 GAME = "sg"

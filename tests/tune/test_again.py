@@ -17,6 +17,7 @@ SPEC = {
     "trials": 1,
     "slots": 1,
     "oracles": 0,
+    "objectives": ["val_error", "val_mia_advantage"],
 }
 
 

@@ -46,6 +46,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "requests, game over reference_distill": {
         "requests": 2, "method": "sg+reference_distill", "reference_epochs": 1, "solve_every": 2,
     },
+    "requests, game over undo": {"requests": 2, "method": "sg+undo", "solve_every": 2},
     "three requests": {"requests": 3, "solve_every": 2},
     "requests, scrub": {"requests": 2, "method": "scrub"},
 }  # fmt: skip
