@@ -18,6 +18,11 @@ from torch import Tensor
 from sgu.host.devices import accelerated
 
 
+def inverse_where_used(c: Tensor) -> Tensor:
+    """Return 1/c, and 0 for padding."""
+    return torch.where(c > 0, 1 / c, 0)
+
+
 class Features:
     """theta = (w, b): A, (problems, n, d + 1), itself. `forward` gives A theta, `adjoint` A' r,
     `pull` A' c p, and `gram` A E^-1 A' for E (problems, d + 1)."""
@@ -32,6 +37,10 @@ class Features:
 
     def take(self, some: Tensor) -> Features:
         return Features(self.A[some], self.c[some])
+
+    @cached_property
+    def per_c(self) -> Tensor:
+        return inverse_where_used(self.c)
 
     @cached_property
     def weighted(self) -> Tensor:
@@ -80,6 +89,7 @@ class Kernel:
 
     def __init__(self, K: Tensor, y: Tensor, c: Tensor):
         self.K, self.y, self.c = K, y, c
+        self.kept: Tensor | None = None
 
     @classmethod
     def of(cls, features: Features) -> Kernel:
@@ -90,9 +100,8 @@ class Kernel:
         return Kernel(self.K[some], self.y[some], self.c[some])
 
     @cached_property
-    def whole(self) -> Tensor:
-        """Return A A'."""
-        return self.K + self.y[:, :, None] * self.y[:, None]
+    def per_c(self) -> Tensor:
+        return inverse_where_used(self.c)
 
     def forward(self, theta: Tensor) -> Tensor:
         return torch.bmm(self.K, theta[:, :-1, None])[..., 0] - self.y * theta[:, -1:]
@@ -107,7 +116,9 @@ class Kernel:
         return self.adjoint(self.c * p)
 
     def gram(self, E: Tensor) -> Tensor:
-        return self.whole / E[..., None]
+        if self.kept is None:  # with l2, E is the same in all steps
+            self.kept = (self.K + self.y[:, :, None] * self.y[:, None]) / E[..., None]
+        return self.kept
 
 
 Coordinates = Features | Kernel
@@ -169,7 +180,6 @@ class DualSystem:
 
     def __init__(self, at: Coordinates, slope: Tensor, E: Tensor):
         self.at, self.root = at, (at.c / -slope).sqrt()
-        self.per_c = torch.where(at.c > 0, 1 / at.c, 0)
         self.E = E if E.shape[1] == 1 else torch.cat([E, E.amin(1, keepdim=True)], -1)
         M = self.root[:, :, None] * at.gram(self.E) * self.root[:, None]
         M.diagonal(dim1=1, dim2=2).add_(1)
@@ -187,7 +197,7 @@ class DualSystem:
         db = (g_b - (self.r * u).sum(1, keepdim=True)) * self.per_b
         pull = self.root * (u + db * self.Mr)
         dw = (g_w + at.adjoint(pull)[:, :-1]) / self.E[:, : g_w.shape[1]]
-        return torch.cat([dw, db], -1), pull * self.per_c
+        return torch.cat([dw, db], -1), pull * at.per_c
 
 
 System = PrimalSystem | DualSystem
