@@ -230,7 +230,7 @@ def _text(value: object) -> str:
 
 def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=list(PARTS))
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[])
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--data", default="embedded", help="cifar10, or a folder of it")
     parser.add_argument("--subset", type=int)
@@ -238,7 +238,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--small", action="store_true", help="a minute, on any device")
     asked = parser.parse_args(words)
     check = Check(torch.device(asked.device), asked.data, asked.subset, asked.out, asked.small)
-    for name in asked.parts:
+    for name in asked.parts or PARTS:
         check.run(name, PARTS[name])
     print((asked.out / "gpu.md").read_text())
 

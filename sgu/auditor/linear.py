@@ -131,23 +131,27 @@ class _BestResponse(torch.autograd.Function):
 
 
 def _standardise(problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
-    """Centre and scale each problem, which changes nothing: b absorbs the one, reg the other."""
+    """Return A of centred and scaled problems, the means and the scales, which change nothing: b
+    absorbs the one, reg the other."""
     x, c = problem.x, problem.c
     mean = torch.bmm(c[:, None], x)[:, 0]
     z = x - mean[:, None]
     power = (c * torch.linalg.vector_norm(z, dim=2) ** 2).sum(1, keepdim=True) / x.shape[2]
     floor = (mean.square().mean(1, keepdim=True)) * torch.finfo(x.dtype).eps ** 2
     scale = power.masked_fill(power <= floor, 1).sqrt()
-    return z.div_(scale[:, None]), mean, scale  # y, c, D are 0 wherever z is padding
+    A = x.new_empty(*x.shape[:2], x.shape[2] + 1)
+    torch.mul(z, (problem.y / scale)[..., None], out=A[..., :-1])
+    A[..., -1] = -problem.y  # 0 for padding, as c is
+    return A, mean, scale
 
 
 @torch.no_grad()
 def _solve(auditor: LinearAuditor, problem: Problem, start: LinearFit | None) -> _Solution:
     out = _Solution()
-    z, out.mean, out.scale = _standardise(problem)
+    A, out.mean, out.scale = _standardise(problem)
     c, l1 = problem.c, auditor.penalty == "l1"
-    out.features = Features.of(z, problem.y, c)
-    dual = auditor.route == "dual" or (auditor.route == "auto" and z.shape[1] < z.shape[2])
+    out.features, (n, d) = Features(A, c), problem.x.shape[1:]
+    dual = auditor.route == "dual" or (auditor.route == "auto" and n < d)
     route: Any = DualSystem if dual else PrimalSystem
     kernel = dual and not l1
     at: Coordinates = Kernel.of(out.features) if kernel else out.features
@@ -155,7 +159,7 @@ def _solve(auditor: LinearAuditor, problem: Problem, start: LinearFit | None) ->
     end = End(LOSSES[auditor.loss], l1, auditor.smoothing, auditor.tolerance)
     path = Path(end, route, at, reg)
     if start is None:
-        path.enter(z.new_zeros(len(z), z.shape[1 if kernel else 2] + 1), 1.0)
+        path.enter(A.new_zeros(len(A), (n if kernel else d) + 1), 1.0)
     else:
         path.enter(_warm(reg, start, out, kernel), WARM_MU)
     out.iterations = follow(path, auditor.max_iterations)

@@ -31,10 +31,6 @@ class Features:
         self.A, self.c, self.y = A, c, -A[..., -1]
         self.tall = A.shape[1] > A.shape[2]
 
-    @classmethod
-    def of(cls, z: Tensor, y: Tensor, c: Tensor) -> Features:
-        return cls(y[..., None] * torch.cat([z, -torch.ones_like(z[..., :1])], -1), c)
-
     def take(self, some: Tensor) -> Features:
         return Features(self.A[some], self.c[some])
 
