@@ -14,7 +14,7 @@ from analysis.charts.parallel import parallel_chart
 from analysis.charts.residual import residual_chart
 from analysis.charts.scaling import scaling_chart
 from analysis.choose import Choice, NoChoice, choose
-from analysis.configurations import configurations
+from analysis.configurations import configurations, of_cell
 from analysis.confirm import confirmed, mean_optimism
 from analysis.importances import importances
 from analysis.intervals import Interval, difference, mean_intervals

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from sgu.data.splits.scenarios import class_labels
 from sgu.host.provenance import code_version
 from sgu.metrics import metrics_of, selection_of
 from sgu.metrics.evaluate import SELECTING, Metrics
@@ -84,6 +85,8 @@ def context(settings: Row, task: Task) -> Row:
     (train, forget), (heldout, test) = task.part("forget"), task.part("test")
     peers = torch.isin(heldout.targets.cpu()[test], train.targets.cpu()[forget])
     reasons = suppressed(int(peers.sum()))
+    names = task.source.classes
+    forgotten = [names[label] for label in class_labels(settings["forget_classes"], names)]
     return {
         "dataset": task.source.name,
         **{name: settings[name] for name in ("model", "requests")},
@@ -91,6 +94,7 @@ def context(settings: Row, task: Task) -> Row:
         "forget_fraction": len(forget) / len(train),
         "train_examples": len(train),
         "classes": task.source.num_classes,
+        "forgotten_classes": json.dumps(forgotten) if forgotten else None,
         "audit_examples": len(task.splits.audit),
         "suppressed": json.dumps(reasons) if reasons else None,
         "code_version": version,

@@ -19,11 +19,11 @@ from typing import Any
 
 import pandas as pd
 from ray.tune import Callback
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
 from sgu.files.location import Location
+from sgu.files.terminal import printed
 from sgu.results.rows import Row, stored
 from tune.progress import View, views
 from tune.spec.spec import Spec
@@ -111,7 +111,7 @@ def report(spec: Spec, rows: pd.DataFrame, folder: Path, driver: str | None) -> 
     running = state.get("running", {}) if driver else {}
     cells = views(spec, rows, running, state.get("slots") or spec.slots or 1)
     if on_a_terminal():
-        Console().print(_table(spec, cells))
+        printed(_table(spec, cells))
     else:
         print(*cells, sep="\n")
     if driver:

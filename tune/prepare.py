@@ -32,6 +32,7 @@ from sgu.task import Task
 from tune import Say
 from tune.cluster.connection import slots
 from tune.spec.errors import SpecError, last_line
+from tune.spec.sections import WITHOUT_RESIDUAL
 from tune.spec.spec import Spec
 from tune.storage.study_folder import Cache, StudyFolder, rows_of
 from tune.worker.networks import Measured, Progress, beside, measured, recipes
@@ -119,6 +120,27 @@ def prepare(
     )
 
 
+def measurable(spec: Spec, references: Mapping[Key, Mapping[str, Row]], say: Say) -> Spec:
+    """Return the specification with objectives that the references allow: residual memory has no
+    scale where the original cannot be told from retrained models.
+
+    Raises SpecError if it states such an objective; one by default gives way to another.
+    """
+    unknown = [
+        key for key, of in references.items() if not _metrics(of["original"], "val_residual")
+    ]
+    if not unknown or spec.phase != "search" or "val_residual" not in spec.objectives:
+        return spec
+    data, seed = unknown[0]
+    why = f"val_residual: the original of {data}, seed {seed}, cannot be told from retrained models"
+    if spec.states_objectives:
+        raise SpecError(
+            f"{why}: train it for longer (pretrain_epochs), forget more, or choose other objectives"
+        )
+    say(f"{why}: the objectives are {' and '.join(WITHOUT_RESIDUAL)} instead")
+    return spec.model_copy(update={"objectives": WITHOUT_RESIDUAL})
+
+
 class Preparation:
     """The networks of one task of a study, by name.
 
@@ -178,14 +200,6 @@ class Preparation:
             self.rows[name] |= beside(self.rows["retrain"], name, network, self.task.task, attacks)
         for name in self.new:
             self.rows[name] |= self._selection(but=name).residual(_metrics(self.rows[name]))
-        unknown = "val_residual" not in _metrics(self.rows["original"])
-        searched = self.spec.phase == "search" and "val_residual" in self.spec.objectives
-        if unknown and searched:
-            raise SpecError(
-                f"val_residual: the original of {self.task.data}, seed {self.task.base.seed}, "
-                "cannot be told from retrained models: train it for longer (pretrain_epochs), "
-                "forget more, or choose other objectives"
-            )
 
     def new_rows(self) -> list[Row]:
         """Return the whole rows of the networks that were measured now."""
@@ -226,9 +240,9 @@ class Preparation:
         return ShadowMargins.of(design, logits, self.task.task)
 
 
-def _metrics(row: Row) -> dict[str, float]:
-    """Return the metrics that a row has."""
-    return {name: row[name] for name in METRICS if pd.notna(row.get(name))}
+def _metrics(row: Row, *names: str) -> dict[str, float]:
+    """Return the metrics that a row has. names: of those that count; none: all."""
+    return {name: row[name] for name in names or METRICS if pd.notna(row.get(name))}
 
 
 def _run(todo: Sequence[tuple[Preparation, str]], say: Say) -> None:

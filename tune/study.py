@@ -14,11 +14,11 @@ from ray.tune.callback import Callback
 
 from tune import Say
 from tune.checks import check_cells, check_same_data
-from tune.cluster.connection import connected, slots
+from tune.cluster.connection import Slots, connected, slots
 from tune.cluster.dashboards import serve
 from tune.interrupt import last_words, stoppable
 from tune.live import Watch, live
-from tune.prepare import Interrupted, StudyTask, prepare, study_tasks
+from tune.prepare import Interrupted, StudyTask, measurable, prepare, study_tasks
 from tune.recorder import Recorder
 from tune.search.asha import FrontAsha
 from tune.search.budget import budgets, fruitless, unfinished
@@ -41,6 +41,7 @@ CHANGEABLE = {
 }  # fmt: skip
 """Keys of a specification that may change from one start of a study to the next."""
 
+Search = Callable[[Spec, References], RunSearch]
 Results = str | Path
 """The folder that holds the studies, or an address such as s3://bucket/folder."""
 
@@ -68,17 +69,22 @@ class Session:
             return
         left = [budget.runs_left for budget in budgets(spec, rows)]
         count = None if None in left else sum(runs or 0 for runs in left)
-        self.run(spec.phase, lambda known: StudySearch(spec, address, rows, known, self.say), count)
+
+        def search(spec: Spec, known: References) -> RunSearch:
+            return StudySearch(spec, address, rows, known, self.say)
+
+        self.run(spec.phase, search, count)
         rows = rows_of(address)
         if cells := unfinished(spec, rows):
             raise Interrupted(f"{cells}: `sgu-study resume {spec.name}` goes on")
         self._check_success(rows)
         self.finish(f"study {spec.name} is complete")
 
-    def run(self, phase: str, make: Callable[[References], RunSearch], count: int | None) -> None:
+    def run(self, phase: str, make: Search, count: int | None) -> None:
         """Connect to Ray, prepare the networks, and run what the searcher hands out.
 
-        make: makes the searcher; count: the number of runs, None if it is not known.
+        make: makes the searcher of a specification with its references; count: the number of runs,
+        None if it is not known.
         """
         spec, folder, say = self.spec, self.folder, self.say
         store, start = folder.store, time.perf_counter()
@@ -89,7 +95,9 @@ class Session:
             if self.begin:
                 self.begin()
             prepared = prepare(spec, self.tasks, folder, say, phase)
-            search = make(prepared.references)
+            if (told := measurable(spec, prepared.references, say)) != spec:
+                folder.keep(spec := told)
+            search = make(spec, prepared.references)
             journal = search.journal if isinstance(search, StudySearch) else None
             serve(journal or Journal.stored(folder.files), dashboard, say)
             searched = {cell.name: list(cell.space) for cell in spec.cells}
@@ -136,7 +144,8 @@ def run(
     folder.check()
     if folder.begun and not fresh:
         stored = stored_spec(folder.address)
-        kept = {name: getattr(stored, name) for name in CHANGEABLE}
+        changeable = CHANGEABLE if spec.states_objectives else CHANGEABLE | {"objectives"}
+        kept = {name: getattr(stored, name) for name in changeable}
         if spec.model_copy(update=kept) != stored:
             raise SpecError(
                 f"{folder.files.shown} holds another study of that name: give this one its own "
@@ -189,7 +198,7 @@ def confirm(name: str, count: int, results: Results, address: str | None, say: S
     check_same_data(folder, spec, tasks, rows)
     session = Session(spec, folder, tasks, address, say)
     with study_lock(folder.files):
-        session.run("confirm", lambda _: ConfirmSearch(spec, trials), runs)
+        session.run("confirm", lambda *_: ConfirmSearch(spec, trials), runs)
         if left := confirmations(spec, rows_of(folder.address), seeds):
             raise Interrupted(f"{len(left)} trials are left: `sgu-study confirm {name}` goes on")
         session.finish(done)
@@ -204,7 +213,7 @@ def tune_runs(
     """
     asha = spec.scheduler.asha if search.phase == "search" else None
     scheduler = FrontAsha(asha, spec.objectives) if asha else Fifo()
-    scheduler.lost = search.lost
+    scheduler.lost, search.slots = search.lost, Slots(spec)
     scratch = tempfile.TemporaryDirectory(prefix="sgu-study-")
     named = run_name if spec.tracking else None
     tuner = Tuner(
@@ -213,7 +222,6 @@ def tune_runs(
             num_samples=-1,  # until the searcher says that it has finished
             search_alg=search,
             scheduler=scheduler,
-            max_concurrent_trials=slots(spec),
             reuse_actors=True,
             trial_name_creator=named,
             trial_dirname_creator=named,

@@ -11,6 +11,7 @@ from analysis.charts import chart_parts as parts
 from analysis.charts.effects import effect_panels
 from analysis.charts.front import front_note, plane
 from analysis.charts.parallel import lines
+from analysis.configurations import cells
 from analysis.pareto import OBJECTIVES
 
 BRUSH = "brush"
@@ -21,8 +22,13 @@ def linked_chart(frame: pd.DataFrame, objectives: Sequence[str] = OBJECTIVES) ->
     configuration through all of them. What lies outside an interval drawn on the front is grey.
 
     Raises:
-        ValueError: as `pareto_front`.
+        ValueError: as `pareto_front`; or the frame has several cells, which search other settings.
     """
+    if len(names := cells(frame)) > 1:
+        raise ValueError(
+            f"a linked chart of {len(names)} cells ({', '.join(names)}): give the rows of one, "
+            f"such as analysis.of_cell(frame, {names[0]!r})"
+        )
     brush = alt.selection_interval(name=BRUSH)
     panels = effect_panels(frame, objectives, brush)
     charts = [

@@ -100,6 +100,6 @@ def _setting_axis(values: pd.Series) -> dict[str, Any]:
         return {"least": words[0], "most": words[-1], "places": place}
     numbers = values.astype(float)
     placed = numbers.map(math.log) if (numbers.dropna() > 0).all() else numbers
-    place = (placed - placed.min()) / (placed.max() - placed.min())
+    place = (placed - placed.min()) / (np.ptp(placed.dropna()) or 1.0)
     least, most = plain_text(float(numbers.min())), plain_text(float(numbers.max()))
     return {"least": least, "most": most, "places": place}

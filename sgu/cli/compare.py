@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from rich.console import Console
 from rich.table import Table
 from typer import Option
 
@@ -19,6 +18,7 @@ from sgu.cli.options import with_settings
 from sgu.cli.shared import CacheOption, JsonOption, SetOption, ThreadsOption, changes, prepared
 from sgu.compare import comparison, experiments_of
 from sgu.experiment import CACHE, REFERENCE_SETTINGS
+from sgu.files.terminal import printed
 from sgu.methods import GAME_SPACE, METHODS, OVER
 from sgu.results.rows import Row
 from sgu.results.schema import METRICS
@@ -70,7 +70,7 @@ def compare(
         for seed in range(experiments[0].seed, experiments[0].seed + seeds):
             seeded = [replace(experiment, seed=seed) for experiment in experiments]
             rows += comparison(seeded, out, cache, lambda line: typer.echo(line, err=True))
-    Console(width=None if sys.stdout.isatty() else 130).print(table(rows))
+    printed(table(rows), 130)
     for row in rows:
         if row["status"] == "failed":
             typer.echo(f"{row['trial_id']} failed: {row['reason']}")

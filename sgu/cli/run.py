@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,6 +28,7 @@ from sgu.data.splits.splits import PARTS
 from sgu.evaluation import all_metrics
 from sgu.experiment import CACHE, Experiment
 from sgu.feasible import check_feasible
+from sgu.files.terminal import printed
 from sgu.host.provenance import code_version, device_name
 from sgu.models import pretraining, save_model
 from sgu.presets import PRESETS, preset_settings
@@ -79,7 +79,7 @@ def main_command(
         known = {"forgotten": experiment.forgetting().of(task.source), "saved": save and str(save)}
         typer.echo(json.dumps({"metrics": metrics, "settings": used} | known, indent=2))
     else:
-        Console(width=None if sys.stdout.isatty() else 100).print(metric_table(metrics))
+        printed(metric_table(metrics))
 
 
 def presets(as_json: JsonOption = False) -> None:

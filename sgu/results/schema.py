@@ -179,6 +179,7 @@ TRIALS = pa.schema({
     **_IDENTITY, "status": "string", "reason": "string", **_CONFIGURATION,
     "train_examples": "int64",  # retain and forget
     "classes": "int64",
+    "forgotten_classes": "string",  # JSON: names of the classes to be forgotten, if any are named
     "audit_examples": "int64",  # held-out examples that the game may use
     "workers": "int64",  # trials run at a time
     **dict.fromkeys(METRICS, "float64"),

@@ -24,6 +24,7 @@ from analysis import (
     load_epochs,
     load_histograms,
     null_bands,
+    of_cell,
     parallel_chart,
     save,
     scaling_chart,
@@ -293,6 +294,12 @@ def test_linked_charts_share_one_brush(frame):
     text = json.dumps({key: value for key, value in spec.items() if key != "datasets"})
     assert text.count('{"param": "brush"}') == 3, "two effects and the lines"
     assert {parameter["name"] for parameter in spec["params"]} == {"brush", "gate"}
+
+
+def test_a_linked_chart_is_of_one_cell(two_methods):
+    with pytest.raises(ValueError, match=r"of 2 cells \(digits/scrub, .*: give the rows of one"):
+        linked_chart(two_methods)
+    assert linked_chart(of_cell(two_methods, "digits/scrub")).to_dict()
 
 
 def test_histograms_show_the_controls_and_the_front(study, frame):

@@ -1,4 +1,5 @@
-"""A study survives SIGKILL to its workers, nodes and drivers at random moments.
+"""A study survives SIGKILL to its workers, nodes and drivers at random moments, a node that is cut
+off from the others, and a store that answers nobody.
 
 Its rows are checked against an independent log (witness.py) of when each run began and ended, and
 against copies that a watcher takes of each row when it appears.
@@ -6,6 +7,7 @@ against copies that a watcher takes of each row when it appears.
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -24,19 +26,24 @@ from typing import Any
 
 import optuna
 import pandas as pd
+import psutil
 import pyarrow.parquet as pq
 import pytest
 import torch
 import yaml
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from pyarrow.fs import FileSystem
+from ray._private.ray_constants import PROCESS_TYPE_RAYLET
 from ray.cluster_utils import Cluster
 
 from analysis import load_epochs, load_study
 from sgu.experiment import Experiment
+from sgu.files.location import Location, joined
 from sgu.networks.references import recipe, reference
 from sgu.results.schema import KEY, METRICS
 from sgu.unlearning import unlearn
+from tune.search.journal import Journal
+from tune.storage.store import PARTS
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -61,6 +68,8 @@ def nodes() -> Iterator[tuple[Cluster, list[Any]]]:
         cluster.shutdown()
 
 
+KILLS = 8 * ["worker"] + 6 * ["driver"] + 6 * ["node"]
+random.Random(0).shuffle(KILLS)
 SMALL = {"object_store_memory": 150 * 2**20, "include_dashboard": False}
 
 
@@ -68,7 +77,7 @@ SMALL = {"object_store_memory": 150 * 2**20, "include_dashboard": False}
 class Watcher(threading.Thread):
     """Copies each row of a study when it appears."""
 
-    folder: Path
+    folder: Location
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     times: dict[str, float] = field(default_factory=dict)
     unreadable: set[str] = field(default_factory=set)
@@ -81,45 +90,63 @@ class Watcher(threading.Thread):
 
     def run(self) -> None:
         while not self.over.wait(0.1):
-            for file in self.folder.glob("[!_p]*.parquet"):  # of one row, not packed
-                if file.name not in self.rows:
-                    self._copy(file)
+            for name in self.folder.names():
+                if name not in self.rows and not name.startswith("packed"):
+                    self._copy(name)
 
-    def _copy(self, file: Path) -> None:
-        try:
-            time_of, (row,) = file.stat().st_mtime, pq.read_table(file).to_pylist()
-        except FileNotFoundError:
+    def _copy(self, name: str) -> None:
+        file = self.folder.inside(name)
+        content, written = file.read(), file.info.mtime
+        if content is None or written is None:
             return  # packed in the meantime
+        try:
+            (row,) = pq.read_table(io.BytesIO(content)).to_pylist()
         except Exception:
-            self.unreadable.add(file.name)
+            self.unreadable.add(name)
             return
-        self.rows[file.name], self.times[file.name] = row, time_of
+        rounded = 0 if self.folder.local else 1  # a store's times are whole seconds
+        self.rows[name], self.times[name] = row, written.timestamp() + rounded
 
 
 class Siege:
-    """A study on a cluster, and the kills that it has to survive."""
+    """A study on a cluster, and what it has to survive.
 
-    def __init__(self, results: Path, cluster: Cluster, workers: list[Any], seed: int, trials: int):
-        self.results, self.cluster, self.workers = results, cluster, workers
-        self.folder, self.log = results / "faults", results / "witness.log"
-        self.spec = results / "faults.yaml"
+    scratch: for logs; results: a folder or an address as the study has it; watched: the same as it
+    is reached while the store answers nobody.
+    """
+
+    def __init__(
+        self,
+        scratch: Path,
+        cluster: Cluster,
+        workers: list[Any],
+        seed: int,
+        trials: int,
+        results: str | None = None,
+        watched: str | None = None,
+    ):
+        self.scratch, self.cluster, self.workers = scratch, cluster, workers
+        self.results = results or str(scratch)
+        self.address = joined(watched or self.results, "faults")
+        self.files, self.log = Location.at(self.address), scratch / "witness.log"
+        self.spec = scratch / "faults.yaml"
         self.spec.write_text(yaml.safe_dump(SPEC | {"trials": trials}))
         self.drawn, self.killed, self.drivers = random.Random(seed), list[str](), 0
-        self.watcher = Watcher(self.folder / "trials")
+        self.watcher = Watcher(self.files.inside("trials"))
         self.watcher.start()
         self.start()
 
     def start(self) -> None:
         words = ["resume", "faults"] if self._begun() else ["run", str(self.spec)]
         command = [sys.executable, str(HERE / "witness.py"), str(self.log), *words]
-        command += ["--results", str(self.results), "--address", self.cluster.address]
-        output = (self.results / "driver.log").open("ab")
+        command += ["--results", self.results, "--address", self.cluster.address]
+        output = (self.scratch / "driver.log").open("ab")
         env = os.environ | {"PYTHONPATH": str(ROOT)}
         self.driver = subprocess.Popen(command, cwd=ROOT, env=env, stdout=output, stderr=output)
         self.drivers += 1
 
     def _begun(self) -> bool:
-        return (self.folder / "spec.yaml").exists()
+        return self.files.inside("spec.yaml").read() is not None
 
     def kill(self, what: str) -> None:
         """Kill one at a random moment after a trial of this driver has left a checkpoint."""
@@ -133,14 +160,30 @@ class Siege:
         last = {line["pid"]: line["what"] for line in self.witnessed()}
         return [pid for pid, what in last.items() if what == "began" and _alive(pid)]
 
-    def checkpoints(self) -> list[Path]:
-        return list((self.folder / "artifacts" / "checkpoints").glob("[!_]*"))
+    def checkpoints(self) -> list[str]:
+        return self.files.inside("artifacts/checkpoints").names()
 
     def _worker(self) -> None:
         while True:
             pid = self.drawn.choice(self.wait_for(self.under_way, "a trial"))
             with suppress(ProcessLookupError):  # it has just ended
                 return os.kill(pid, signal.SIGKILL)
+
+    def partition(self, seconds: float) -> None:
+        """Cut a node off: its processes stand still, and go on when others have its work."""
+        self.wait_for(lambda: self.under_way() and self.checkpoints(), "a trial")
+        node = self.workers.pop(self.drawn.randrange(len(self.workers)))
+        (raylet,) = node.all_processes[PROCESS_TYPE_RAYLET]
+        root = psutil.Process(raylet.process.pid)
+        cut_off = [root, *root.children(recursive=True)]
+        for process in cut_off:
+            process.suspend()
+        time.sleep(seconds)
+        for process in cut_off:
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
+        self.cluster.remove_node(node, allow_graceful=False)
+        self.workers.append(self.cluster.add_node(num_cpus=1, **SMALL))
 
     def _node(self) -> None:
         node = self.workers.pop(self.drawn.randrange(len(self.workers)))
@@ -166,7 +209,7 @@ class Siege:
         self.watcher.join()
 
     def output(self) -> str:
-        return (self.results / "driver.log").read_text()[-3000:]
+        return (self.scratch / "driver.log").read_text()[-3000:]
 
     def witnessed(self) -> list[dict[str, Any]]:
         lines = self.log.read_text().splitlines() if self.log.exists() else []
@@ -189,18 +232,18 @@ def report_of(siege: Siege, trials: int) -> dict[str, Any]:
     """Return figures of what came of the study."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        rows, epochs = load_study(siege.folder), load_epochs(siege.folder)
+        rows, epochs = load_study(siege.address), load_epochs(siege.address)
     final = {key_of(row): row for row in rows.to_dict("records")}
     written = {key_of(row): siege.watcher.times[name] for name, row in siege.watcher.rows.items()}
     log = pd.DataFrame(siege.witnessed())
     began, ended = (log[log["what"] == what] for what in ("began", "ended"))
-    storage = JournalStorage(JournalFileBackend(str(siege.folder / "optuna.journal")))
+    storage = JournalStorage(Journal.stored(siege.files))
     states = [
         trial.state.name
         for cell in optuna.get_all_study_names(storage)
         for trial in optuna.load_study(study_name=cell, storage=storage).trials
     ]
-    files = list(siege.results.rglob("*.parquet"))
+    files = [part.inside(name) for part in map(siege.files.inside, PARTS) for name in part.names()]
     sampled = rows[rows["control"] == False]  # noqa: E712
     return {
         "kills": len(siege.killed),
@@ -223,7 +266,7 @@ def report_of(siege: Siege, trials: int) -> dict[str, Any]:
         ],
         "same settings": int(sampled["config"].duplicated().sum()),
         "zombies": states.count("RUNNING"),
-        "unreadable": [*siege.watcher.unreadable, *(str(p) for p in files if not _readable(p))],
+        "unreadable": [*siege.watcher.unreadable, *(f.name for f in files if not _readable(f))],
         "epochs missing": trials + 2 - int((epochs.groupby("trial_id").size() == EPOCHS).sum()),
         "checkpoints left": len(siege.checkpoints()),
     }
@@ -237,9 +280,9 @@ def _kept(row: dict[str, Any], final: Any) -> bool:
     )
 
 
-def _readable(path: Path) -> bool:
+def _readable(file: Location) -> bool:
     try:
-        return pq.read_table(path).num_rows > 0
+        return pq.read_table(io.BytesIO(file.read() or b"")).num_rows > 0
     except Exception:
         return False
 
@@ -258,15 +301,15 @@ def check(siege: Siege, trials: int) -> None:
 
 def check_bits(siege: Siege, count: int) -> None:
     """Compare trials that were cut off with uninterrupted runs, to the bit."""
-    rows = load_study(siege.folder)
+    rows = load_study(siege.address)
     resumed = rows[rows["attempt"] > 0].head(count)
     assert len(resumed), "no trial went on from a checkpoint"
     for row in resumed.to_dict("records"):
         experiment = Experiment.of(**json.loads(row["config"]))
-        task, cpu = experiment.task(siege.results / "cache"), torch.device("cpu")
+        task, cpu = experiment.task(siege.scratch / "cache"), torch.device("cpu")
         original_recipe = recipe("original", experiment.model, task, experiment.seed, 2)
-        assert (siege.results / "cache" / original_recipe.filename).is_file()
-        original = reference(original_recipe, task, siege.results / "cache", cpu)
+        assert (siege.scratch / "cache" / original_recipe.filename).is_file()
+        original = reference(original_recipe, task, siege.scratch / "cache", cpu)
         outcome = unlearn(experiment, task, original.model)
         for name, value in outcome.metrics.items():
             if "seconds" not in name:
@@ -275,12 +318,39 @@ def check_bits(siege: Siege, count: int) -> None:
 
 @pytest.mark.long
 def test_twenty_kills_at_random_moments(tmp_path):
-    trials, kills = 30, 8 * ["worker"] + 6 * ["driver"] + 6 * ["node"]
-    random.Random(0).shuffle(kills)
+    trials = 30
     with nodes() as (cluster, workers):
         siege = Siege(tmp_path, cluster, workers, seed=0, trials=trials)
-        for what in kills:
+        for what in KILLS:
             siege.kill(what)
         siege.finish()
     check(siege, trials)
     check_bits(siege, 3)
+
+
+WHOLE = "SGU_WHOLE_SIEGE"
+"""Set it for 20 kills, 60 s of partition and 40 s of outage: some ten minutes on two cores."""
+
+
+@pytest.mark.long
+def test_kills_a_partition_and_an_outage_of_the_store(tmp_path, proxy):
+    """The store is a real one, behind a proxy that refuses and then hangs."""
+    kills, trials, apart, outage = ["worker", "driver", "node"], 8, 15.0, 10.0
+    if os.environ.get(WHOLE):
+        kills, trials, apart, outage = KILLS, 30, 60.0, 40.0
+    query = "scheme=http&region=us-east-1&allow_bucket_creation=true&endpoint_override=127.0.0.1:"
+    filesystem, bucket = FileSystem.from_uri(f"s3://siege?{query}{proxy.store}")
+    filesystem.create_dir(bucket)
+    places = [f"s3://{bucket}/studies?{query}{port}" for port in (proxy.server_port, proxy.store)]
+    with nodes() as (cluster, workers):
+        siege = Siege(tmp_path, cluster, workers, 1, trials, *places)
+        for number, what in enumerate(kills):
+            siege.kill(what)
+            if number == len(kills) // 3:
+                siege.partition(apart)
+            if number == 2 * len(kills) // 3:
+                for proxy.fault in ("503", "hang"):
+                    time.sleep(outage / 2)
+                proxy.fault = ""
+        siege.finish()
+    check(siege, trials)

@@ -30,9 +30,11 @@ QUIET = {
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # an epoch's report holds no final metrics
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # see tune.interrupt.stoppable
     "TUNE_GLOBAL_CHECKPOINT_S": "inf",  # no snapshots of Tune's own: on a full disk they end it
+    "TUNE_MAX_PENDING_TRIALS_PG": "100000",  # the searcher says how many, see tune.search.searcher
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a task that asks for no GPU sees none
 }
+ASKED = 1.0  # seconds between two looks at what a cluster has
 REPORTED = 15.0  # seconds after which an autoscaler has reported its nodes
 DEFAULT_ENV_VARS.clear()  # Tune's, for Lightning: they make each slot start a second process
 
@@ -96,15 +98,32 @@ def grows() -> bool:
 
 
 def _node_types() -> set[str]:
-    """Return the types of the nodes that either of Ray's autoscalers reports; none yet: empty."""
+    """Return the types of the nodes that either of Ray's autoscalers reports or is starting; none
+    yet: empty."""
     if is_autoscaler_v2(fetch_from_server=True):
         status = get_cluster_status(ray.get_runtime_context().gcs_address)
-        return {node.ray_node_type_name for node in status.active_nodes + status.idle_nodes}
-    report = json.loads(_internal_kv_get(DEBUG_AUTOSCALING_STATUS) or b"{}")
-    return set(report.get("autoscaler_report", {}).get("active_nodes", {}))
+        here = [*status.active_nodes, *status.idle_nodes, *status.pending_nodes]
+        starting = [launch.ray_node_type_name for launch in status.pending_launches]
+        return {*(node.ray_node_type_name for node in here), *starting}
+    status = json.loads(_internal_kv_get(DEBUG_AUTOSCALING_STATUS) or b"{}")
+    report = status.get("autoscaler_report", {})
+    pending = {node_type for _, node_type, _ in report.get("pending_nodes", ())}
+    return {*report.get("active_nodes", {}), *report.get("pending_launches", {}), *pending}
 
 
 def slots(spec: Spec) -> int:
     """Return the trials at a time: as specified, or as many as the cluster has room for."""
     cluster = ray.cluster_resources()
     return spec.slots_on(cluster.get("CPU", 0), cluster.get("GPU", 0))
+
+
+class Slots:
+    """The trials at a time as of now: nodes may join a cluster, or be lost and come back."""
+
+    def __init__(self, spec: Spec):
+        self.spec, self.known, self.asked = spec, 1, -ASKED
+
+    def __call__(self) -> int:
+        if time.monotonic() - self.asked > ASKED:
+            self.known, self.asked = slots(self.spec), time.monotonic()
+        return self.known

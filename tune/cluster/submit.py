@@ -16,6 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from aiohttp import ClientError
+from ray._private.authentication.authentication_token_setup import (
+    maybe_enable_token_auth_if_token_available,
+)
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobStatus, JobSubmissionClient
 
@@ -65,13 +68,15 @@ def submit(spec: Spec, address: str, results: str, say: Say, wait: bool = True) 
 
 def _client(address: str) -> JobSubmissionClient:
     logging.getLogger("ray").setLevel(logging.WARNING)  # it reports each package
-    logging.getLogger("ray.dashboard.modules.job.sdk").setLevel(logging.WARNING)
+    logging.getLogger("ray.dashboard").setLevel(logging.WARNING)
+    logging.getLogger("ray._private").setLevel(logging.ERROR)  # it says that a token is sent
     try:
+        maybe_enable_token_auth_if_token_available(warn_if_disabled=False)  # as `ray start` does
         return JobSubmissionClient(address)
     except AuthenticationError as error:
         raise SubmitError(
             f"{address} wants the cluster's token: put it in ~/.ray/auth_token, or name its file "
-            f"in RAY_AUTH_TOKEN_PATH, and set RAY_AUTH_MODE=token ({error.message})"
+            f"in RAY_AUTH_TOKEN_PATH ({error.message})"
         ) from error
     except (RuntimeError, ConnectionError, ValueError) as error:
         raise SubmitError(

@@ -7,7 +7,8 @@ smallest share of its budget.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ class RunSearch(Searcher):
         self.open: list[Proposal] = []  # trials that have seeds left
         self.runs: dict[str, tuple[Proposal, int]] = {}  # trials and seeds, by Tune's name
         self.lost = set[str]()  # Tune's names of runs that are to be handed out again
+        self.slots: Callable[[], float] = lambda: math.inf  # runs at a time, as of now
 
     def next_trial(self) -> Proposal | None:
         """Return a trial that has not been handed out; None if there is none."""
@@ -47,6 +49,8 @@ class RunSearch(Searcher):
 
     def suggest(self, trial_id: str) -> Any:
         """Return the next run; None if there is none for now, FINISHED if none will come."""
+        if len(self.runs) >= self.slots():
+            return None
         self.open = [trial for trial in self.open if trial.seeds]
         if not self.open:
             fresh = self.next_trial()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, model_validator
 
+from sgu.results.verdicts import FEWEST_MODELS
 from tune.spec.space import Space, Strict
 
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+@-]*$")]
@@ -123,6 +125,17 @@ class Tracking(Strict):
         return self.tensorboard or self.mlflow is not None
 
 
+FEWEST_ORACLES = FEWEST_MODELS - 1
+"""Beside the retrained model of the study's own seed, for `val_residual`."""
+WITHOUT_RESIDUAL = ("val_error", "val_mia_advantage")
+
+
+def _objectives(written: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the objectives by default. written: the fields above, where they are right."""
+    enough = written.get("oracles", 0) >= FEWEST_ORACLES
+    return ("val_error", "val_residual") if enough else WITHOUT_RESIDUAL
+
+
 class WrittenSpec(Strict):
     """A specification as written: what to search, on which data, by which methods, how much.
 
@@ -130,7 +143,7 @@ class WrittenSpec(Strict):
     that all trials share (see `sgu.experiment.Experiment`, and `sgu methods` for each method's).
     search: the domains of other settings (default: the method's own space, and the game's if it is
     played). objectives: two or more metrics measured on val (default: val_error and val_residual;
-    with fewer than two oracles, which leave that unknown, val_mia_advantage in its place). seeds:
+    where the oracles leave that unknown, val_mia_advantage in its place). seeds:
     runs of each configuration, from the experiment's seed on; the sampler sees their mean. trials,
     seconds: for each cell, the number of trials that the sampler proposes and the time they may
     take together, controls apart; the one that is reached first ends the search. sampler: "grid"
@@ -146,7 +159,8 @@ class WrittenSpec(Strict):
     data: DataSets = ()
     methods: MethodsUsed = ()
     search: Space = Field(default_factory=dict)
-    objectives: tuple[str, ...] = ("val_error", "val_mia_advantage")
+    oracles: Annotated[int, Field(ge=0)] = 3
+    objectives: tuple[str, ...] = Field(default_factory=_objectives)
     constraints: dict[str, Bound] = Field(default_factory=dict)
     seeds: Annotated[int, Field(ge=1)] = 1
     trials: Trials | None = None
@@ -154,7 +168,6 @@ class WrittenSpec(Strict):
     sampler: Literal["tpe", "nsga2", "nsga3", "gp", "qmc", "random", "grid"] = "tpe"
     sampler_seed: int = 0
     scheduler: Scheduler = Scheduler()
-    oracles: Annotated[int, Field(ge=0)] = 3
     shadows: Annotated[int, Field(ge=0)] = 0
     slots: Annotated[int, Field(ge=1)] | None = None
     cpus_per_trial: Annotated[FiniteFloat, Field(gt=0)] = 1

@@ -20,7 +20,7 @@ from sgu.results.verdicts import FEWEST_MODELS
 from sgu.typed import typed, types_of
 from tune.spec.cells import Cell, cells
 from tune.spec.errors import SpecError, check_known, one_line
-from tune.spec.sections import WrittenSpec
+from tune.spec.sections import FEWEST_ORACLES, WrittenSpec
 
 DEFAULT_TRIALS = 12
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,8 +34,6 @@ TAKEN = {
 NOT_OF_A_TRIAL = {"klom", "relearn_steps"}
 IN_EACH_EPOCH = {name for name in SELECTABLE if name.startswith("val_")} | {"forget_acc"}
 BY_SHADOWS = {"val_rmia_auc", "val_lira_auc"}
-FEWEST_ORACLES = FEWEST_MODELS - 1
-"""Beside the retrained model of the study's own seed."""
 
 
 class Spec(WrittenSpec):
@@ -47,7 +45,6 @@ class Spec(WrittenSpec):
         """Fill in the trials where no budget is given, and the methods' own search spaces."""
         if not isinstance(content, dict):
             return content
-        content = {"objectives": _objectives(content.get("oracles")), **content}
         limited = content.get("trials") or content.get("seconds")
         if not limited and content.get("sampler") != "grid":
             content = {**content, "trials": content.get("trials", DEFAULT_TRIALS)}
@@ -103,6 +100,11 @@ class Spec(WrittenSpec):
         """The searches: each data set with each method."""
         return tuple(cells(self))
 
+    @property
+    def states_objectives(self) -> bool:
+        """True if the objectives are not those by default."""
+        return "objectives" in self.model_fields_set
+
     def to_yaml(self) -> str:
         """Return the text of a file that `load_spec` reads."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
@@ -123,13 +125,6 @@ class Spec(WrittenSpec):
         """Return the seeds that each configuration is run with."""
         first = self.cells[0].base.seed
         return range(first, first + self.seeds)
-
-
-def _objectives(oracles: Any) -> tuple[str, str]:
-    """Return the objectives by default. oracles: as written; None: by default."""
-    oracles = WrittenSpec.model_fields["oracles"].default if oracles is None else oracles
-    enough = isinstance(oracles, int) and oracles >= FEWEST_ORACLES
-    return "val_error", "val_residual" if enough else "val_mia_advantage"
 
 
 def _own_space(method: Any, settings: dict[str, Any]) -> dict[str, Any]:

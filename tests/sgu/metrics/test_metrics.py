@@ -169,6 +169,16 @@ def test_rate_is_that_of_a_threshold_on_the_loss(held_out, allowed):
     assert 0.05 < max(rates) < 0.95
 
 
+@pytest.mark.parametrize(("given", "names"), [((2,), ["c"]), (("c", 0), ["c", "a"]), ((), None)])
+def test_a_row_names_the_classes_to_be_forgotten(toy, given, names):
+    """A number is the place of a name among the names of all classes."""
+    task = toy()
+    task = replace(task, source=replace(task.source, classes=("a", "b", "c")))
+    scenario = {"scenario": "class", "forget_classes": given} if given else {}
+    row = context(Experiment.of(**scenario).settings(), task)
+    assert (row["forgotten_classes"] and json.loads(row["forgotten_classes"])) == names
+
+
 @pytest.mark.parametrize("classes", [[], [0]])
 def test_a_row_says_why_a_rate_is_not_there(toy, toy_source, classes):
     """Only test examples of forget's classes count."""

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from sgu.experiment import Experiment
+from tune.prepare import measurable
 from tune.spec.errors import SpecError
 from tune.spec.sections import Bound
 from tune.spec.spec import Spec, load_spec, parse_spec
@@ -44,6 +45,22 @@ def test_residual_memory_rests_on_three_retrained_models(tmp_path):
     assert load(tmp_path, SOUND | {"oracles": 2}).objectives == ("val_error", "val_residual")
     with pytest.raises(SpecError, match=r"val_residual: rests on 3 .*: raise oracles to 2"):
         load(tmp_path, few | {"objectives": ["val_error", "val_residual"]})
+
+
+def test_without_a_scale_for_residual_memory_objectives_by_default_give_way(tmp_path):
+    """The original cannot be told from retrained models; a study that asks for it is refused."""
+    told = list[str]()
+    none, one = ({("embedded", 0): {"original": row}} for row in ({}, {"val_residual": 1.0}))
+    spec = load(tmp_path, SOUND)
+    assert measurable(spec, one, told.append) is spec
+    assert measurable(spec, none, told.append).objectives == ("val_error", "val_mia_advantage")
+    (line,) = told
+    assert "cannot be told from retrained models" in line
+    stated = load(tmp_path, SOUND | {"objectives": ["val_error", "val_residual"]})
+    with pytest.raises(SpecError, match=r"cannot be told .* choose other objectives"):
+        measurable(stated, none, told.append)
+    with pytest.raises(SpecError, match="choose other objectives"):
+        measurable(parse_spec(stated.to_yaml(), "stored"), none, told.append)
 
 
 def test_an_attack_by_shadow_models_takes_some(tmp_path):
