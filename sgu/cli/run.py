@@ -128,7 +128,8 @@ def run(
         "retrained": all_metrics(retrained.model, task) | {"seconds": retrained.seconds},
     }
     classes, others = task.source.num_classes, [metrics["retrained"]]
-    if reason := fed_otherwise(metrics["original"], others, classes, WARNED):
+    reason = fed_otherwise(metrics["original"], others, classes, WARNED)
+    if experiment.original and reason:
         console.print(f"original: {reason}", style="yellow", highlight=False)
     return metrics
 
