@@ -31,10 +31,11 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --strict --follow-imports=silent examples/*.py examples/extensions
 
 docs: setup .venv-docs/ready
 	@mkdir -p build/docs
-	@for command in "sgu" "sgu audit" "sgu compare" "sgu-study" "sgu-report"; do \
+	@for command in "sgu" "sgu audit" "sgu compare" "sgu data check" "sgu-study" "sgu-report"; do \
 		COLUMNS=96 TERM=dumb $(BIN)/$$command --help > build/docs/$$(echo $$command | tr " " -).txt; \
 	done
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --clean

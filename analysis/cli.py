@@ -21,7 +21,7 @@ from analysis.choose import choose as chosen
 from analysis.configurations import cells, narrowed, of_cell
 from analysis.load import load_study
 from analysis.pareto import candidates, check_selectable, hypervolume, pareto_front
-from analysis.report import objectives_of, read_study, write_report
+from analysis.report import objectives_of, read_study, side_by_side, write_report
 from analysis.residual import judgements, with_verdicts
 from analysis.summary import controls, counts, shown_metrics
 from analysis.table import front_table
@@ -33,7 +33,6 @@ from sgu.results.verdicts import MARGIN
 app = typer.Typer(
     help="Reads what `sgu-study run` wrote: a study's best trade-offs and how they came about.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
@@ -82,16 +81,28 @@ def front(
 
 @app.command()
 def html(
-    name: Name,
+    studies: Annotated[
+        list[str], typer.Argument(metavar="NAME...", help="A study's name or folder, or several.")
+    ],
     results: Results = "results",
     objectives: Objectives = None,
 ) -> None:
-    """Write report.html, one page with the front, charts, failures and every trial; offline."""
+    """Write report.html, one page with the front, charts, failures and every trial; offline.
+
+    Of several studies: one page with each beside the others, compare-NAME-NAME.html.
+    """
     with _one_line_errors():
-        study = _folder(name, results)
-        names = _objectives(objectives, study)
-        page = _beside(study) / "report.html"
-        typer.echo(write_report(_read(read_study, study), page, names))
+        folders = [_folder(name, results) for name in studies]
+        asked = [_objectives(objectives, folder) for folder in folders]
+        if len(set(asked)) > 1:
+            said = "; ".join(map(", ".join, asked))
+            raise ValueError(f"the studies have other objectives ({said}): name them: --objectives")
+        read = [_read(read_study, folder) for folder in folders]
+        page = _beside(folders[0]) / "report.html"
+        if len(read) > 1:
+            stems = [Path(folder.partition("?")[0]).name for folder in folders]
+            page = page.parent.with_name(f"compare-{'-'.join(stems)}.html")
+        typer.echo(write_report(side_by_side(read) if read[1:] else read[0], page, asked[0]))
 
 
 @app.command()

@@ -89,6 +89,8 @@ def comparison(experiments: Sequence[Experiment], out: Path, cache: Path, say: S
 def _name(experiment: Experiment, kind: Kind | None, task: Task) -> str:
     """Return the name of a run's row, which settings, code, data and splits decide."""
     settings = experiment.settings() | {"data": task.source.fingerprint}  # whatever it is called
+    if experiment.original:
+        settings["original"] = experiment.recipe("original", task).digest
     content = [settings, task.splits.digest, code_version()[0]]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
     return f"{kind or experiment.method}-seed{experiment.seed}-{digest}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -10,12 +12,12 @@ from typing import Annotated, Any, Literal
 from torch import nn
 
 from sgu.auditor import Auditor, CvxpyAuditor, LinearAuditor, MLPAuditor
-from sgu.checks import check, one_of, optional
+from sgu.checks import FRACTION, check, one_of, optional
 from sgu.data.sources import Source
 from sgu.data.splits.scenarios import Scenario, ScenarioName
 from sgu.game import Game, View
 from sgu.methods import GAME, OVER, Method, method_class, plays
-from sgu.models import Preprocessing, pretraining, read_info
+from sgu.models import Preprocessing, pretraining, read_info, trained_elsewhere
 from sgu.networks.memorisation import Progress, memorisation
 from sgu.networks.recipe import Kind, Recipe
 from sgu.networks.references import recipe, reference
@@ -43,6 +45,8 @@ class Experiment:
     subset: Annotated[int | None, "Use this many train examples, class-balanced."] = None
     classes: Annotated[int | None, "Use the first so many classes; none: all."] = None
     audit: Annotated[int | None, "Held-out examples for the game; none: two fifths."] = None
+    holdout: Annotated[float | None, "Of a folder without test: the share to hold out."] = None
+    skip_corrupt: Annotated[bool, "Leave out images that cannot be read, and name them."] = False
     halved: Annotated[bool, "Halve held-out: audit, which is val, and test, as published."] = False
     scenario: Annotated[ScenarioName, "What to forget"] = "random"
     forget_fraction: Annotated[float, "Share of train (subgroup: of its classes) to forget."] = 0.1
@@ -96,6 +100,8 @@ class Experiment:
         check(self, auditor=one_of(AUDITORS))
         for name, least in {"subset": 1, "classes": 2, "audit": 1, "pretrain_epochs": 1}.items():
             check(self, **{name: optional(least)})
+        if self.holdout is not None:
+            check(self, holdout=FRACTION)
         object.__setattr__(self, "forget_classes", self.forgetting().forget_classes)
         if self.forget and self.forgetting() != Scenario():
             raise ValueError("forget names a file: leave scenario, its settings and requests out")
@@ -133,6 +139,16 @@ class Experiment:
         }
         return settings | settings.pop("options")
 
+    def info(self, task: Task) -> dict[str, str]:
+        """Return the metadata of a network that this run has unlearned, which `sgu audit` reads:
+        the settings, the classes by name, and the content of the data and of the splits."""
+        return {
+            "settings": json.dumps(self.settings()),
+            "forgotten": self.forgetting().of(task.source),
+            "data_fingerprint": task.source.fingerprint,
+            "split_digest": task.splits.digest,
+        }
+
     def unlearner(self) -> Method:
         """Return the method with its settings. Raises ValueError for an unknown setting."""
         method = method_class(self.method)
@@ -156,10 +172,18 @@ class Experiment:
         called with the epochs of that training, so far and in all. source: the data, if they are
         loaded already.
         """
+        if self.original and self.holdout:
+            warnings.warn(
+                f"holdout = {self.holdout}: what is held out judges original only if that was not "
+                "trained on it: rather give images that it never saw, as a part test",
+                stacklevel=2,
+            )
         return Task.load(
             source or self.data,
             subset=self.subset,
             classes=self.classes,
+            holdout=self.holdout,
+            skip_corrupt=self.skip_corrupt,
             audit=self.audit,
             halved=self.halved,
             seed=self.seed,
@@ -186,6 +210,8 @@ class Experiment:
         what = recipe(kind, self.model, task, self.seed, self.pretrain_epochs)
         if kind != "original" or not self.original:
             return what
+        if complaint := trained_elsewhere(read_info(Path(self.original)), what.data_fingerprint):
+            warnings.warn(f"original = {self.original} {complaint}: give its own", stacklevel=2)
         return replace(what, weights=Path(self.original), fed=self.preprocessing())
 
     def reference(
@@ -228,8 +254,8 @@ class Experiment:
 
 SETTINGS = frozenset(field.name for field in fields(Experiment)) - {"options"}
 DATA_SETTINGS = {
-    "data", "subset", "classes", "audit", "halved", "scenario", "forget_fraction", "forget_classes",
-    "requests", "forget",
+    "data", "subset", "classes", "holdout", "skip_corrupt", "audit", "halved", "scenario",
+    "forget_fraction", "forget_classes", "requests", "forget",
 }  # fmt: skip
 ORIGINAL_SETTINGS = {"original", "mean", "std", "size"}
 REFERENCE_SETTINGS = DATA_SETTINGS | ORIGINAL_SETTINGS | {"model", "pretrain_epochs", "seed"}

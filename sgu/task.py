@@ -85,6 +85,8 @@ class Task:
         *,
         subset: int | None = None,
         classes: int | None = None,
+        holdout: float | None = None,
+        skip_corrupt: bool = False,
         audit: int | None = None,
         halved: bool = False,
         seed: int = 0,
@@ -94,13 +96,17 @@ class Task:
     ) -> Task:
         """Return the task on a source, which is a pure function of the arguments.
 
-        data: a source, its name or its folder; subset, classes: see `load_source`; halved: see
-        `Splits`; audit: the number of held-out examples for the game; forget: a file that says who
-        is forgotten, in place of forgetting: settings of a Scenario, such as forget_fraction
-        (default: a random tenth).
+        data: a source, its name or its folder; subset, classes, holdout, skip_corrupt: see
+        `load_source`; halved: see `Splits`; audit: the number of held-out examples for the game;
+        forget: a file that says who is forgotten, in place of forgetting: settings of a Scenario,
+        such as forget_fraction (default: a random tenth).
         """
         scenario = Scenario(**forgetting)
-        source = data if isinstance(data, Source) else load_source(data, subset, classes)
+        source = (
+            data
+            if isinstance(data, Source)
+            else load_source(data, subset, classes, holdout=holdout, skip_corrupt=skip_corrupt)
+        )
         if forget:
             splits = forget_from_file(Path(forget), source, seed)
         else:

@@ -37,7 +37,6 @@ from tune.storage.study_folder import StudyFolder, rows_of, stored_spec
 app = Typer(
     help="Searches the trade-off between accuracy, forgetting and time, with Ray Tune and Optuna.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 

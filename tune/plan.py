@@ -12,6 +12,7 @@ from statistics import mean
 
 import torch
 
+from sgu.duration import duration
 from sgu.experiment import Experiment
 from sgu.files.location import Location
 from sgu.models import build
@@ -24,7 +25,6 @@ from sgu.training.inference import default_device
 from sgu.unlearning import unlearn
 from tune.checks import check_cells
 from tune.prepare import StudyTask, study_tasks
-from tune.progress import duration
 from tune.spec.cells import Cell
 from tune.spec.spec import Spec
 from tune.storage.study_folder import StudyFolder

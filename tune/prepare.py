@@ -83,6 +83,8 @@ def study_tasks(
                 raise
             except ValueError as error:
                 raise SpecError(f"{data}: {error}") from error
+            if source is None and (classes := base.forgetting().of(task.source)):
+                say(f"{data}: forgets {classes}")
             source = task.source
             tasks.append(StudyTask(data, experiment, task))
     return tasks

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.pareto import candidates, minimised, volume
+from sgu.duration import duration
 from sgu.results.schema import METRICS
 from tune.search.budget import Budget, budgets
 from tune.spec.spec import Spec
@@ -101,11 +102,3 @@ def _feasible(spec: Spec, configurations: pd.DataFrame, references: pd.DataFrame
         above = references.loc[same, name].mean() if bound.above else 0.0
         feasible &= (configurations[name] - above).map(bound.excess) <= 0
     return feasible
-
-
-def duration(seconds: float) -> str:
-    """Return a duration in words, from 1.5 minutes on in a larger unit than seconds."""
-    for size, unit in ((86400, "days"), (3600, "hours"), (60, "min")):
-        if seconds >= 1.5 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} s"

@@ -31,11 +31,14 @@ from tune.spec.errors import SpecError
 from tune.spec.spec import Spec
 from tune.storage.lock import study_lock
 from tune.storage.study_folder import StudyFolder, no_rows, rows_of, stored_spec
+from tune.tracking import run_name, sinks
 from tune.worker.networks import recipes
 from tune.worker.trial import run_trial
 
 DEATHS = 8  # of a trial's worker or node: each time the trial goes on from its checkpoint
-CHANGEABLE = {"trials", "seconds", "oracles", "slots", "cpus_per_trial", "gpus_per_trial"}
+CHANGEABLE = {
+    "trials", "seconds", "oracles", "slots", "cpus_per_trial", "gpus_per_trial", "tracking",
+}  # fmt: skip
 """Keys of a specification that may change from one start of a study to the next."""
 
 Search = Callable[[Spec, References], RunSearch]
@@ -85,6 +88,7 @@ class Session:
         """
         spec, folder, say = self.spec, self.folder, self.say
         store, start = folder.store, time.perf_counter()
+        tracked = sinks(spec, folder.local_path / "tensorboard", say)
         dead = f"sgu-study: Ray has ended: `sgu-study resume {spec.name}` goes on"
         with last_words(dead), connected(spec, self.address, say) as dashboard:
             say(f"Ray is up after {time.perf_counter() - start:.0f} s")
@@ -102,7 +106,7 @@ class Session:
             inputs, checkpoints = prepared.inputs, recorder.checkpoints
             trainable = with_parameters(run_trial, inputs=inputs, checkpoints=checkpoints)
             with live(watch), stoppable(say):
-                tune_runs(spec, trainable, search, [recorder, watch])
+                tune_runs(spec, trainable, search, [recorder, watch, *tracked])
 
     def finish(self, text: str) -> None:
         """Pack the rows, and print the text."""
@@ -140,8 +144,9 @@ def run(
     folder.check()
     if folder.begun and not fresh:
         stored = stored_spec(folder.address)
-        kept = CHANGEABLE if spec.states_objectives else CHANGEABLE | {"objectives"}
-        if spec.model_copy(update=stored.model_dump(include=kept)) != stored:
+        changeable = CHANGEABLE if spec.states_objectives else CHANGEABLE | {"objectives"}
+        kept = {name: getattr(stored, name) for name in changeable}
+        if spec.model_copy(update=kept) != stored:
             raise SpecError(
                 f"{folder.files.shown} holds another study of that name: give this one its own "
                 "name, or delete the other with --fresh"
@@ -210,6 +215,7 @@ def tune_runs(
     scheduler = FrontAsha(asha, spec.objectives) if asha else Fifo()
     scheduler.lost, search.slots = search.lost, Slots(spec)
     scratch = tempfile.TemporaryDirectory(prefix="sgu-study-")
+    named = run_name if spec.tracking else None
     tuner = Tuner(
         with_resources(trainable, {"cpu": spec.cpus_per_trial, "gpu": spec.gpus_per_trial}),
         tune_config=TuneConfig(
@@ -217,6 +223,8 @@ def tune_runs(
             search_alg=search,
             scheduler=scheduler,
             reuse_actors=True,
+            trial_name_creator=named,
+            trial_dirname_creator=named,
         ),
         run_config=RunConfig(
             name="run",

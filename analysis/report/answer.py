@@ -44,7 +44,7 @@ def answer(study: Study, data: str) -> dict[str, Any]:
         "data": data,
         "good": True,
         "forgot": _forgot(frame, choice),
-        "cost": f"{_cost(frame, row)}; {_use(study, row['trial_id'])}",
+        "cost": f"{_cost(frame, row)}; {_use(study, row)}",
         "chosen": (row["cell"], row["trial_id"]),
         "why": list(choice.why),
         "command": choice.command(),
@@ -107,10 +107,10 @@ def _cost(frame: pd.DataFrame, row: pd.Series) -> str:
     return f"On val it is {change} retrained models ({values[0]} beside {values[1]} %){time}"
 
 
-def _use(study: Study, trial: str) -> str:
-    found: Certified | None = study.certified.get(trial)
+def _use(study: Study, row: pd.Series) -> str:
+    name = row["study"]
+    found: Certified | None = study.certified.get((name, row["trial_id"]))
     if found is None:
-        name = study.frame["study"].iloc[0]
         return f"before you use it, have it audited: sgu-report choose {name} --audit."
     verdict = f"its audit by fresh networks says {found.verdict or 'nothing'} ({found.memory})"
     if found.verdict == "like retrained":

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -27,14 +28,14 @@ class Certified:
 class Study:
     """A study's trials, training curves, histograms of losses and specification (None: missing).
 
-    certified: the audits of chosen trials, by trial_id.
+    certified: the audits of chosen trials, by study and trial_id.
     """
 
     frame: pd.DataFrame
     epochs: pd.DataFrame | None = None
     histograms: pd.DataFrame | None = None
     spec: str | None = None
-    certified: Mapping[str, Certified] = field(default_factory=dict)
+    certified: Mapping[tuple[str, str], Certified] = field(default_factory=dict)
 
 
 def objectives_of(folder: str | Path) -> tuple[str, ...]:
@@ -50,16 +51,44 @@ def read_study(folder: str | Path) -> Study:
         FileNotFoundError: it holds no trial that can be read.
     """
     spec = Location.at(folder).inside("spec.yaml").read()
+    frame = load_study(folder)
     return Study(
-        frame=load_study(folder),
+        frame=frame,
         epochs=_if_any(load_epochs, folder),
         histograms=_if_any(load_histograms, folder),
         spec=None if spec is None else spec.decode(),
-        certified=_certified(Path(folder) / "certificate"),
+        certified=_certified(str(frame["study"].iloc[0]), Path(folder) / "certificate"),
     )
 
 
-def _certified(folder: Path) -> dict[str, Certified]:
+def side_by_side(studies: Sequence[Study]) -> Study:
+    """Return studies as one whose data sets and cells bear the studies' names: each is searched,
+    judged and drawn apart. Raises ValueError for two of one name."""
+    names = [str(study.frame["study"].iloc[0]) for study in studies]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"two studies are called {name}: name two different ones")
+    certified = {key: found for study in studies for key, found in study.certified.items()}
+    return Study(
+        frame=_stacked([study.frame for study in studies], ("cell", "dataset")),
+        epochs=_stacked([study.epochs for study in studies], ("cell",)),
+        histograms=_stacked([study.histograms for study in studies], ("cell",)),
+        spec="---\n".join(study.spec for study in studies if study.spec) or None,
+        certified=certified,
+    )
+
+
+def _stacked(frames: Sequence[pd.DataFrame | None], columns: Sequence[str]) -> Any:
+    """Return the rows of all frames, some columns with the study before the name; None of none."""
+    named = [
+        frame.assign(**{column: frame["study"] + ": " + frame[column] for column in columns})
+        for frame in frames
+        if frame is not None
+    ]
+    return pd.concat(named, ignore_index=True) if named else None
+
+
+def _certified(study: str, folder: Path) -> dict[tuple[str, str], Certified]:
     """Return what the audits of `sgu-report choose --audit` found, the newest of each trial."""
     found = {}
     for file in sorted(folder.glob("*/rows.parquet"), key=lambda path: path.stat().st_mtime):
@@ -68,7 +97,7 @@ def _certified(folder: Path) -> dict[str, Certified]:
         for row in joint[joint["model"].str.startswith("trial-")].to_dict("records"):
             ends = {"residual": row["value"], "residual_low": row["low"]}
             memory = memory_text(ends | {"residual_high": row["high"]}, "{} %, {} to {}")
-            found[row["model"].removeprefix("trial-")] = Certified(
+            found[study, row["model"].removeprefix("trial-")] = Certified(
                 verdict=row["verdict"], memory=memory
             )
     return found

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal
 
 from torch import Tensor, nn
@@ -25,11 +26,16 @@ class _Tally:
     solve_every: int | str
     steps: int = 0
     rounds: int = 0
+    ends: list[int] = field(default_factory=list)  # steps at the ends of epochs, as far as told
 
     def warn(self) -> None:
-        """Warn if the term was called and played no round."""
+        """Warn if the term was called and played no round, or none in some epochs."""
         if self.steps and not self.rounds:
             warnings.warn(idle(self.solve_every, [self.steps]), stacklevel=2)
+        elif self.ends and isinstance(self.solve_every, int):
+            lengths = [end - begin for begin, end in pairwise([0, *self.ends])]
+            if note := idle(self.solve_every, lengths):
+                warnings.warn(note, stacklevel=2)
 
 
 class GameTerm:
@@ -44,8 +50,8 @@ class GameTerm:
 
     In every `solve_every`-th call it plays a round: the network scores forgotten and audit
     examples, an auditor answers with its best membership test, and alpha dU/dtheta is added to the
-    gradients (`sgu.game`). All other calls do nothing. A term that was called and never played
-    warns of it when it is no longer in use.
+    gradients (`sgu.game`). All other calls do nothing. A term that was called and never played, or
+    not in every epoch as far as `last=True` tells them, warns of it when it is no longer in use.
 
     alpha: weight of the game, > 0; reg: regularisation of the auditor, > 0; solve_every: calls from
     one round to the next, or "epoch": the calls with `last=True`; seed: of the rounds; settings:
@@ -87,6 +93,8 @@ class GameTerm:
         Call it once a step, when the step's own gradients are there. last: of its epoch.
         """
         self._tally.steps += 1
+        if last:
+            self._tally.ends.append(self._tally.steps)
         if not self.game.due(self._tally.steps, last):
             return None
         played = self._begun(model).play(model)

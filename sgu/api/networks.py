@@ -11,6 +11,7 @@ network of each pair, so that it is as uncertain as a forgotten example.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -106,6 +107,7 @@ def _answers(
     task: Task, train: Train, recipes: Sequence[Recipe], notes: Notes
 ) -> Iterator[Logits | None]:
     """Yield the answers of each network; None for one that has diverged."""
+    begin = time.perf_counter()
     for done, one in enumerate(recipes, 1):
         model = train(one.indices.tolist(), one.seed)
         check_network(model, task, "what train returns")
@@ -114,7 +116,7 @@ def _answers(
         except ValueError as error:
             notes.add("left out", error)
             yield None
-        notes.say(f"networks trained: {done} of {len(recipes)}")
+        notes.progress(done, len(recipes), time.perf_counter() - begin)
 
 
 def _some(indices: Tensor, size: int, generator: torch.Generator) -> Tensor:

@@ -14,7 +14,7 @@ JUDGED = 0.75
 """The share of what retrained models know of retain, beyond chance, that a verdict takes."""
 
 WARNED = 0.9
-"""The share below which a report asks."""
+"""The share below which a report asks, and certifies no model as like retrained."""
 
 Metrics = Mapping[str, float]
 

@@ -14,7 +14,7 @@ from torch import nn
 from sgu.data.splits.from_file import splits_from_file
 from sgu.data.splits.scenarios import Scenario
 from sgu.experiment import REFERENCE_SETTINGS, Experiment
-from sgu.models import Preprocessing, build, load_model, read_info
+from sgu.models import Preprocessing, build, load_model, read_info, trained_elsewhere
 from sgu.task import Task
 from sgu.training.inference import default_device
 
@@ -69,9 +69,11 @@ class Files:
         ]
 
     def task(self, cache: Path) -> Task:
-        """Return the data, and who was forgotten. Raises ValueError if a file of splits contradicts
-        what a model says of itself."""
+        """Return the data, and who was forgotten. Raises ValueError if a model says of itself that
+        they were others, by their content or by a file of splits."""
         drawn = self.experiment.task(cache)
+        for path in self.paths:
+            _check_data(path, drawn, stated=self.splits is not None)
         if self.splits is None:
             return drawn
         splits = splits_from_file(self.splits, drawn.source, drawn.splits)
@@ -128,6 +130,21 @@ def _check(name: str, saved: Experiment, experiment: Experiment) -> None:
     if differing:
         was, says = (", ".join(f"{key} = {s[key]!r}" for key in differing) for s in both)
         raise ValueError(f"{name} was unlearned with {was}, the options say {says}: give its own")
+
+
+def _check_data(path: Path, task: Task, stated: bool) -> None:
+    """Raise ValueError if a model says that it was unlearned on data, or splits, of other content.
+
+    stated: True if a file of splits says who was forgotten, in place of the task's.
+    """
+    info, digest = read_info(path), task.splits.digest
+    if complaint := trained_elsewhere(info, task.source.fingerprint):
+        raise ValueError(f"{path} {complaint}: give its own by --data")
+    if not stated and (known := info.get("split_digest", digest)) != digest:
+        raise ValueError(
+            f"{path} has forgotten other examples (splits {known}, now {digest}): give its own by "
+            "--forget or --scenario, and its --seed"
+        )
 
 
 def load(path: Path, experiment: Experiment, task: Task) -> nn.Module:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -13,6 +14,7 @@ import torch
 
 from sgu.audit.relearn import Relearned, relearned, relearning
 from sgu.auditor import AuditorError
+from sgu.duration import to_go
 from sgu.ensembles.designs import Shadows, oracles, originals, shadows, unlearned
 from sgu.ensembles.evidence import evidence, klom, memorised
 from sgu.ensembles.train import Run, ensemble
@@ -45,6 +47,10 @@ class Notes:
         if line not in self.lines:
             self.lines.append(line)
             self.say(line)
+
+    def progress(self, done: int, count: int, seconds: float) -> None:
+        """Say how many networks are trained, and how long the rest will take."""
+        self.say(f"networks trained: {done} of {count}{to_go(done, count, seconds)}")
 
 
 @dataclass(frozen=True)
@@ -190,8 +196,9 @@ class Trainer:
 
     def counted(self, work: Callable[..., Any], jobs: Sequence[Any]) -> Iterator[Any]:
         """Run the jobs, and say after each how many are done."""
+        begin = time.perf_counter()
         for done, result in enumerate(self.run(work, jobs), 1):
-            self.notes.say(f"networks trained: {done} of {len(jobs)}")
+            self.notes.progress(done, len(jobs), time.perf_counter() - begin)
             yield result
 
 

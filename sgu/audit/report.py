@@ -162,7 +162,7 @@ def facts(files: Files, task: Task, row: Row) -> Mapping[str, Any]:
         "inputs of the others": str(Preprocessing()),
         "data": f"{row['dataset']}, fingerprint {row['data_fingerprint']}",
         "examples": sizes,
-        "who was forgotten": f"{_forgotten(files)}, {row['requests']} request(s), "
+        "who was forgotten": f"{_forgotten(files, task)}, {row['requests']} request(s), "
         f"{100 * row['forget_fraction']:.1f} % of train",
         "splits": f"digest {row['split_digest']}"
         + ("" if files.stated else ", a pure function of data, scenario and seed"),
@@ -177,11 +177,13 @@ def facts(files: Files, task: Task, row: Row) -> Mapping[str, Any]:
     }
 
 
-def _forgotten(files: Files) -> str:
+def _forgotten(files: Files, task: Task) -> str:
     """Return who was forgotten, and who says so."""
     if files.stated:
         return f"as {files.stated} states"
-    scenario, names = f"scenario {files.experiment.scenario}", ", ".join(files.undocumented())
+    classes = files.experiment.forgetting().of(task.source)
+    scenario = f"scenario {files.experiment.scenario}" + (f", {classes}" if classes else "")
+    names = ", ".join(files.undocumented())
     if not names:
         return scenario
     return f"{scenario} (taken from the options, as the file does not say: {names})"

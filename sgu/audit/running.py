@@ -7,6 +7,7 @@ itself, retrained and shadow models, is kept in the cache as logits (see `ensemb
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from itertools import zip_longest
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from sgu.audit.feeding import JUDGED as KEPT
 from sgu.audit.feeding import WARNED, fed_otherwise
 from sgu.audit.findings import Audit, Audited
 from sgu.audit.networks import Networks, Notes, Say, Trainer
@@ -219,8 +221,8 @@ def _judged(metrics: Metrics, scale: Scale, names: Sequence[str], task: Task) ->
     forgotten, classes = len(task.splits.forget), task.source.num_classes
     references = References(original=scale.original, retrained=scale.retrained)
     judged = judge([metrics], [references], names, forgotten=forgotten, classes=classes)
-    others = scale.retrained
-    if judged.verdict and (reason := fed_otherwise(metrics, others, classes)):
+    others, share = scale.retrained, WARNED if judged.verdict == "like retrained" else KEPT
+    if judged.verdict and (reason := fed_otherwise(metrics, others, classes, share)):
         return Judgement(verdict=None, reason=reason, models=len(others))
     return judged
 
@@ -242,4 +244,5 @@ def _slices(scored: Mapping[str, Scored], networks: Networks) -> list[Slice]:
         forget = networks.task.splits.forget
         pool = scored["forget"].take(torch.isin(forget, design.forget).numpy())
         parts += slices({**scored, "forget": pool}, memorised)
-    return [*parts, *slices(scored, "class")]
+    named = networks.task.source.named
+    return [*parts, *(replace(s, name=named(int(s.name))) for s in slices(scored, "class"))]

@@ -76,9 +76,8 @@ def main_command(
         metrics = run(experiment, task, cache, save, quiet=as_json)
     if as_json:
         used = experiment.settings() | {"code_version": code_version()[0]}
-        forgets = forgotten_classes(experiment, task)
-        told = {"metrics": metrics, "settings": used} | ({"forgets": forgets} if forgets else {})
-        typer.echo(json.dumps(told, indent=2))
+        known = {"forgotten": experiment.forgetting().of(task.source), "saved": save and str(save)}
+        typer.echo(json.dumps({"metrics": metrics, "settings": used} | known, indent=2))
     else:
         printed(metric_table(metrics))
 
@@ -95,11 +94,7 @@ def presets(as_json: JsonOption = False) -> None:
 
 
 def run(
-    experiment: Experiment,
-    task: Task,
-    cache: Path,
-    save: Path | None = None,
-    quiet: bool = False,
+    experiment: Experiment, task: Task, cache: Path, save: Path | None = None, quiet: bool = False
 ) -> Metrics:
     """Return the metrics of original, unlearned and retrained, by model and name."""
     console = Console(stderr=True, quiet=quiet)
@@ -124,7 +119,9 @@ def run(
     for note in outcome.notes:
         console.print(note, style="yellow", highlight=False)
     if save:
-        save_model(save, outcome.model, {"settings": json.dumps(experiment.settings())})
+        save_model(save, outcome.model, experiment.info(task))
+        saved = f"saved: {save}, with its settings and the fingerprints of data and splits"
+        console.print(saved, highlight=False, soft_wrap=True)
     metrics = {
         "original": all_metrics(original.model, task) | {"seconds": original.seconds},
         "unlearned": outcome.metrics,
@@ -139,15 +136,9 @@ def run(
 def _described(experiment: Experiment, task: Task) -> str:
     sizes = ", ".join(f"{len(getattr(task.splits, name))} {name}" for name in PARTS)
     device = device_name(default_device())
-    names = forgotten_classes(experiment, task)
-    forgets = f"; forgets class {' and '.join(names)}" if names else ""
+    classes = experiment.forgetting().of(task.source)
+    forgets = f"; forgets {classes}" if classes else ""
     told = f"{task.source.name}: {sizes}{forgets}; {experiment.model} on {device}"
     if experiment.original:
         told += f"\noriginal: {experiment.original}, fed {experiment.preprocessing()}"
     return told
-
-
-def forgotten_classes(experiment: Experiment, task: Task) -> list[str]:
-    """Return the number and the name of each class to be forgotten, such as "3 (cat)"."""
-    labels = experiment.forgetting().labels(task.source)
-    return [f"{label} ({task.source.classes[label]})" for label in labels]

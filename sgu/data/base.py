@@ -28,6 +28,11 @@ class Source:
     def num_classes(self) -> int:
         return len(self.classes)
 
+    def named(self, label: int) -> str:
+        """Return a label with its class's name, such as "3 (cat)"; "3" if that is its name."""
+        name = self.classes[label]
+        return name if name == str(label) else f"{label} ({name})"
+
     @property
     def shape(self) -> Shape:
         """Return the shape of data that a network for this source is built for."""

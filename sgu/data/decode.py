@@ -16,7 +16,6 @@ import PIL
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from sgu.data.base import Source, check_classes, class_numbers, make_source
 from sgu.data.examples import Examples
 from sgu.data.memmap import memory_limit, write_once
 from sgu.files.errors import DataError
@@ -40,11 +39,15 @@ class EncodedImage(NamedTuple):
 class Part(Protocol):
     """A training or held-out part of a data set, whose images can be read more than once.
 
-    where: the files, for errors; key: changes when their content does.
+    where: the files, for errors; names: of the images' files, as CLASS/FILE, () for tables; key:
+    changes when their content does.
     """
 
     @property
     def where(self) -> str: ...
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
 
     @property
     def count(self) -> int: ...
@@ -65,25 +68,12 @@ class Form:
     side: int | None
 
 
-def decode_source(
-    name: str, train: Part, heldout: Part, classes: tuple[str, ...] | None, side: int | None = None
-) -> Source:
-    """Return the source of two parts. classes: names, which bound the labels; side: see decode."""
-    parts = (train, heldout)
-    first, second = decode(parts, len(classes) if classes else None, side)
-    classes = classes or class_numbers(first.targets, second.targets)
-    for part, examples in zip(parts, (first, second), strict=True):
-        check_classes(part.where, examples.targets, classes)
-    return make_source(name, first, second, classes)
-
-
 def decode(
     parts: Sequence[Part], num_classes: int | None = None, side: int | None = None
 ) -> list[Examples]:
     """Return the parts as examples, on disk if together they exceed the memory limit.
 
-    num_classes: bounds the labels, if known.
-    side: cuts each image to a square of side x side pixels; without it all must have one shape.
+    num_classes: bounds the labels, if known; side: as of a `Reading`.
     Raises DataError, naming file and row, for anything that cannot be used.
     """
     for part in parts:
@@ -100,7 +90,7 @@ def decode(
 def pixels(encoded: bytes | None, where: str, side: int | None = None) -> np.ndarray:
     """Return an encoded image, as a viewer shows it, as uint8 (C, H, W).
 
-    C is 1 for a grey image, otherwise 3. side: see decode. Raises DataError.
+    C is 1 for a grey image, otherwise 3. side: as of a `Reading`. Raises DataError.
     """
     if encoded is None:
         raise DataError(f"{where}: no image: drop the row")
@@ -108,7 +98,7 @@ def pixels(encoded: bytes | None, where: str, side: int | None = None) -> np.nda
         with Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
             mode = image.mode
             decoded = _on_white(_upright(image)).convert("L" if mode in GREY else "RGB")
-            decoded = decoded if side is None else _square(decoded, side)
+            decoded = decoded if side is None else square(decoded, side)
     except UnidentifiedImageError as error:
         raise DataError(
             f"{where}: no image of a known format; need {', '.join(FORMATS)}: drop or replace it"
@@ -119,6 +109,11 @@ def pixels(encoded: bytes | None, where: str, side: int | None = None) -> np.nda
         raise DataError(f"{where}: image of mode {mode}; need 8 bits a channel: convert it")
     array = np.asarray(decoded)
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+
+
+def check_label(image: EncodedImage, part: Part, num_classes: int | None) -> None:
+    """Raise DataError for a label that an image of the part cannot have."""
+    _target(image, Form((), part.count, num_classes, None))
 
 
 def _any_coloured(parts: Sequence[Part]) -> bool:
@@ -151,7 +146,7 @@ def _on_white(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(white, image.convert("RGBA"))
 
 
-def _square(image: Image.Image, side: int) -> Image.Image:
+def square(image: Image.Image, side: int) -> Image.Image:
     """Return the largest square in the centre of the image, in side x side pixels."""
     width, height = image.size
     size = min(width, height)
@@ -193,7 +188,7 @@ def _to_memory(part: Part, form: Form) -> Examples:
     targets = np.empty(part.count, np.int64)
     for index, (image, target) in enumerate(_decoded(part, form)):
         inputs[index], targets[index] = image, target
-    return Examples(torch.from_numpy(inputs), torch.from_numpy(targets))
+    return Examples(torch.from_numpy(inputs), torch.from_numpy(targets), names=part.names)
 
 
 def _to_disk(part: Part, form: Form) -> Examples:
@@ -205,4 +200,5 @@ def _to_disk(part: Part, form: Form) -> Examples:
         return targets
 
     key = f"{part.key()} {form} pillow {PIL.__version__} {RULES}"
-    return Examples.mapped(write_once(key, (part.count, *form.shape), np.uint8, write))
+    file = write_once(key, (part.count, *form.shape), np.uint8, write)
+    return Examples.mapped(file, names=part.names)

@@ -1,38 +1,53 @@
 """A data set of image files, one directory a class: train/CLASS/FILE and test/CLASS/FILE (or val,
-or validation). Classes are numbered, and files read, in the order of their names."""
+or validation); or train/CLASS/FILE alone, or CLASS/FILE, of which a share is held out. Classes are
+numbered, and files read, in the order of their names."""
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
+from typing import NoReturn
 
 from sgu.data.base import Source
-from sgu.data.decode import EncodedImage, decode_source
+from sgu.data.decode import EncodedImage
+from sgu.data.reading import Reading, decode_source
 from sgu.files.errors import DataError
 from sgu.files.location import Location, reaching
 
 HELDOUT = ("test", "val", "validation")
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
+Tell = Callable[[str], object]
+"""Told each fault of a folder; it may raise, and else the fault is passed over."""
+
+
+def refuse(fault: str) -> NoReturn:
+    raise DataError(fault)
+
 
 @dataclass(frozen=True)
 class ClassFolders:
-    """A folder with a directory of images for each class. names: file names of each, in order."""
+    """A folder with a directory of images for each class. classes: file names of each, in order."""
 
     place: Location
-    names: Mapping[str, list[str]]
+    classes: Mapping[str, list[str]]
 
     @property
     def where(self) -> str:
         return self.place.shown
 
     @cached_property
+    def names(self) -> tuple[str, ...]:
+        return tuple(f"{label}/{file}" for label, files in self.classes.items() for file in files)
+
+    @property
     def count(self) -> int:
-        return sum(map(len, self.names.values()))
+        return len(self.names)
 
     def files(self) -> Iterator[tuple[Location, int]]:
         """Yield each file and its label."""
-        for label, (class_name, names) in enumerate(self.names.items()):
+        for label, (class_name, names) in enumerate(self.classes.items()):
             folder = self.place.inside(class_name)
             for name in names:
                 yield folder.inside(name), label
@@ -47,48 +62,79 @@ class ClassFolders:
         return "\n".join(f"{file.key()} {label}" for file, label in self.files())
 
 
-def read_image_folder(folder: Location, side: int | None = None) -> Source:
+def read_image_folder(folder: Location, how: Reading) -> Source:
     """Return the data set in the folder. Raises DataError with the unfit file."""
-    heldouts = [place for name in HELDOUT if (place := folder.inside(name)).is_folder]
-    if not heldouts:
-        raise DataError(f"{folder.shown}: has train but none of {', '.join(HELDOUT)}: add one")
-    train, heldout = _part(folder.inside("train")), _part(heldouts[0])
-    for part, other in ((train, heldout), (heldout, train)):
-        if extra := sorted(part.names.keys() - other.names.keys()):
-            raise DataError(
-                f"{part.where}/{extra[0]}: a class that {other.where} lacks: add images of it "
+    train, heldout = parts_of(folder, how)
+    return decode_source(folder.name, train, heldout, tuple(train.classes), how)
+
+
+def holds_images(folder: Location) -> bool:
+    """Return True if a directory in the folder holds an image, by its name."""
+    return any(
+        _is_image(file) for place in folder.entries() if place.is_folder for file in place.entries()
+    )
+
+
+def parts_of(
+    folder: Location, how: Reading, tell: Tell = refuse
+) -> tuple[ClassFolders, ClassFolders | None]:
+    """Return the training and the held-out part; None for one that is to be divided off."""
+    train, apart = folder.inside("train"), list[Location]()
+    if train.is_folder:
+        apart = [place for name in HELDOUT if (place := folder.inside(name)).is_folder]
+    skip = warnings.warn if how.skip_corrupt and tell is refuse else tell
+    first = _part(train if train.is_folder else folder, tell, skip, train.is_folder)
+    if not apart:
+        if how.holdout is None:
+            tell(
+                f"{folder.shown}: has none of {', '.join(HELDOUT)}: add one as test/CLASS/FILE, "
+                "or hold out a share of the images: --holdout 0.2"
+            )
+        _check_distinct(tell, first)
+        return first, None
+    if how.holdout is not None:
+        tell(f"holdout = {how.holdout}: {apart[0].shown} is held out: leave it out")
+    second = _part(apart[0], tell, skip)
+    for part, other in ((first, second), (second, first)):
+        for extra in sorted(part.classes.keys() - other.classes.keys()):
+            tell(
+                f"{part.where}/{extra}: a class that {other.where} lacks: add images of it "
                 "there, or delete this directory"
             )
-    _check_distinct(train, heldout)
-    source = decode_source(folder.name, train, heldout, tuple(train.names), side)
-    names = tuple(f"{label}/{file}" for label, files in train.names.items() for file in files)
-    return replace(source, train=replace(source.train, names=names))
+    _check_distinct(tell, first, second)
+    return first, second
 
 
-def _part(folder: Location) -> ClassFolders:
-    directories = folder.entries()
-    for directory in directories:
-        if not directory.is_folder:
-            raise DataError(f"{directory.shown}: is no directory of a class: move it into one")
+def _part(folder: Location, tell: Tell, skip: Tell, apart: bool = True) -> ClassFolders:
+    """Return a part. skip: told what is no image, and left out; apart: False for a folder of
+    classes alone, in which other files may lie beside them."""
+    directories = [place for place in folder.entries() if place.is_folder]
+    for place in folder.entries():
+        if not place.is_folder and (apart or _is_image(place)):
+            tell(f"{place.shown}: is no directory of a class: move it into one")
     if not directories:
-        raise DataError(f"{folder.shown}: empty; need one directory of images for each class")
-    return ClassFolders(folder, {place.name: _image_names(place) for place in directories})
+        tell(f"{folder.shown}: empty; need one directory of images for each class")
+    return ClassFolders(folder, {p.name: _image_names(p, tell, skip) for p in directories})
 
 
-def _image_names(folder: Location) -> list[str]:
+def _image_names(folder: Location, tell: Tell, skip: Tell) -> list[str]:
     files = folder.entries()
     for file in files:
-        if not file.name.lower().endswith(SUFFIXES):
-            raise DataError(
-                f"{file.shown}: no image by its name; need {', '.join(SUFFIXES)}: move it away"
-            )
-    if not files:
-        raise DataError(f"{folder.shown}: no image of this class: add some, or delete the class")
-    return [file.name for file in files]
+        if not _is_image(file):
+            need = ", ".join(SUFFIXES)
+            skip(f"{file.shown}: no image by its name; need {need}: move it away")
+    names = [file.name for file in files if _is_image(file)]
+    if not names:
+        tell(f"{folder.shown}: no image of this class: add some, or delete the class")
+    return names
 
 
-def _check_distinct(*parts: ClassFolders) -> None:
-    """Raise DataError if a link makes one local file two examples, perhaps trained on and judged.
+def _is_image(file: Location) -> bool:
+    return file.name.lower().endswith(SUFFIXES)
+
+
+def _check_distinct(tell: Tell, *parts: ClassFolders) -> None:
+    """Tell if a link makes one local file two examples, perhaps trained on and judged.
 
     Equal images in several files are allowed: published sets have them.
     """
@@ -98,4 +144,4 @@ def _check_distinct(*parts: ClassFolders) -> None:
             status = os.stat(file.path)
         other = names.setdefault((status.st_dev, status.st_ino), file.shown)
         if other != file.shown:
-            raise DataError(f"{file.shown}: the same file as {other}, by a link: delete one")
+            tell(f"{file.shown}: the same file as {other}, by a link: delete one")

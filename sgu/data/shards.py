@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from sgu.data.base import Source
-from sgu.data.decode import decode_source
+from sgu.data.reading import AS_IT_IS, Reading, decode_source
 from sgu.data.tables import Table, Tables
 from sgu.files.errors import DataError
 from sgu.files.location import Location
@@ -23,14 +23,40 @@ def holds_tables(folder: Location) -> bool:
     return any(re.fullmatch(TABLE, file.name) for file in folder.entries())
 
 
-def read_shards(folder: Location, side: int | None = None) -> Source:
+def read_shards(folder: Location, how: Reading) -> Source:
     """Return the data set in the folder. Raises DataError with the unfit file and row."""
-    return read_parts(folder.name, _part(folder, TRAIN), _part(folder, HELDOUT), side)
+    return read_parts(folder.name, *parts_of(folder, how), how)
 
 
-def read_parts(name: str, train: Tables, heldout: Tables, side: int | None = None) -> Source:
+def parts_of(folder: Location, how: Reading) -> tuple[Tables, Tables | None]:
+    """Return the training and the held-out part; None for one that is to be divided off."""
+    train = _part(folder, TRAIN)
+    try:
+        heldout = _part(folder, HELDOUT)
+    except DataError as error:
+        if how.holdout is None:
+            raise DataError(f"{error}; or hold out a share of train: --holdout 0.2") from error
+        return train, None
+    if how.holdout is not None:
+        raise DataError(f"holdout = {how.holdout}: {heldout.where} is held out: leave it out")
+    return train, heldout
+
+
+def read_parts(
+    name: str,
+    train: Tables,
+    heldout: Tables | None,
+    how: Reading = AS_IT_IS,
+) -> Source:
     """Return the data set of a training and a held-out part."""
-    first, *others = tables = [*train.tables, *heldout.tables]
+    classes = check_tables([*train.tables, *(heldout.tables if heldout else [])])
+    return decode_source(name, train, heldout, classes, how)
+
+
+def check_tables(tables: Sequence[Table]) -> tuple[str, ...] | None:
+    """Return the classes' names, if any. Raises DataError where tables name other classes, or are
+    one table twice."""
+    first, *others = tables
     for other in others:
         if other.classes != first.classes:
             raise DataError(
@@ -38,7 +64,7 @@ def read_parts(name: str, train: Tables, heldout: Tables, side: int | None = Non
                 f"{first.file.shown} are {_listed(first.classes)}: take both from one data set"
             )
     _check_distinct(tables)
-    return decode_source(name, train, heldout, first.classes, side)
+    return first.classes
 
 
 def _part(folder: Location, names: tuple[str, ...]) -> Tables:

@@ -141,6 +141,10 @@ class Tables:
     def of(cls, files: Sequence[Location], where: str | None = None) -> "Tables":
         return cls([Table(file) for file in files], where or files[0].shown)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        return ()
+
     @cached_property
     def count(self) -> int:
         return sum(table.count for table in self.tables)

@@ -1,11 +1,12 @@
 """Retraining from a noised copy, helped by the original's answers on retain.
 
     theta_0 = (1 - noise) theta_original + noise theta_fresh
-    min over theta of (1 - distill) CE(retain) + distill T^2 mean KL(softmax(t / T) || softmax(s / T))
+    min over theta of (1 - distill) CE(retain) + distill KL(retain)
 
-where theta_fresh is a new initialisation of the same architecture, t are the original's logits on
-retain, in evaluation mode, and s the network's own. Published for language models, whose teacher
-was unlearned before and whose noise is scaled: 60 to 80 % of retraining's cost.
+where KL(retain) = T^2 mean KL(softmax(t / T) || softmax(s / T)), theta_fresh is a new
+initialisation of the same architecture, t are the original's logits, in evaluation mode, and s the
+network's own. Published for language models, whose teacher was unlearned before and whose noise is
+scaled: 60 to 80 % of retraining's cost.
 
 Here the teacher is the original itself, which is asked about retain alone. What its answers there
 give away of forget grows with `distill`, and what the weights give away with 1 - noise; the game

@@ -6,17 +6,19 @@ which weights and plain values alone are unpickled (`weights_only`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from sgu.files.atomic import atomic_write
+from sgu.files.tensors import open_tensors
 from sgu.models.preprocessing import bare
 
 PICKLED = (".pt", ".pth", ".ckpt", ".bin")
@@ -61,6 +63,15 @@ def read_info(path: Path) -> dict[str, Any]:
         return file.metadata() or {}
 
 
+def trained_elsewhere(info: Mapping[str, Any], fingerprint: str) -> str:
+    """Return a complaint if a file's metadata name other data than these; empty if they do not.
+
+    fingerprint: of the data at hand.
+    """
+    known = info.get("data_fingerprint", fingerprint)
+    return "" if known == fingerprint else f"is of other data ({known}, these are {fingerprint})"
+
+
 def read_weights(path: Path) -> tuple[Weights, dict[str, Any]]:
     """Return the weights in a file by name, without the prefixes of wrappers, and the plain values
     beside them. Raises ValueError for a file that holds none."""
@@ -73,11 +84,13 @@ def read_weights(path: Path) -> tuple[Weights, dict[str, Any]]:
     return _unwrapped(weights), info
 
 
-def _opened(path: Path) -> Any:
-    """Open a safetensors file."""
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Yield an opened safetensors file. Raises ValueError if it is none."""
     _check_is_file(path)
     try:
-        return safe_open(path, framework="pt")
+        with open_tensors(path) as file:
+            yield file
     except SafetensorError as error:
         raise ValueError(
             f"{path} is no safetensors file ({error}): save the weights with safetensors, or "

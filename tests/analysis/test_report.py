@@ -6,6 +6,8 @@ import re
 import pytest
 
 from analysis import Study, load_study, write_report
+from analysis.report import side_by_side
+from analysis.report.study import Certified
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +100,25 @@ def test_a_sweep_of_sizes_alone_has_a_page(study, tmp_path):
     )
     page = write_report(Study(sweep), tmp_path / "r.html").read_text(encoding="utf-8")
     assert re.findall(r'data-name="(\w+)"', page) == ["scaling"]
+
+
+def test_two_studies_stand_side_by_side_each_judged_by_its_own(judged, tmp_path):
+    """The same rows under two names: each part of the page has both, with the same numbers."""
+    other = judged.assign(study="other")
+    certified = {("other", "like"): Certified(verdict="remembers", memory="40 %, 30 to 50")}
+    both = side_by_side([Study(judged), Study(other, certified=certified)])
+    alone = write_report(Study(judged), tmp_path / "one.html").read_text(encoding="utf-8")
+    page = write_report(both, tmp_path / "two.html").read_text(encoding="utf-8")
+    for sentence, times in (
+        ("trial like, sg with alpha 0.1, is like retrained", 2),
+        ("sgu-report choose demo --audit", 1),  # the other has its audit
+    ):
+        assert page.count(sentence) == times * alone.count(sentence) > 0, sentence
+    assert "its audit by fresh networks says remembers (40 %, 30 to 50), so do not use it" in page
+    (cell,) = set(judged.loc[~judged["method"].isin(["original", "retrain"]), "cell"])
+    for name in ("demo", "other"):
+        assert f"<h2>{name}: {judged['dataset'].iloc[0]}</h2>" in page
+        assert f">{name}: {cell}</a>" in page
+    assert 'data-name="fronts"' in page
+    with pytest.raises(ValueError, match="two studies are called demo"):
+        side_by_side([Study(judged), Study(judged)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import fields
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from sgu.cli import app
 from sgu.compare import experiments_of
 from sgu.experiment import Experiment
 from sgu.methods import METHODS, method_class
+from sgu.models import build, save_model
 from sgu.results.schema import METRICS, SCHEMA_VERSION
 
 WORDS = ["--subset", "400", "--pretrain-epochs", "3", "--set", "audit_batch=40"]
@@ -83,6 +85,27 @@ def test_other_settings_are_other_rows(folder):
     frame = load_study(folder / "out")
     added = frame[~frame["trial_id"].isin(before["trial_id"])]
     assert added[["method", "seed", "reg"]].to_numpy().tolist() == [["sg", 0, 0.5]]
+
+
+@pytest.mark.usefixtures("result")
+def test_methods_start_from_a_network_and_a_list_of_ones_own(folder, tmp_path):
+    """Those of the command itself, by file: the same numbers; another file is another row."""
+    task = Experiment(subset=400).task(folder / "cache")
+    (tmp_path / "forget.txt").write_text("\n".join(map(str, task.splits.forget.tolist())))
+    kept = Experiment(subset=400, pretrain_epochs=3).recipe("original", task).filename
+    mine = shutil.copy(folder / "cache" / kept, tmp_path / "mine.safetensors")
+    words = ["--methods", "finetune", "--seeds", "1", "--original", str(mine)]
+    words += ["--forget", str(tmp_path / "forget.txt")]
+    (tmp_path / "cache").symlink_to(folder / "cache")
+    compared(tmp_path, *words)
+    before = load_study(folder / "out").query("seed == 0").set_index("method")
+    rows = load_study(tmp_path / "out").set_index("method")
+    for method in ("original", "retrain", "finetune"):
+        for name in ("forget_acc", "val_acc", "test_acc", "mia_auc"):
+            assert rows.loc[method, name] == before.loc[method, name], (method, name)
+    save_model(mine, build("small_cnn", task.source.shape, 5), {})  # under the same name
+    again = compared(tmp_path, *words)
+    assert len(again.stderr.splitlines()) == 3  # nothing is taken from the rows of before
 
 
 @pytest.mark.usefixtures("result")

@@ -12,6 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from sgu.experiment import Experiment
+from sgu.models import build, save_model
 from tune.checks import check_same_data
 from tune.cli import app
 from tune.prepare import StudyTask
@@ -26,11 +27,11 @@ SPEC = Spec.model_validate({"name": "mini", "experiment": {"data": "embedded"}})
 def begun(tmp_path, task, trial_row) -> Any:
     """Return a function that checks a study with one row of the task, but for these columns."""
 
-    def check(**columns: Any) -> None:
+    def check(base: Experiment = Experiment(), **columns: Any) -> None:  # noqa: B008 - frozen
         folder = StudyFolder(str(tmp_path), "mini")
         same = {"data_fingerprint": task.source.fingerprint, "split_digest": task.splits.digest}
         folder.store.trial(trial_row("0000", same | columns))
-        tasks = [StudyTask("embedded", Experiment(), task)]
+        tasks = [StudyTask("embedded", base, task)]
         check_same_data(folder, SPEC, tasks, rows_of(folder.address))
 
     return check
@@ -50,6 +51,18 @@ def test_a_study_on_the_same_data_goes_on(begun):
 def test_other_data_and_other_splits_are_refused(begun, column, what, cell):
     with pytest.raises(SpecError, match=f"was begun on {what} .*ffff, now .*: give the study anot"):
         begun(**{column: "f" * 16, "cell": cell})
+
+
+def test_another_original_under_the_same_name_is_refused(begun, task, tmp_path):
+    file = tmp_path / "mine.safetensors"
+    save_model(file, build("small_cnn", task.source.shape, 0), {})
+    base = Experiment(original=str(file))
+    digest = base.recipe("original", task).digest
+    begun(base, original_digest=digest)
+    begun(base, original_digest="f" * 16, method="retrain")  # a retrained model has its own
+    save_model(file, build("small_cnn", task.source.shape, 1), {})
+    with pytest.raises(SpecError, match=r"was begun on other original .*mine.safetensors \("):
+        begun(base, original_digest=digest)
 
 
 def folder_of_images(root: Path, seed: int) -> Path:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
+from sgu.duration import to_go
 from tune.live import NAME, Watch, live, on_a_terminal, report
 from tune.progress import views
 from tune.spec.spec import Spec
@@ -114,3 +115,9 @@ def test_without_a_terminal_nothing_is_drawn(tmp_path, rows, capsys):
     with live(Watch(spec_of(), rows, 2, tmp_path)):
         print("a line")
     assert capsys.readouterr().out == "a line\n"
+
+
+def test_the_rest_takes_as_long_for_each_job_as_those_that_are_done():
+    assert to_go(1, 4, 20.0) == ", 60 s to go"
+    assert to_go(3, 5, 540.0) == ", 6.0 min to go"
+    assert to_go(4, 4, 80.0) == ""

@@ -7,9 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
+import torch
 
 from analysis import load_epochs, load_study
+from sgu.experiment import Experiment
+from tune.spec.spec import Spec
+from tune.study import run
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["subset=1200", "pretrain_epochs=6", "epochs=2"]
@@ -71,3 +76,25 @@ def test_any_method_is_searched_in_its_own_space(results):
         "original": True, "retrain": True, "0000": True, "0001": False
     }  # fmt: skip
     assert rows.loc["0001", "alpha"] == 0
+
+
+def test_all_methods_start_from_a_network_and_a_list_of_ones_own(results):
+    """What the product would train and forget itself, by file: the same rows, to the last digit."""
+    own = Experiment(subset=400, pretrain_epochs=2)
+    task = own.task(results / "cache")
+    weights = own.reference("original", task, results / "cache").model.state_dict()
+    torch.save({f"module.{k}": v.cpu() for k, v in weights.items()}, results / "mine.pt")
+    (results / "forget.csv").write_text("\n".join(map(str, task.splits.forget.tolist())))
+    files = {"original": str(results / "mine.pt"), "forget": str(results / "forget.csv")}
+    frames = []
+    for name, stated in (("plain", {}), ("own", files)):
+        settings = {"subset": 400, "pretrain_epochs": 2, "epochs": 1}
+        content = {"name": name, "experiment": settings | stated, "methods": ["scrub", "sg"]}
+        content |= {"trials": 1, "oracles": 0, "slots": 2, "sampler": "random"}
+        run(Spec.model_validate(content), results, None, print)
+        frames.append(load_study(results / name).set_index(["cell", "trial_id"]))
+    plain, by_file = frames
+    assert (by_file["status"] == "complete").all(), by_file["reason"].tolist()
+    assert set(by_file["scenario"]) == {"stated"}
+    for metric in ("retain_acc", "forget_acc", "val_acc", "test_acc", "mia_auc"):
+        pd.testing.assert_series_equal(by_file[metric], plain[metric])

@@ -24,6 +24,7 @@ import pytest
 import yaml
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from tensorboardX.proto.event_pb2 import Event
 from typer.testing import CliRunner
 
 from analysis import load_epochs, load_histograms, load_study
@@ -46,6 +47,7 @@ SPEC = {
     "oracles": 1,
     "slots": 2,
     "sampler": "random",
+    "tracking": {"tensorboard": True},
 }
 AUDITED = {"klom", "relearn_steps", "rmia_auc", "lira_auc", "u_lira_auc", "peak_memory"}
 AUDITED |= {"val_rmia_auc", "val_lira_auc", "val_residual"}  # no shadow models, one oracle
@@ -253,6 +255,31 @@ def test_every_complete_row_has_the_histograms_of_its_losses(small):
     examples = losses.groupby(["split", "trial_id"])["count"].sum()
     for split in ("forget", "val", "test"):
         assert (examples[split] == len(getattr(splits, split))).all()
+
+
+def scalars(folder: Path) -> dict[str, list[float]]:
+    """Return the values of each tag in the event files of a folder, in order: records of a length
+    (8 bytes), its checksum (4), a message, and its checksum (4)."""
+    values: dict[str, list[float]] = {}
+    for path in sorted(folder.glob("events.out.tfevents.*")):
+        content, at = path.read_bytes(), 0
+        while at < len(content):
+            size = int.from_bytes(content[at : at + 8], "little")
+            event = Event.FromString(content[at + 12 : at + 12 + size])
+            for value in event.summary.value:
+                values.setdefault(value.tag, []).append(value.simple_value)
+            at += size + 16
+    return values
+
+
+def test_tensorboard_has_the_numbers_of_the_rows(small):
+    frame = load_study(small).query("status == 'complete' and method in ['sg', 'finetune']")
+    epochs = load_epochs(small).set_index("trial_id")["val_acc"]
+    for row in frame.to_dict("records"):
+        found = scalars(small / "tensorboard" / f"embedded-sg-{row['trial_id']}-seed0")
+        wanted = [*epochs[row["trial_id"]], row["val_acc"]]  # each epoch, and the end
+        assert found["ray/tune/val_acc"] == pytest.approx(wanted, abs=1e-6)
+        assert found["ray/tune/test_acc"] == pytest.approx([row["test_acc"]], abs=1e-6)
 
 
 def test_a_killed_study_says_how_to_go_on(killed):

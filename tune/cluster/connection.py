@@ -107,8 +107,8 @@ def _node_types() -> set[str]:
         return {*(node.ray_node_type_name for node in here), *starting}
     status = json.loads(_internal_kv_get(DEBUG_AUTOSCALING_STATUS) or b"{}")
     report = status.get("autoscaler_report", {})
-    starting = {node_type for _, node_type, _ in report.get("pending_nodes", ())}
-    return {*report.get("active_nodes", {}), *report.get("pending_launches", {}), *starting}
+    pending = {node_type for _, node_type, _ in report.get("pending_nodes", ())}
+    return {*report.get("active_nodes", {}), *report.get("pending_launches", {}), *pending}
 
 
 def slots(spec: Spec) -> int:

@@ -114,6 +114,17 @@ class Scheduler(Strict):
     asha: Asha | None = None
 
 
+class Tracking(Strict):
+    """Where trials are logged beside their rows (`tune.tracking`). tensorboard: as events in the
+    study's folder; mlflow: the address of a tracking server or store."""
+
+    tensorboard: bool = False
+    mlflow: Annotated[str, Field(min_length=1)] | None = None
+
+    def __bool__(self) -> bool:
+        return self.tensorboard or self.mlflow is not None
+
+
 FEWEST_ORACLES = FEWEST_MODELS - 1
 """Beside the retrained model of the study's own seed, for `val_residual`."""
 WITHOUT_RESIDUAL = ("val_error", "val_mia_advantage")
@@ -139,8 +150,8 @@ class WrittenSpec(Strict):
     tries each point of the domains once, all of them unless trials is smaller. constraints: bounds
     on metrics. slots: trials at a time (None: as many as there is room for). oracles: further
     retrained models, for null bands and verdicts; shadows: shadow models, which attack each trial
-    (rmia_auc, lira_auc). phase: "scaling" runs only the controls of each cell, and the data sets
-    are sizes; see `tune.spec.sweeps`.
+    (rmia_auc, lira_auc). tracking: TensorBoard and MLflow, beside the rows. phase: "scaling" runs
+    only the controls of each cell, and the data sets are sizes; see `tune.spec.sweeps`.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
@@ -163,3 +174,4 @@ class WrittenSpec(Strict):
     gpus_per_trial: Annotated[FiniteFloat, Field(ge=0)] = 0
     phase: Literal["search", "scaling"] = "search"
     storage: Annotated[str, Field(min_length=1)] | None = None
+    tracking: Tracking = Tracking()

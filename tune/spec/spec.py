@@ -179,6 +179,8 @@ def parse_spec(text: str | bytes, origin: str, changes: Sequence[str] = ()) -> S
         raise SpecError(f"{origin}: expected keys {names}; found none")
     try:
         content = changed(content, changes)
+        if inside := [key for key in content if key in EXPERIMENT and key not in Spec.model_fields]:
+            raise ValueError(f"{inside[0]}: is a setting of all trials: put it into `experiment`")
         check_known("", content, Spec.model_fields)
         return Spec.model_validate(content)
     except (ValueError, yaml.YAMLError, RecursionError) as error:

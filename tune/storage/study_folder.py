@@ -22,7 +22,7 @@ from tune.storage import lock
 from tune.storage.store import Store
 
 SPEC = "spec.yaml"
-WRITTEN = ("trials", "epochs", "losses", "splits", "artifacts", "journal",
+WRITTEN = ("trials", "epochs", "losses", "splits", "artifacts", "journal", "tensorboard",
            "optuna.journal",
            "optuna.journal.damaged", "progress.json", "front.png", "report.html")  # fmt: skip
 """What a study writes into its folder, apart from its specification and the driver's lock."""

@@ -104,13 +104,15 @@ def _indices(path: Path, columns: Columns, source: Source) -> list[int]:
     known = {name: index for index, name in enumerate(source.train.names)}
     if not known:
         raise ValueError(f"{path} names files, and {source.name} has none: name indices")
-    return [_found(f"{path}, row {i}", name, known) for i, name in enumerate(names, 1)]
+    heldout = set(source.heldout.names)
+    return [_found(f"{path}, row {i}", name, known, heldout) for i, name in enumerate(names, 1)]
 
 
-def _found(where: str, name: str, known: Mapping[str, int]) -> int:
+def _found(where: str, name: str, known: Mapping[str, int], heldout: set[str]) -> int:
     """Return the position of a file, named CLASS/FILE, with folders before it or without CLASS."""
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
-    if len(parts) > 2 and parts[-3] in HELDOUT:
+    apart, file = len(parts) > 2 and parts[-3] in HELDOUT, "/".join(parts[-2:])
+    if apart or (file in heldout and file not in known):
         raise ValueError(f"{where}: {name} is held out, nobody was trained on it: leave it out")
     if len(parts) == 1:
         same = [index for file, index in known.items() if file.endswith(f"/{parts[0]}")]
@@ -118,7 +120,7 @@ def _found(where: str, name: str, known: Mapping[str, int]) -> int:
             raise ValueError(f"{where}: {name} is in {len(same)} classes: write CLASS/{name}")
         if same:
             return same[0]
-    if (index := known.get("/".join(parts[-2:]))) is None:
+    if (index := known.get(file)) is None:
         raise ValueError(f"{where}: {name} is no file of train: write CLASS/FILE")
     return index
 

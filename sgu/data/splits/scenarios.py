@@ -67,6 +67,12 @@ class Scenario:
         """Return the labels of forget_classes in a source. Raises ValueError."""
         return class_labels(self.forget_classes, source.classes)
 
+    def of(self, source: Source) -> str:
+        """Return the classes that are to be forgotten, such as "class 3 (cat) and 5 (dog)"; empty
+        for a scenario that names none. Raises ValueError."""
+        names = [source.named(label) for label in self.labels(source)]
+        return f"class {' and '.join(names)}" if names else ""
+
     def splits(self, source: Source, seed: int, memorisation: Memorisation | None = None) -> Splits:
         """Return the splits of a source.
 

@@ -62,6 +62,10 @@ def test_a_term_that_never_played_says_so(before, own):
     del term
     with pytest.warns(UserWarning, match="never played: solve_every = 50, and there are 6 steps"):
         held.clear()
+    held.append(sgu.GameTerm(own, solve_every=8))
+    loop(model, own, held[0], epochs=2)  # its loop says which steps are the last
+    with pytest.warns(UserWarning, match="an epoch has 6 steps, fewer than solve_every = 8"):
+        held.clear()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         sgu.GameTerm(own)  # never called: nothing to say

@@ -274,6 +274,8 @@ def test_a_checkpoint_that_says_how_it_was_unlearned_is_attacked_by_u_lira(
         ("text", [], "is no safetensors file"),
         ("foreign", [], "has no setting 'nothing'"),
         ("other", ["--subset", "400"], "holds another model than"),
+        ("elsewhere", ["--subset", "400"], "is of other data (0123, these are "),
+        ("others", ["--subset", "400"], "has forgotten other examples (splits 4567, now "),
         ("mine", [*WORDS, "3"], "shadows = 3: must be 0, or even and >= 4"),
         ("original", [], "name of two models"),
     ],
@@ -283,6 +285,9 @@ def test_what_is_wrong_is_one_line(name, words, said, models, cache, tmp_path: P
     save_model(tmp_path / "mine.safetensors", models["finetune"], {"settings": settings})
     save_model(tmp_path / "foreign.safetensors", models["finetune"], {"settings": '{"nothing":1}'})
     save_model(tmp_path / "other.safetensors", nn.Linear(2, 2), {})
+    foreign = {"elsewhere": {"data_fingerprint": "0123"}, "others": {"split_digest": "4567"}}
+    for other, info in foreign.items():
+        save_model(tmp_path / f"{other}.safetensors", models["finetune"], info)
     (tmp_path / "text.safetensors").write_text("no model at all")
     result = command([str(tmp_path / f"{name}.safetensors"), *words], cache, tmp_path / "out")
     assert result.exit_code == 2

@@ -12,6 +12,7 @@ import torch
 from typer.testing import CliRunner
 
 from sgu.cli import app
+from sgu.data.sources import load_source
 from sgu.experiment import Experiment
 from sgu.models import read_info
 from sgu.networks.references import reference
@@ -57,13 +58,29 @@ def test_an_original_and_a_list_of_ones_own_do_what_the_commands_own_do(own, tmp
             if not name.endswith("seconds"):
                 assert given["metrics"][model][name] == metrics[name], (model, name)
     assert wanted["settings"]["solve_every"] == 1
-    assert json.loads(read_info(saved)["settings"])["forget"] == str(own["forget"])
+    info = read_info(saved)
+    assert json.loads(info["settings"])["forget"] == str(own["forget"])
+    assert info["data_fingerprint"] == load_source("embedded", 200).fingerprint
+    assert given["saved"] == str(saved)
     (tmp_path / "again.json").write_text(by_file.stdout)  # what a run prints can be run
     again = invoked("--config", str(tmp_path / "again.json"), "--cache", str(tmp_path), "--json")
     assert (
         json.loads(again.stdout)["metrics"]["unlearned"]["test_acc"]
         == (given["metrics"]["unlearned"]["test_acc"])
     )
+
+
+def test_an_original_of_other_data_is_asked_about_and_what_is_saved_is_named(tmp_path):
+    words = ["--pretrain-epochs", "1", "--method", "finetune", "--epochs", "1"]
+    words += ["--cache", str(tmp_path)]
+    saved = tmp_path / "small.safetensors"
+    first = invoked("--subset", "200", *words, "--save", str(saved))
+    assert f"saved: {saved}, with its settings" in first.output
+    known, now = (load_source("embedded", size).fingerprint for size in (200, 300))
+    second = invoked("--subset", "300", *words, "--original", str(saved))
+    assert f"is of other data ({known}, these are {now})" in second.stderr
+    again = invoked("--subset", "200", *words, "--original", str(saved))
+    assert "is of other data" not in again.stderr
 
 
 @pytest.mark.parametrize(
@@ -81,3 +98,13 @@ def test_a_file_that_is_missing_is_one_line(words, message, tmp_path):
     assert result.exit_code == 2, result.output
     assert message in result.output
     assert result.output.strip().count("\n") == 0
+
+
+@pytest.mark.parametrize(
+    ("typed", "wanted"), [("sgu au", "audit"), ("sgu audit --forget-cl", "--forget-classes")]
+)
+def test_the_shell_completes_commands_and_options(typed, wanted):
+    asked = {"_SGU_COMPLETE": "complete_bash", "COMP_WORDS": typed}
+    asked["COMP_CWORD"] = str(len(typed.split()) - 1)
+    result = CliRunner().invoke(app, [], env=asked, prog_name="sgu")
+    assert wanted in result.output.split()

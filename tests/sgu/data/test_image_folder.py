@@ -47,7 +47,7 @@ def test_the_held_out_part_may_be_a_validation(folder, name):
     (folder / "test").rename(folder / name)
     assert torch.equal(load_source(str(folder)).heldout.inputs, inputs)
     (folder / name).rename(folder / "other")
-    fails(folder, "has train but none of test, val, validation")
+    fails(folder, "has none of test, val, validation: add one as test.CLASS.FILE")
 
 
 def test_a_corrupt_image_is_named(folder):

@@ -173,6 +173,7 @@ BROKEN: list[tuple[Any, str]] = [
     ("{1: 2}", "unknown key 1"),
     ({"search": ALPHA}, "name: Field required"),
     (SOUND | {"trails": 3}, "unknown key trails: did you mean trials?"),
+    (SOUND | {"original": "mine.pt"}, "original: is a setting of all trials: put it into `exper"),
     (SOUND | {"name": "../up"}, "name = "),
     (SOUND | {"name": ""}, "name = "),
     (SOUND | {"name": "cache"}, "name = 'cache'"),
