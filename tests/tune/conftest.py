@@ -94,7 +94,7 @@ class Forward(BaseHTTPRequestHandler):
     server: Proxy
 
     def forward(self) -> None:
-        content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        content = self.content()
         self.server.requests.append((time.monotonic(), self.command, self.path.split("?")[0]))
         time.sleep(self.server.delay)
         {"": self.pass_on, "503": self.refuse, "cut": self.cut, "hang": self.hang}[
@@ -102,6 +102,17 @@ class Forward(BaseHTTPRequestHandler):
         ](content)
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = forward
+
+    def content(self) -> bytes:
+        """Return what came with the request, with the marks of its chunks if it has some."""
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        content, size = b"", -1
+        while size:
+            mark = self.rfile.readline()
+            size = int(mark, 16)
+            content += mark + self.rfile.read(size + len(b"\r\n"))
+        return content
 
     def pass_on(self, content: bytes) -> None:
         store = HTTPConnection("127.0.0.1", self.server.store)

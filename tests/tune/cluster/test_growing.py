@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-pytestmark = pytest.mark.long
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(not os.environ.get("SGU_CLUSTERS"), reason="minutes: set SGU_CLUSTERS=1"),
+]
 
 ROOT = Path(__file__).parents[3]
 SPACES = ["unshare", "--mount", "--net", "--pid", "--fork", "--mount-proc", "--kill-child"]

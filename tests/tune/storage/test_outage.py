@@ -16,7 +16,10 @@ from pyarrow.fs import FileSystem
 
 from analysis import load_study
 
-pytestmark = pytest.mark.long
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(not os.environ.get("SGU_CLUSTERS"), reason="minutes: set SGU_CLUSTERS=1"),
+]
 
 ROOT = Path(__file__).parents[3]
 TRIALS = 14
