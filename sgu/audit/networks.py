@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -72,7 +72,8 @@ SHADOWS = Group("shadow")
 class Networks:
     """The answers of retrained models (`oracles`), and of shadow models and originals, as trained
     and as unlearned like the models audited. seeds: of their trainings, by what they are;
-    relearned: how soon each of the retrained models relearns forget."""
+    relearned: how soon each of the retrained models relearns forget; made_here: the models of which
+    it is known how they were unlearned."""
 
     task: Task
     notes: Notes
@@ -81,6 +82,7 @@ class Networks:
     groups: Mapping[Group, list[Logits]]
     seeds: Mapping[str, list[int]]
     relearned: Sequence[Relearned] = ()
+    made_here: Collection[str] = ()
 
     def unlearned_as(self, name: str) -> bool:
         """Return True if there are shadow models that were unlearned as the model `name` was."""
@@ -154,9 +156,8 @@ class Trainer:
         alive = alive if len(alive) > 1 else []
         seeds = _seeds({Group("oracle"): recipes} | groups)
         logits, again = [answer for answer, _ in alive], [steps for _, steps in alive]
-        return Networks(
-            task, self.notes, logits, design, self.trained(groups), seeds, relearned=again
-        )
+        trained = self.trained(groups)
+        return Networks(task, self.notes, logits, design, trained, seeds, again, known)
 
     def retrained(
         self, recipes: Sequence[Recipe], level: float, seed: int

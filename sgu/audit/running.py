@@ -117,7 +117,7 @@ def attacked(answers: Mapping[str, Answer], networks: Networks, notes: Notes) ->
     for name, answer in answers.items():
         notes.say(f"attacking {name}")
         beside = scale(name if networks.unlearned_as(name) else "")
-        if beside.retrained and name not in ("original", "retrained"):
+        if beside.retrained and _elsewhere(name, networks):
             _ask(name, answer.logits, beside.retrained, networks)
         findings[name] = _audited(name, answer, beside, networks)
     return Audit(models=findings, seeds=networks.seeds, notes=notes.lines)
@@ -180,6 +180,11 @@ class Answer(NamedTuple):
         return metrics | ({} if steps is None else {"relearn_steps": steps}), shadowed
 
 
+def _elsewhere(name: str, networks: Networks) -> bool:
+    """Return True for a model of which it is not known how it was trained and fed."""
+    return name not in ("original", "retrained", *networks.made_here)
+
+
 def _ask(name: str, logits: Logits, retrained: Sequence[Metrics], networks: Networks) -> None:
     """Note a model that does worse on retain than retrained models."""
     task = networks.task
@@ -196,7 +201,8 @@ def _audited(name: str, answer: Answer, scale: Scale, networks: Networks) -> Aud
         metrics |= against_retrained(metrics, mean_of(retrained))
     band, klom = bands(against_others(retrained)) if retrained else {}, networks.klom(name)
     metrics |= {"klom": klom.forget.mean} if klom else {}
-    joint, single = (_judged(metrics, scale, names, networks.task) for names in JUDGED)
+    keeps = WARNED if _elsewhere(name, networks) else KEPT
+    joint, single = (_judged(metrics, scale, names, networks.task, keeps) for names in JUDGED)
     records: list[Record] = []
     parts: list[Slice] = []
     try:
@@ -217,11 +223,14 @@ def _audited(name: str, answer: Answer, scale: Scale, networks: Networks) -> Aud
     )
 
 
-def _judged(metrics: Metrics, scale: Scale, names: Sequence[str], task: Task) -> Judgement:
+def _judged(
+    metrics: Metrics, scale: Scale, names: Sequence[str], task: Task, keeps: float
+) -> Judgement:
+    """Return the verdict by these metrics; keeps: the share of retain for *like retrained*."""
     forgotten, classes = len(task.splits.forget), task.source.num_classes
     references = References(original=scale.original, retrained=scale.retrained)
     judged = judge([metrics], [references], names, forgotten=forgotten, classes=classes)
-    others, share = scale.retrained, WARNED if judged.verdict == "like retrained" else KEPT
+    others, share = scale.retrained, keeps if judged.verdict == "like retrained" else KEPT
     if judged.verdict and (reason := fed_otherwise(metrics, others, classes, share)):
         return Judgement(verdict=None, reason=reason, models=len(others))
     return judged
