@@ -31,7 +31,7 @@ from tune.spec.errors import SpecError
 from tune.spec.spec import Spec
 from tune.storage.lock import study_lock
 from tune.storage.study_folder import StudyFolder, no_rows, rows_of, stored_spec
-from tune.tracking import run_name, sinks
+from tune.tracking import places, run_name, sinks
 from tune.worker.networks import recipes
 from tune.worker.trial import run_trial
 
@@ -88,12 +88,15 @@ class Session:
         """
         spec, folder, say = self.spec, self.folder, self.say
         store, start = folder.store, time.perf_counter()
-        tracked = sinks(spec, folder.local_path / "tensorboard", say)
+        events = folder.local_path / "tensorboard"
+        tracked = sinks(spec, events, say)
         dead = f"sgu-study: Ray has ended: `sgu-study resume {spec.name}` goes on"
         with last_words(dead), connected(spec, self.address, say) as dashboard:
             say(f"Ray is up after {time.perf_counter() - start:.0f} s")
             if self.begin:
                 self.begin()
+            for place in places(spec, events):
+                say(place)
             prepared = prepare(spec, self.tasks, folder, say, phase)
             if (told := measurable(spec, prepared.references, say)) != spec:
                 folder.keep(spec := told)

@@ -37,12 +37,17 @@ def sinks(spec: Spec, folder: Path, say: Say) -> list[Callback]:
             )
     made = list[Callback]()
     if spec.tracking.tensorboard:
-        say(f"TensorBoard: tensorboard --logdir {folder}")
         made.append(Sink("tensorboard", _tensorboard(folder), say))
     if address := spec.tracking.mlflow:
-        say(f"MLflow: experiment {spec.name} at {address}")
         made.append(Sink("mlflow", _mlflow(address, spec.name), say))
     return made
+
+
+def places(spec: Spec, folder: Path) -> list[str]:
+    """Return a line for each sink of a study: where to look at it."""
+    tensorboard = f"TensorBoard: tensorboard --logdir {folder}"
+    mlflow = f"MLflow: experiment {spec.name} at {spec.tracking.mlflow}"
+    return [tensorboard] * spec.tracking.tensorboard + [mlflow] * bool(spec.tracking.mlflow)
 
 
 def run_name(trial: Any) -> str:
