@@ -14,7 +14,7 @@ from ray.tune.logger import LoggerCallback
 
 from tune.spec.errors import SpecError
 from tune.spec.spec import Spec, parse_spec
-from tune.tracking import Sink, run_name, sinks
+from tune.tracking import Sink, places, run_name, sinks
 
 TEXT = "name: demo\nexperiment: {subset: 400}\ntracking: {%s}\n"
 REPORTS: list[dict[str, Any]] = [
@@ -88,6 +88,8 @@ def test_a_sink_that_fails_is_said_once_and_left_out():
 
 
 def test_where_the_sinks_are_is_said(tmp_path: Path):
-    said: list[str] = []
-    assert len(sinks(spec("tensorboard: true"), tmp_path, said.append)) == 1
-    assert said == [f"TensorBoard: tensorboard --logdir {tmp_path}"]
+    both = spec("tensorboard: true, mlflow: 'http://127.0.0.1:5000'")
+    first, second = places(both, tmp_path)
+    assert first == f"TensorBoard: tensorboard --logdir {tmp_path}"
+    assert second == f"MLflow: experiment {both.name} at http://127.0.0.1:5000"
+    assert places(spec(""), tmp_path) == []
