@@ -3,7 +3,6 @@ wait."""
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import uuid
@@ -21,7 +20,6 @@ from sgu.networks.references import recipe
 from sgu.networks.training import trained
 from sgu.task import Task
 
-os.environ.setdefault("RAY_worker_niceness", "0")  # else studies wait for tests beside them
 torch.set_num_threads(1)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 

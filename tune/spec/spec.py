@@ -190,7 +190,8 @@ def parse_spec(text: str | bytes, origin: str, changes: Sequence[str] = ()) -> S
 def changed(content: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]:
     """Return a specification's content with changes such as "trials=3". Raises ValueError.
 
-    A list of `data` or `methods` takes the place of the one that `experiment` names.
+    A list of `data` or `methods` takes the place of the one that `experiment` names, and with that
+    method goes what was searched for it.
     """
     result: dict[str, Any] = copy.deepcopy(dict(content))
     for change in changes:
@@ -205,6 +206,10 @@ def changed(content: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any
                 raise ValueError(f"{key}: {part} holds no keys")
         kind = EXPERIMENT.get(name) if sections == ["experiment"] else None
         section[name] = typed(key, kind, value) if kind else yaml.safe_load(value)
-        if key in ("data", "methods") and isinstance(result.get("experiment"), dict):
-            result["experiment"].pop(key.removesuffix("s"), None)
+    experiment = result["experiment"] if isinstance(result.get("experiment"), dict) else {}
+    set_anew = {change.partition("=")[0].split(".")[0] for change in changes}
+    if "data" in set_anew:
+        experiment.pop("data", None)
+    if "methods" in set_anew and experiment.pop("method", None) and "search" not in set_anew:
+        result.pop("search", None)
     return result

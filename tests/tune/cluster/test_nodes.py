@@ -93,7 +93,7 @@ def test_after_ctrl_c_a_study_goes_on(tmp_path):
         output, _ = process.communicate(timeout=240)
     finally:
         process.kill()
-    assert process.returncode == 2, output
+    assert process.returncode == 130, output
     assert "ending: what is under way will be gone on with" in output
     assert output.splitlines()[-1].endswith("`sgu-study resume default` goes on")
     before = load_study(tmp_path / "default")
@@ -119,5 +119,5 @@ def test_ctrl_c_twice_ends_a_study_at_once(tmp_path):
         output, _ = process.communicate(timeout=240)
     finally:
         process.kill()
-    assert process.returncode == 2, output
+    assert process.returncode == 130, output
     assert "goes on" in output

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from sgu.experiment import Experiment
+from sgu.methods import search_space
 from tune.prepare import measurable
 from tune.spec.errors import SpecError
 from tune.spec.sections import Bound
@@ -109,6 +110,18 @@ def test_without_a_search_it_is_the_space_of_the_method(search):
     assert set(Spec.model_validate(content).search) == {"alpha", "reg", "solve_every"}
     content["experiment"] = {"method": "finetune"}
     assert set(Spec.model_validate(content).search) == {"lr", "epochs"}
+
+
+def test_methods_take_the_place_of_the_one_that_a_file_names():
+    text = "{name: a, experiment: {method: sg+undo, data: embedded}, search: {noise: [0.5, 0.6]}}"
+    changes = ["methods=[sg, undo]", "data=[embedded]", "objectives=[val_error, seconds]"]
+    spec = parse_spec(text, "here", changes)
+    assert [cell.name for cell in spec.cells] == ["embedded/sg", "embedded/undo"]
+    assert [set(cell.space) for cell in spec.cells] == [
+        set(search_space(m)) for m in ("sg", "undo")
+    ]
+    kept = parse_spec(text, "here", ["methods=[undo]", "search.epochs=[2, 3]"])
+    assert set(kept.cells[0].space) == {"noise", "epochs"}
 
 
 def test_each_data_set_with_each_method_is_a_cell(tmp_path):
