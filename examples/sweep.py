@@ -8,11 +8,13 @@ studies: `sgu-study run studies/methods.yaml`.
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 import sgu
 
-SWEEP = {
+SWEEP: dict[str, list[dict[str, Any]]] = {
     "finetune": [{"lr": lr, "epochs": 3} for lr in (0.01, 0.05)],
     "sg": [{"alpha": alpha, "lr": 0.05, "epochs": 3, "solve_every": 4} for alpha in (0.5, 2.0)],
     "random_label": [{"lr": lr, "epochs": 3} for lr in (0.01, 0.05)],
