@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -12,7 +11,6 @@ from typing import Annotated, Any, TypeVar
 
 import pandas as pd
 import typer
-from rich.console import Console
 
 from analysis.certify import certify
 from analysis.charts import front_chart, save
@@ -27,6 +25,7 @@ from analysis.summary import controls, counts, shown_metrics
 from analysis.table import front_table
 from sgu.files.location import joined
 from sgu.files.one_line import one_line_errors
+from sgu.files.terminal import console
 from sgu.results.schema import METRICS
 from sgu.results.verdicts import MARGIN
 
@@ -70,8 +69,8 @@ def front(
             rows = with_verdicts(pareto_front(frame, names, by=["cell"]), judgements(frame))
             typer.echo(rows.to_csv(index=False), nl=False)
         else:
-            console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
-            console.print(front_table(frame, names, console.width))
+            screen = console(highlight=False)
+            screen.print(front_table(frame, names, screen.width))
         try:
             picture = save(front_chart(frame, names), _beside(study) / "front.png")
             typer.echo(f"chart: {picture}", err=as_json or as_csv)

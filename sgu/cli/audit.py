@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import shlex
-import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from typer import Argument, Option
 
 from sgu.audit import audit
@@ -23,6 +21,7 @@ from sgu.cli.options import with_settings
 from sgu.cli.shared import CacheOption, JsonOption, SetOption, ThreadsOption, changes, prepared
 from sgu.ensembles.processes import Trainings
 from sgu.experiment import CACHE, REFERENCE_SETTINGS, Experiment
+from sgu.files.terminal import console
 from sgu.host.provenance import Started
 
 DEFAULT = Experiment.of(epochs=5, lr=0.05, solve_every=4)
@@ -101,7 +100,7 @@ def command(
         report["written"] = str(folder)
         typer.echo(json.dumps(report, indent=2))
     else:
-        show(findings, Console(width=None if sys.stdout.isatty() else 100))
+        show(findings, console())
         typer.echo(f"\nreport: {folder}/report.html\n{len(rows)} rows: {folder}/rows.parquet")
 
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from typer import Argument, Option
 
 from sgu.cli.shared import JsonOption, prepared
 from sgu.data.check import Checked, check_folder
 from sgu.files.atomic import atomic_write
+from sgu.files.terminal import console
 
 app = typer.Typer(help="Look at data before anything is trained.", no_args_is_help=True)
 LISTED = 20  # faults, and notes, that are shown; --json has all
@@ -67,20 +66,20 @@ def _record(checked: Checked, picture: Path) -> dict[str, object]:
 
 def _show(checked: Checked, picture: Path) -> None:
     """Print a row a class, then sizes and channels, faults and notes."""
-    console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
+    screen = console(highlight=False)
     table = Table("class", *checked.counts, box=None, header_style="bold")
     for label in checked.classes:
         table.add_row(label, *(f"{counts[label]:,}" for counts in checked.counts.values()))
     table.add_row("in all", *(f"{counts.total():,}" for counts in checked.counts.values()))
-    console.print(table)
+    screen.print(table)
     sizes = [f"{w} x {h} ({n:,})" for (w, h), n in checked.sizes.most_common(6)]
     more = f", and {len(checked.sizes) - 6} others" if len(checked.sizes) > 6 else ""
-    console.print(f"\nsizes: {', '.join(sizes)}{more}", soft_wrap=True)
+    screen.print(f"\nsizes: {', '.join(sizes)}{more}", soft_wrap=True)
     channels = [f"{name} ({n:,})" for name, n in checked.channels.items()]
-    console.print(f"channels: {', '.join(channels)}")
+    screen.print(f"channels: {', '.join(channels)}")
     for title, lines in (("faults", checked.faults), ("to be known", checked.notes)):
         shown = [f"  {line}" for line in lines[:LISTED]]
         shown += [f"  and {len(lines) - LISTED} more: --json"] if len(lines) > LISTED else []
-        console.print(f"{title}: {len(lines) or 'none'}", *shown, sep="\n", soft_wrap=True)
+        screen.print(f"{title}: {len(lines) or 'none'}", *shown, sep="\n", soft_wrap=True)
     if checked.samples:
-        console.print(f"samples: {picture}", soft_wrap=True)
+        screen.print(f"samples: {picture}", soft_wrap=True)

@@ -9,10 +9,14 @@ from rich.console import Console, RenderableType
 ENDLESS = 10_000
 
 
+def console(otherwise: int = 100, *, highlight: bool = True) -> Console:
+    """Return a console as wide as the terminal, or of `otherwise` columns where there is none."""
+    return Console(width=None if sys.stdout.isatty() else otherwise, highlight=highlight)
+
+
 def printed(content: RenderableType, otherwise: int = 100) -> None:
     """Print a table on the width of the terminal, or on `otherwise` columns where there is none."""
-    console = Console(width=None if sys.stdout.isatty() else otherwise)
-    show(content, console)
+    show(content, console(otherwise))
 
 
 def show(content: RenderableType, console: Console) -> None:

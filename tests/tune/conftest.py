@@ -173,13 +173,19 @@ class Proxy(ThreadingHTTPServer):
         """Print nothing: clients give up requests that hang."""
 
 
-def free_ports(count: int) -> list[int]:
-    """Return free ports whose neighbours 10,000 above may be used, too."""
+def _free_ports(count: int) -> list[int]:
+    """Return so many ports that are free now."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [server.getsockname()[1] for server in sockets]
     for server in sockets:
         server.close()
     return ports
+
+
+@pytest.fixture(scope="session")
+def free_ports() -> Callable[[int], list[int]]:
+    """Return a function that returns so many ports that are free now."""
+    return _free_ports
 
 
 @pytest.fixture(scope="session")
@@ -194,7 +200,7 @@ def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     (folder / "s3.json").write_text(json.dumps(identities))
     names = [f"{part}.port{kind}" for part in ("master", "volume", "filer", "s3")
              for kind in ("", ".grpc")]  # fmt: skip
-    ports = dict(zip(names, free_ports(len(names)), strict=True))
+    ports = dict(zip(names, _free_ports(len(names)), strict=True))
     options = {"dir": folder, "ip": "127.0.0.1", "ip.bind": "127.0.0.1", "volume.max": 20,
                "master.volumeSizeLimitMB": 16, "master.telemetry": "false", "filer": "true",
                "s3": "true", "s3.config": folder / "s3.json", "s3.port.iceberg": 0,

@@ -1,4 +1,4 @@
-"""Who is to be forgotten, read from a file: CSV, TSV, Parquet, or a text of one example a line.
+"""A list of who is to be forgotten: CSV, TSV, Parquet, or a text of one example a line.
 
     index    the position of an example in train as loaded, from 0, or
     path     its image file, as CLASS/FILE or with any folders before that, and if it is there

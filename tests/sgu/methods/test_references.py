@@ -19,7 +19,6 @@ from sgu.methods.reference_labels import ReferenceLabels
 from sgu.networks.references import recipe
 from sgu.networks.training import trained
 from sgu.task import Task
-from sgu.training.clock import Clock
 from sgu.training.inference import predict
 from sgu.training.loop import Batch
 from sgu.unlearning import unlearn
@@ -28,25 +27,11 @@ CPU = torch.device("cpu")
 SHORT = {"epochs": 1, "lr": 0.02, "batch_size": 64, "reference_epochs": 1}
 
 
-def run_of(task, original, run_class=Run, **fields):
-    return run_class(
-        model=copy.deepcopy(original),
-        original=original,
-        architecture="small_cnn",
-        task=task,
-        game=None,
-        seed=0,
-        clock=Clock(CPU),
-        on_epoch=lambda *_: None,
-        **fields,
-    )
-
-
 def outcome_of(task, original, **settings):
     return unlearn(Experiment.of(**(SHORT | settings)), task, original)
 
 
-def test_a_reference_never_saw_forget(task, original, bits, same):
+def test_a_reference_never_saw_forget(task, original, bits, same, run_of):
     """The same bits come with forget's images painted over; they are not those of retraining."""
     method = ReferenceDistill(reference_epochs=1)
     run = run_of(task, original)
@@ -62,7 +47,7 @@ def test_a_reference_never_saw_forget(task, original, bits, same):
     assert run.clock.seconds("reference") > 0
 
 
-def test_a_reference_may_be_another_model(task, original):
+def test_a_reference_may_be_another_model(task, original, run_of):
     other = replace(run_of(task, original), architecture="vgg16_bn")
     method = ReferenceDistill(reference_epochs=1, reference_model="small_cnn")
     assert type(method.reference(other)) is type(original)
@@ -77,7 +62,7 @@ class Planned(Run):
         object.__setattr__(self, "kept", ([plan(epoch) for epoch in range(2)], reference))
 
 
-def test_the_objective_of_distillation(task, original):
+def test_the_objective_of_distillation(task, original, run_of):
     """CE(retain) in odd steps of an epoch; in even ones, + weight KL by torch.distributions."""
     run = run_of(task, original, Planned)
     ReferenceDistill(**SHORT, weight=0.3, distill_batch=len(run.forget)).unlearn(run)

@@ -13,25 +13,11 @@ from sgu.experiment import Experiment
 from sgu.methods import Run
 from sgu.methods.undo import Undo, blend, fresh
 from sgu.models import build
-from sgu.training.clock import Clock
 from sgu.training.inference import predict
 from sgu.training.loop import Batch, train
 from sgu.unlearning import unlearn
 
 SHORT = {"epochs": 1, "lr": 0.02, "batch_size": 64}
-
-
-def run_of(task, original, run_class=Run):
-    return run_class(
-        model=copy.deepcopy(original),
-        original=original,
-        architecture="small_cnn",
-        task=task,
-        game=None,
-        seed=0,
-        clock=Clock(torch.device("cpu")),
-        on_epoch=lambda *_: None,
-    )
 
 
 def outcome_of(task, original, **settings):
@@ -45,7 +31,7 @@ def test_without_noise_and_distillation_it_is_fine_tuning(task, original, bits, 
     assert same(bits(undone.model), bits(tuned.model))
 
 
-def test_with_all_noise_and_no_distillation_it_is_retraining(task, original, bits, same):
+def test_with_all_noise_and_no_distillation_it_is_retraining(task, original, bits, same, run_of):
     method, run = Undo(**SHORT, noise=1.0, distill=0.0), run_of(task, original)
     retrained = fresh(run)
     train(retrained, task.source.train, task.splits.retain, task.pipeline, method, seed=0)
@@ -53,7 +39,7 @@ def test_with_all_noise_and_no_distillation_it_is_retraining(task, original, bit
     assert same(bits(run.model), bits(retrained))
 
 
-def test_all_noise_leaves_nothing_of_the_original(original, task, bits, same):
+def test_all_noise_leaves_nothing_of_the_original(original, task, bits, same, run_of):
     model, new = copy.deepcopy(original), build("small_cnn", task.source.shape, 5)
     blend(model, new, 1.0)
     assert same(bits(model), bits(new))
@@ -70,7 +56,7 @@ class Planned(Run):
         object.__setattr__(self, "kept", plan(0))
 
 
-def test_the_objective_asks_the_original_about_retain(task, original):
+def test_the_objective_asks_the_original_about_retain(task, original, run_of):
     run = run_of(task, original, Planned)
     Undo(noise=0.3, distill=0.4, temperature=3.0).unlearn(run)
     (part,) = run.kept

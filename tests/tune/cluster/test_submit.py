@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,14 +32,6 @@ SPEC = {
     "slots": 2,
     "oracles": 0,
 }
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [server.getsockname()[1] for server in sockets]
-    for server in sockets:
-        server.close()
-    return ports
 
 
 def answers(port: int) -> bool:
@@ -68,7 +60,7 @@ class Head:
 
 
 @pytest.fixture(scope="module")
-def head() -> Iterator[Head]:
+def head(free_ports: Callable[[int], list[int]]) -> Iterator[Head]:
     folder = Path(tempfile.mkdtemp(prefix="sgu"))  # short: paths of Ray's sockets begin with it
     (folder / "token").write_text(TOKEN)
     gcs, dashboard, agent, client = free_ports(4)
