@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 import time
@@ -29,6 +30,7 @@ from sgu.host.provenance import code_version, device_name, versions
 from sgu.models import build
 from sgu.networks.references import recipe, reference
 from sgu.task import Task
+from sgu.training.clock import Clock
 from sgu.training.loop import Optimisation, train
 from sgu.unlearning import unlearn
 
@@ -55,16 +57,11 @@ class Check:
         return time.perf_counter() - self.begin > BUDGET
 
     def seconds(self, run: Callable[[], Any]) -> tuple[float, Any]:
-        """Return the seconds of a function on the device, and what it returns."""
-        self.wait()
-        begin = time.perf_counter()
-        answer = run()
-        self.wait()
-        return time.perf_counter() - begin, answer
-
-    def wait(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()
+        """Return the seconds of a function, on CUDA by events of the device, and its answer."""
+        clock = Clock(self.device)
+        with clock.part("run"):
+            answer = run()
+        return clock.seconds("run"), answer
 
     def run(self, name: str, part: Callable[[Check], Iterator[Row]]) -> None:
         """Add the rows of a part, and write down all so far after each."""
@@ -80,7 +77,7 @@ class Check:
 
     def write(self) -> None:
         self.out.mkdir(parents=True, exist_ok=True)
-        about = {"device": device_name(self.device), "code": code_version()[0]} | versions()
+        about: Row = {"device": device_name(self.device), "code": code_version()[0]} | versions()
         about["seconds"] = round(time.perf_counter() - self.begin, 1)
         content = {"about": about, "parts": self.rows}
         (self.out / "gpu.json").write_text(json.dumps(content, indent=1))
@@ -123,7 +120,7 @@ def engine(check: Check) -> Iterator[Row]:
 
 
 def passes(check: Check, auditor: Any, x: torch.Tensor, members: torch.Tensor) -> Row:
-    """Return the least milliseconds of a pass, and how many problems were solved."""
+    """Return the median milliseconds of a pass, of those after the first, and the share solved."""
 
     def audit() -> Any:
         leaf = x.detach().requires_grad_()
@@ -131,10 +128,10 @@ def passes(check: Check, auditor: Any, x: torch.Tensor, members: torch.Tensor) -
         fit.decision(x).square().mean().backward()
         return fit
 
-    times = [check.seconds(audit) for _ in range(2 if check.small else 6)]
+    times = [check.seconds(audit) for _ in range(2 if check.small else 12)]
     fit = times[-1][1]
     return {
-        "ms": round(1e3 * min(seconds for seconds, _ in times), 2),
+        "ms": round(1e3 * statistics.median(seconds for seconds, _ in times[1:]), 2),
         "iterations": getattr(fit, "iterations", None),
         "solved": float(fit.converged.double().mean()),
     }
@@ -157,7 +154,7 @@ def steps(check: Check) -> Iterator[Row]:
             train(model, task.source.train, indices, task.pipeline, settings, 0)
 
         first, _ = check.seconds(epoch)
-        seconds, _ = check.seconds(epoch)
+        seconds = statistics.median(check.seconds(epoch)[0] for _ in range(3))
         milliseconds = 1e3 * seconds * size / images
         yield {"model": name, "compiled": compiled, "ms": milliseconds, "first_epoch_s": first}
 

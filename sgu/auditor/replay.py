@@ -36,8 +36,8 @@ class Replayed:
         """Return the graph of the step, which a capture does not run; None if there is none."""
         graph = torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.graph(graph, pool=_pool(), capture_error_mode="thread_local"):
-                self.step()
+            with torch.cuda.stream(_stream(self.device)):
+                self._capture(graph)
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
@@ -46,8 +46,19 @@ class Replayed:
             return None
         return graph
 
+    def _capture(self, graph: Any) -> None:
+        """Capture the step. `torch.cuda.graph` would first give all unused memory back to the card,
+        in each round, and the training steps after it would ask for it again."""
+        stream = torch.cuda.current_stream(self.device)
+        stream.wait_stream(torch.cuda.default_stream(self.device))
+        graph.capture_begin(capture_error_mode="thread_local")
+        try:
+            self.step()
+        finally:
+            graph.capture_end()
+        torch.cuda.default_stream(self.device).wait_stream(stream)
+
 
 @lru_cache
-def _pool() -> Any:
-    """Return the memory of all graphs: one is dropped before the next is made."""
-    return torch.cuda.graph_pool_handle()
+def _stream(device: torch.device) -> Any:
+    return torch.cuda.Stream(device)
