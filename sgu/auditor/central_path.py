@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from sgu.auditor.losses import Hinge, Loss, largest
-from sgu.auditor.replay import Replayed
 from sgu.auditor.systems import Coordinates, System
 from sgu.host.devices import accelerated
+from sgu.host.replay import Replayed
 
 TO_THE_WALL = 0.995, 0.999  # share of the way to the boundary that a step may go; apart: the second
 LONELY = 0.75  # unsolved problems go on alone once they are fewer than this share
@@ -74,7 +74,7 @@ class Path:
     def resume(self, theta: Tensor, losses: list[Loss]) -> None:
         self.theta, self.losses, self.loss = theta, losses, losses[0]
         self.paired = [loss for loss in losses if loss.paired]
-        self.one, self.stuck = theta.new_ones(()), torch.zeros_like(theta[:, 0], dtype=torch.int32)
+        self.one, self.stuck = theta.new_ones(()), torch.zeros_like(theta[:, 0])
         ridge = torch.zeros_like(theta) if self.end.l1 else self.reg.expand_as(theta).clone()
         ridge[:, -1] = 0
         self.ridge = ridge

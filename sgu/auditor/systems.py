@@ -124,7 +124,8 @@ class Factor:
     """The Cholesky factor of positive definite matrices (problems, n, n). On a GPU it is inverted,
     so that a solve is two small products: `cholesky_solve` waits for the device there.
 
-    singular: nonzero where a matrix is not positive definite, (problems,).
+    singular: nonzero or NaN where a matrix is not positive definite, (problems,): cuSOLVER lets NaN
+    pass, which then reaches the last diagonal entry.
     """
 
     def __init__(self, matrix: Tensor):
@@ -133,6 +134,7 @@ class Factor:
         if accelerated(matrix.device):
             eye = _eye(matrix.shape[1], matrix.dtype, matrix.device).expand_as(matrix)
             self.inverse = torch.linalg.solve_triangular(factor, eye, upper=False)
+            self.singular = torch.add(self.singular, factor[:, -1, -1], alpha=0)
 
     def solve(self, right: Tensor) -> Tensor:
         """Return the solution for right-hand sides (problems, n)."""
