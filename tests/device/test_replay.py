@@ -3,46 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 import torch
-from pretended.graphs import PretendedGraph
 from torch import nn
 
 from sgu.host import replay
-from sgu.host.devices import full_float32
 from sgu.host.replay import Replayed, steady
 from sgu.models import build
-from sgu.training import loop
 from sgu.training.loop import Optimisation, Pass, classification, train
 
 SETTINGS = Optimisation(epochs=2, lr=1e-3, batch_size=20, augment=True)
-
-
-class Replays:
-    """How often a graph was replayed."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-
-@pytest.fixture
-def replays(device, monkeypatch) -> Iterator[Replays]:
-    """Count the replays of graphs; without a card those that are pretended, on the CPU."""
-    counted, graph = Replays(), replay.Graph if device.type == "cuda" else PretendedGraph
-    call = graph.__call__
-
-    def counting(self, *arguments):
-        counted.count += 1
-        return call(self, *arguments)
-
-    monkeypatch.setattr(graph, "__call__", counting)
-    monkeypatch.setattr(replay, "Graph", graph)
-    monkeypatch.setattr(replay, "replays", lambda _: True)
-    monkeypatch.setattr(loop, "precision", lambda _: full_float32())
-    return counted
 
 
 @pytest.fixture
@@ -87,7 +59,7 @@ def test_replayed_training_is_training(optimiser, replays, task, place, small):
     """With two objectives, a short last batch, and gradients that are added to."""
     settings, weights = replace(SETTINGS, optimiser=optimiser), list[nn.Parameter]()
 
-    def adding(step: int, last: bool) -> None:
+    def adding(step: int, _: bool) -> None:
         if step % 3 == 0:
             (sum(w.square().sum() for w in weights) * 1e-2).backward()
 
