@@ -28,7 +28,15 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from sgu.auditor.base import AuditorError, LinearFit, Problem, check_linear, pose
+from sgu.auditor.base import (
+    AuditorError,
+    LinearFit,
+    Problem,
+    check_linear,
+    pose,
+    roomy,
+    widened,
+)
 from sgu.auditor.central_path import PATIENCE, End, Path, follow
 from sgu.auditor.losses import LOSSES
 from sgu.auditor.rounds import Rounds
@@ -82,6 +90,8 @@ class LinearAuditor:
         """
         problem = pose(scores, members, weight, self.dtype)
         x = scores.to(self.dtype) if scores.requires_grad else problem.x
+        if replays(x.device):
+            problem = roomy(problem)
         solution = _solve(self, problem, start)
         w, b = _BestResponse.apply(x, problem, solution)
         return LinearFit(
@@ -115,8 +125,8 @@ class _BestResponse(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, problem: Problem, solution: _Solution
     ) -> tuple[Tensor, Tensor]:
-        del x  # `problem` holds it, checked; it is an argument for autograd's sake
-        ctx.solution, ctx.problem = solution, problem
+        # `problem` holds x, checked; it is an argument for autograd's sake
+        ctx.solution, ctx.problem, ctx.n = solution, problem, x.shape[1]
         w = solution.w / solution.scale
         return w, solution.b + (w * solution.mean).sum(1)
 
@@ -130,7 +140,7 @@ class _BestResponse(torch.autograd.Function):
         left = y[..., None] * torch.stack([s.dual, ctx.problem.c * dp], -1)
         right = torch.stack([v[:, :-1], s.w], 1) / s.scale[:, None]
         left, right = (side.masked_fill(blocked, 0) for side in (left, right))
-        return left @ right, None, None
+        return (left @ right)[:, : ctx.n], None, None
 
 
 def _standardise(x: Tensor, y: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -149,10 +159,14 @@ def _standardise(x: Tensor, y: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tenso
 
 @torch.no_grad()
 def _solve(auditor: LinearAuditor, problem: Problem, start: LinearFit | None) -> _Solution:
-    tensors = [problem.x, problem.y, problem.c]
+    tensors, device, most = (
+        [problem.x, problem.y, problem.c],
+        problem.x.device,
+        auditor.max_iterations,
+    )
     if start is not None:
-        tensors += [start.w.detach(), start.b.detach(), start.dual, start.void]
-    device, most = problem.x.device, auditor.max_iterations
+        dual = widened(start.dual) if replays(device) else start.dual
+        tensors += [start.w.detach(), start.b.detach(), dual, start.void]
     if replays(device) and most >= PATIENCE:
         return _rounds(auditor, device, *(tensor.shape for tensor in tensors))(*tensors)
     path, out = _begin(auditor, *tensors)

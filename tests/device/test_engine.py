@@ -8,7 +8,7 @@ import pytest
 import torch
 from pretended import counted
 
-from sgu.auditor import CvxpyAuditor, LinearAuditor, MLPAuditor, central_path
+from sgu.auditor import CvxpyAuditor, LinearAuditor, MLPAuditor
 from sgu.auditor.central_path import Path
 from sgu.auditor.systems import Factor
 
