@@ -159,22 +159,18 @@ def _standardise(x: Tensor, y: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tenso
 
 @torch.no_grad()
 def _solve(auditor: LinearAuditor, problem: Problem, start: LinearFit | None) -> _Solution:
-    tensors, device, most = (
-        [problem.x, problem.y, problem.c],
-        problem.x.device,
-        auditor.max_iterations,
-    )
+    tensors, device = [problem.x, problem.y, problem.c], problem.x.device
     if start is not None:
         dual = widened(start.dual) if replays(device) else start.dual
         tensors += [start.w.detach(), start.b.detach(), dual, start.void]
-    if replays(device) and most >= PATIENCE:
+    if replays(device) and auditor.max_iterations >= PATIENCE:
         return _rounds(auditor, device, *(tensor.shape for tensor in tensors))(*tensors)
     path, out = _begin(auditor, *tensors)
-    out.iterations = follow(path, most)
+    out.iterations = follow(path, auditor.max_iterations)
     return _end(path, out)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)  # each keeps the memory of a path
 def _rounds(auditor: LinearAuditor, device: torch.device, *shapes: torch.Size) -> Rounds:
     del shapes  # a key
     return Rounds(partial(_begin, auditor), _end, auditor.max_iterations, device)

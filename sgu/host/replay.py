@@ -27,12 +27,12 @@ class Replayed:
     """
 
     def __init__(self, function: Callable[..., Any], device: torch.device, eager: int = 1):
-        self.function, self.eager, self.graph = function, eager, None
+        self.function, self.device, self.eager, self.graph = function, device, eager, None
         self.left = replays(device)  # to be captured
 
     def __call__(self, *arguments: Tensor) -> Any:
         if self.left and self.eager == 0:
-            self.left, self.graph = False, captured(self.function, arguments)
+            self.left, self.graph = False, captured(self.function, arguments, self.device)
         self.eager = max(self.eager - 1, 0)
         return (self.graph or self.function)(*arguments)
 
@@ -40,10 +40,12 @@ class Replayed:
 class Graph:
     """A call of a function as a CUDA graph; making one runs nothing on the device."""
 
-    def __init__(self, function: Callable[..., Any], arguments: tuple[Tensor, ...]):
+    def __init__(
+        self, function: Callable[..., Any], arguments: tuple[Tensor, ...], device: torch.device
+    ):
         self.arguments = [argument.clone() for argument in arguments]
         self.graph = torch.cuda.CUDAGraph()
-        with capturing(self.graph):
+        with torch.cuda.device(device), capturing(self.graph):
             self.answer = function(*self.arguments)
 
     def __call__(self, *arguments: Tensor) -> Any:
@@ -54,13 +56,16 @@ class Graph:
 
 
 def replays(device: torch.device) -> bool:
+    """Return True for devices that replay graphs."""
     return device.type == "cuda"
 
 
-def captured(function: Callable[..., Any], arguments: tuple[Tensor, ...]) -> Graph | None:
+def captured(
+    function: Callable[..., Any], arguments: tuple[Tensor, ...], device: torch.device
+) -> Graph | None:
     """Return a graph of the function; None, with a warning, if it cannot be captured."""
     try:
-        return Graph(function, arguments)
+        return Graph(function, arguments, device)
     except RuntimeError as error:
         reason = str(error.__context__ or error).split("\n")[0]
         warnings.warn(f"steps run without CUDA graphs: {reason}", stacklevel=4)

@@ -15,11 +15,11 @@ from pretended.counting import name_of
 
 
 class PretendedGraph(TorchDispatchMode):
-    """Making one leaves every tensor as it was, as a capture does; `replays` counts for all."""
+    """Making one leaves every tensor as it was, as a capture does."""
 
-    replays = 0
-
-    def __init__(self, function: Callable[..., Any], arguments: tuple[Tensor, ...]):
+    def __init__(
+        self, function: Callable[..., Any], arguments: tuple[Tensor, ...], _: torch.device
+    ):
         super().__init__()
         self.noted, self.born, self.before = list[Any](), set[int](), list[Any]()
         self.arguments = [argument.clone() for argument in arguments]
@@ -46,7 +46,6 @@ class PretendedGraph(TorchDispatchMode):
 
     @torch.no_grad()
     def __call__(self, *arguments: Tensor) -> Any:
-        PretendedGraph.replays += 1
         for kept, given in zip(self.arguments, arguments, strict=True):
             kept.copy_(given)
         for func, args, kwargs, result in self.noted:
