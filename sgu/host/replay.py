@@ -27,7 +27,8 @@ class Replayed:
     """
 
     def __init__(self, function: Callable[..., Any], device: torch.device, eager: int = 1):
-        self.function, self.device, self.eager, self.graph = function, device, eager, None
+        self.function, self.device, self.eager = function, device, eager
+        self.graph: Graph | None = None
         self.left = replays(device)  # to be captured
 
     def __call__(self, *arguments: Tensor) -> Any:
