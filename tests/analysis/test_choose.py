@@ -152,7 +152,7 @@ def test_retrained_models_of_another_forget_set_make_no_band(rows, name, other, 
 def test_of_those_equal_but_for_chance_the_one_with_the_least_memory_is_chosen(
     synthetic, gain, chosen
 ):
-    """Retrained models differ by .0158; 0 % of the memory is left in one trial, 4 % in the other."""
+    """Retrained models differ by .0158; one trial has 0 % of the memory left, the other 4 %."""
     rows = synthetic.judged_rows()
     retrained = [row for row in rows if row["method"] == "retrain"]
     for row, off in zip(retrained, (-0.02, -0.01, 0, 0.01, 0.02), strict=True):
