@@ -1,4 +1,4 @@
-"""What do references and the game over them come to? `python benchmarks/references.py`.
+"""What do methods, references and the game over them come to? `python benchmarks/references.py`.
 
 Each configuration is run once a seed on the embedded data, beside retrained models of its seed.
 RMIA and LiRA are offline, so they need only networks that saw neither forget nor test: those are
@@ -65,6 +65,26 @@ TABLES: dict[str, dict[str, Settings]] = {
         "undo, 5 epochs": {"method": "undo", "epochs": 5},
         **{f"sg+ alpha {alpha}": NOISED | STEADY | {"alpha": alpha} for alpha in (2.0, 4.0, 8.0)},
         **{f"3 splits, alpha {alpha}": NOISED | {"alpha": alpha} for alpha in (1.0, 2.0, 4.0)},
+    },
+    "methods": {  # each at one setting at which it works, of its space in studies/methods.yaml
+        "finetune": {"method": "finetune", "lr": 0.1},
+        "gradient_ascent": {"method": "gradient_ascent", "lr": 0.008},
+        "neggrad_plus": {"method": "neggrad_plus", "lr": 0.03},
+        "random_label": {"method": "random_label", "schedule": "cosine", "batch_size": 128},
+        "salun": {"method": "salun"},
+        "l1_sparse": {"method": "l1_sparse", "lr": 0.1, "gamma": 3e-4},
+        "scrub": {"method": "scrub", "lr": 3e-3},
+        "bad_teacher": {"method": "bad_teacher", "lr": 3e-3, "epochs": 2, "retain_share": 1.0},
+        "amun": {"method": "amun", "lr": 0.02, "epochs": 5, "radius": 0.01, "steps": 50},
+        "influence": {"method": "influence"},
+        "fisher": {"method": "fisher", "strength": 1e-9},
+        "ssd": {"method": "ssd"},
+        "sg": {"method": "sg", "lr": 0.05, "epochs": 5, "alpha": 2.0},
+        "reference_distill": {"method": "reference_distill"},
+        "sg+reference_distill": OVER | {"alpha": 2.0},
+        "undo": {"method": "undo"},
+        "sg+undo": NOISED | STEADY | {"alpha": 4.0},
+        "sg+undo, 3 splits": NOISED | {"alpha": 4.0},
     },
 }
 SHOWN = (
