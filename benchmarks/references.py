@@ -89,13 +89,13 @@ TABLES: dict[str, dict[str, Settings]] = {
         "sg+undo, 3 splits": NOISED | {"alpha": 4.0},
     },
     "whole": {  # for networks trained for 20 epochs
-        "sg": {"method": "sg"},
         "undo": {"method": "undo", "epochs": 8},
         "undo, noise .4": {"method": "undo", "epochs": 8, "noise": 0.4},
         **{
             f"sg+undo, alpha {alpha}": NOISED | STEADY | {"alpha": alpha, "epochs": 8}
             for alpha in (4.0, 16.0)
         },
+        "sg": {"method": "sg"},
     },
 }
 SHOWN = (
