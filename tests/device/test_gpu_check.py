@@ -27,6 +27,5 @@ def test_the_check_leaves_its_figures(device, tmp_path, capsys):
     assert [row["solved"] for row in parts["engine"]] == [1.0] * 4
     assert [row["run"] for row in parts["runs"]] == [
         "original", "retrain", "sg, audit_batch 40", "finetune", "sg, audit_batch 80",
-        "finetune, without graphs",
     ]  # fmt: skip
     assert "## runs" in capsys.readouterr().out
