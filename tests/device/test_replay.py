@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import copy
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
+from sgu.files.location import Location
 from sgu.host import replay
 from sgu.host.replay import Replayed, steady
 from sgu.models import build
 from sgu.training.loop import Optimisation, Pass, classification, train
+from sgu.training.snapshots import Snapshots
 
 SETTINGS = Optimisation(epochs=2, lr=1e-3, batch_size=20, augment=True)
 
@@ -80,6 +83,26 @@ def test_replayed_training_is_training(optimiser, replays, task, place, small):
     assert replays.count == expected > 10
     if optimiser == "sgd" or place.type == "cpu":  # Adam divides small gradients by their size
         same(*models, small, place)
+
+
+def test_a_run_that_was_cut_off_goes_on(replays, task, place, small, tmp_path):
+    """From the snapshot of the first epoch, with graphs of its own."""
+
+    def stopping(epoch: int, _: float) -> None:
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+    file, models = Location.at(tmp_path / "run"), []
+    for on_epoch, snapshots in ((None, None), (stopping, file), (None, file)):
+        model = copy.deepcopy(small).to(place)
+        with suppress(KeyboardInterrupt):
+            train(
+                model, task.source.train, task.splits.forget, task.pipeline, SETTINGS, 0,
+                on_epoch=on_epoch, snapshots=Snapshots(snapshots),
+            )  # fmt: skip
+        models.append(model.cpu())
+    assert replays.count
+    same(models[2], models[0], small, place)
 
 
 def test_what_cannot_be_captured_runs_as_it_is(replays, task, place, small):
