@@ -123,10 +123,10 @@ def attacked(answers: Mapping[str, Answer], networks: Networks, notes: Notes) ->
     return Audit(models=findings, seeds=networks.seeds, notes=notes.lines)
 
 
-def check(oracle_count: int, shadow_count: int, seed: int) -> None:
-    """Raise ValueError for what no audit can be asked for."""
+def check(oracle_count: int, shadow_count: int, seed: int, setting: str = "oracles") -> None:
+    """Raise ValueError for what no audit can be asked for. setting: the name of the first."""
     if oracle_count == 1 or oracle_count < 0:
-        raise ValueError(f"oracles = {oracle_count}: must be 0, or >= 2 for a spread")
+        raise ValueError(f"{setting} = {oracle_count}: must be 0, or >= 2 for a spread")
     if shadow_count and (shadow_count < 4 or shadow_count % 2):
         raise ValueError(f"shadows = {shadow_count}: must be 0, or even and >= 4")
     if oracle_count or shadow_count:

@@ -110,7 +110,12 @@ def test_preprocessing_is_kept_in_a_file_and_read_back(tmp_path):
 
 @pytest.mark.parametrize(
     ("stated", "message"),
-    [({"mean": (0.5,)}, "state both"), ({"mean": 0.5, "std": 0}, "std"), ({"size": 0}, "size = 0")],
+    [
+        ({"mean": (0.5,)}, "state both"),
+        ({"mean": 124, "std": 58}, "divide it by 255"),
+        ({"mean": 0.5, "std": 0}, "std"),
+        ({"size": 0}, "size = 0"),
+    ],
 )
 def test_preprocessing_that_cannot_be_is_named(stated, message):
     with pytest.raises(ValueError, match=message):
