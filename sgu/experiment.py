@@ -17,7 +17,13 @@ from sgu.data.sources import Source
 from sgu.data.splits.scenarios import Scenario, ScenarioName
 from sgu.game import Game, View
 from sgu.methods import GAME, OVER, Method, method_class, plays
-from sgu.models import Preprocessing, pretraining, read_info, trained_elsewhere
+from sgu.models import (
+    Preprocessing,
+    pretraining,
+    read_info,
+    read_preprocessing,
+    trained_elsewhere,
+)
 from sgu.networks.memorisation import Progress, memorisation
 from sgu.networks.recipe import Kind, Recipe
 from sgu.networks.references import recipe, reference
@@ -199,7 +205,7 @@ class Experiment:
         if not self.original:
             return Preprocessing()
         stated = Preprocessing(self.mean, self.std, self.size)  # type: ignore[arg-type]
-        return stated or Preprocessing.of(read_info(Path(self.original)))
+        return stated or read_preprocessing(Path(self.original))
 
     def network(self, source: Source) -> nn.Module:
         """Return a new network of the architecture of the original, on the CPU."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, overload
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,10 +16,9 @@ from sgu.data.pipeline import Pipeline
 from sgu.data.sources import Source, load_source
 from sgu.data.splits.forget_file import forget_from_file
 from sgu.data.splits.scenarios import Memorisation, Scenario
-from sgu.data.splits.splits import Splits, stated_splits
+from sgu.data.splits.splits import PARTS, Indices, Splits, stated_splits
 
 FROM_TRAIN = ("retain", "forget")
-Indices = Sequence[int] | np.ndarray | Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +47,16 @@ class Task:
     ) -> Task: ...
 
     @classmethod
-    def of(cls, train: Any, heldout: Any, **stated: Any) -> Task:
+    def of(
+        cls,
+        train: Any,
+        heldout: Any,
+        *,
+        forget: Indices | None = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        seed: int = 0,
+    ) -> Task:
         """Return the task of forgetting some examples of one's own data.
 
         train, heldout: map-style Datasets of (input, label), or pairs of tensors (N, ...), (N,),
@@ -58,23 +65,15 @@ class Task:
         select (val) and what judges (test). Where they are a source and its splits, both are taken
         as they are.
         forget: indices into train (n,), or a mask (N,). mean, std: per channel of 0..1, for uint8
-        and PIL images; None leaves 0..1. seed: of the split.
+        and PIL images; None leaves 0..1. seed: of the split. Warns of held-out inputs that are in
+        train, too.
         Raises DataError for data, and ValueError for indices, that cannot be used.
         """
         if isinstance(train, Source):
             return cls(train, heldout, Pipeline.of(train.train.inputs))
-        return cls._of_data(source_of(train, heldout), **stated)
-
-    @classmethod
-    def _of_data(
-        cls,
-        source: Source,
-        *,
-        forget: Indices,
-        mean: Sequence[float] | None = None,
-        std: Sequence[float] | None = None,
-        seed: int = 0,
-    ) -> Task:
+        if forget is None:
+            raise ValueError("forget is not given: name the train examples to forget, by index")
+        source = source_of(train, heldout)
         pipeline = Pipeline.stated(source.train.inputs, mean, std)
         return cls(source, stated_splits(source, forget, seed), pipeline)
 
@@ -116,6 +115,10 @@ class Task:
         if audit is not None:
             splits = splits.audited(audit, source.heldout.targets, seed)
         return cls.of(source, splits)
+
+    def __repr__(self) -> str:
+        sizes = (f"{len(getattr(self.splits, name)):,} {name}" for name in PARTS)
+        return f"Task({self.source.name}: {', '.join(sizes)})"
 
     def part(self, split: str) -> tuple[Examples, Tensor]:
         """Return the examples that a split lies in, train or held-out, and its indices (n,)."""

@@ -267,5 +267,6 @@ def _run(todo: Sequence[tuple[Preparation, str]], say: Say) -> None:
                 raise Interrupted(f"{name} of {work.task.data}: {reason}") from error
         if not ended:
             text = ray.get(progress.text.remote())
-            say(f"{time.perf_counter() - begin:4.0f} s  {count - len(pending)} of {count}; {text}")
+            done = f"{time.perf_counter() - begin:4.0f} s  {count - len(pending)} of {count}"
+            say("; ".join(filter(None, [done, text])))
     say(f"they are ready after {time.perf_counter() - begin:.0f} s")

@@ -7,6 +7,7 @@ Rows stay what a study goes on from. A sink that fails is said once and left out
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -114,6 +115,7 @@ def _tensorboard(folder: Path) -> LoggerCallback:
 def _mlflow(address: str, experiment: str) -> LoggerCallback:
     from ray.air.integrations.mlflow import MLflowLoggerCallback
 
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # `places` says it once
     sink = MLflowLoggerCallback(address, experiment_name=experiment)
     try:
         sink.setup()

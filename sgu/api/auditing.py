@@ -114,11 +114,14 @@ def audit(
     The verdict is `sgu.results.verdicts.judge`'s, on forget accuracy, the loss, RMIA and LiRA.
     Raises ValueError for a network that does not fit, or has diverged.
     """
+    if not isinstance(models, Mapping):
+        kind = type(models).__name__
+        raise ValueError(f'models is a {kind}; need networks by name, such as {{"mine": model}}')
     for name, model in models.items():
         if name in RESERVED:
             raise ValueError(f"{name} is the name of a network that train gives: choose another")
         check_network(model, task, name)
-    check_counts(retrained, shadows, seed)
+    check_counts(retrained, shadows, seed, "retrained")
     notes = Notes(say)
     answers = {name: Answer(answers_of(name, model, task), None) for name, model in models.items()}
     networks = _again(against, task) if against else None

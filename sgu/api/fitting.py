@@ -15,7 +15,8 @@ def check_network(model: nn.Module, task: Task, name: str = "model") -> None:
     C may exceed the number of classes in the data. name: of the network, for the error.
     """
     if not isinstance(model, nn.Module):
-        raise ValueError(f"{name} is a {type(model).__name__}; need a torch.nn.Module")
+        inside = ": give its .model" if hasattr(model, "model") else ""
+        raise ValueError(f"{name} is a {type(model).__name__}; need a torch.nn.Module{inside}")
     if next(model.parameters(), None) is None:
         raise ValueError(f"{name} has no parameters: there is nothing that could forget")
     examples, classes = task.source.train, task.source.num_classes
@@ -36,4 +37,16 @@ def check_network(model: nn.Module, task: Task, name: str = "model") -> None:
         raise ValueError(
             f"{name} gives {tuple(logits.shape)} for {len(inputs)} examples; need logits (n, C), "
             f"C >= {classes}, the largest label + 1"
+        )
+    if (logits >= 0).all() and torch.allclose(logits.sum(1), torch.ones(()).to(logits)):
+        raise ValueError(
+            f"{name} gives probabilities; need logits (n, C): leave the softmax at its end out"
+        )
+
+
+def check_trainable(model: nn.Module) -> None:
+    """Raise ValueError for a network all of whose weights are frozen."""
+    if not any(weight.requires_grad for weight in model.parameters()):
+        raise ValueError(
+            "all weights of the model are frozen: set requires_grad for those that may change"
         )

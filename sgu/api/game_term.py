@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from sgu.api.fitting import check_network
+from sgu.api.fitting import check_network, check_trainable
 from sgu.experiment import Experiment
 from sgu.game import Match
 from sgu.task import Task
@@ -30,12 +30,12 @@ class _Tally:
 
     def warn(self) -> None:
         """Warn if the term was called and played no round, or none in some epochs."""
-        if self.steps and not self.rounds:
-            warnings.warn(idle(self.solve_every, [self.steps]), stacklevel=2)
-        elif self.ends and isinstance(self.solve_every, int):
-            lengths = [end - begin for begin, end in pairwise([0, *self.ends])]
-            if note := idle(self.solve_every, lengths):
-                warnings.warn(note, stacklevel=2)
+        lengths = [self.steps] if self.steps else []
+        if self.rounds:
+            by_epoch = self.ends and isinstance(self.solve_every, int)
+            lengths = [b - a for a, b in pairwise([0, *self.ends])] if by_epoch else []
+        if lengths and (note := idle(self.solve_every, lengths)):
+            warnings.warn(note, stacklevel=2)
 
 
 class GameTerm:
@@ -117,6 +117,7 @@ class GameTerm:
     def _begun(self, model: nn.Module) -> Match:
         if self._match is None:
             check_network(model, self.task)
+            check_trainable(model)
             self._match = Match(self.game, self.task, self.seed, Clock(device_of(model)))
         return self._match
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from sgu.api.fitting import check_network
+from sgu.api.fitting import check_network, check_trainable
 from sgu.api.tables import ROWS, as_text, metric_table
 from sgu.evaluation import all_metrics
 from sgu.experiment import REFERENCE_SETTINGS, Experiment
@@ -77,7 +77,7 @@ def unlearn(
     """Return a copy of a network that has forgotten the task's forget.
 
     model: gives logits (n, C) for a batch of what the task's data yield; it stays as it is, and the
-    work is done on its device.
+    work is done on its device. Frozen weights (`requires_grad` False) are not changed in the copy.
     method: a name of `sgu methods`, or sg+NAME, the game over it.
     seed: of batches and game; on the CPU the same seed and number of threads give the same bits.
     on_epoch: called after each epoch with its number, loss and metrics on forget and val.
@@ -94,6 +94,7 @@ def unlearn(
             )
     experiment = Experiment.of(method=method, seed=seed, **settings)
     check_network(model, task)
+    check_trainable(model)
     device = device_of(model)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)  # what dropout draws from

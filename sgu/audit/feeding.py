@@ -29,5 +29,5 @@ def fed_otherwise(
         return ""
     return (
         f"its retain accuracy is {own:.3f}, that of retrained models {theirs:.3f}: is it fed as it "
-        "was trained? State its preprocessing (mean, std, size)"
+        "was trained? State, or correct, its preprocessing (mean, std, size)"
     )

@@ -14,7 +14,15 @@ from torch import nn
 from sgu.data.splits.from_file import splits_from_file
 from sgu.data.splits.scenarios import Scenario
 from sgu.experiment import REFERENCE_SETTINGS, Experiment
-from sgu.models import Preprocessing, build, load_model, read_info, trained_elsewhere
+from sgu.models import (
+    OtherModel,
+    Preprocessing,
+    build,
+    load_model,
+    read_info,
+    read_preprocessing,
+    trained_elsewhere,
+)
 from sgu.task import Task
 from sgu.training.inference import default_device
 
@@ -153,7 +161,7 @@ def load(path: Path, experiment: Experiment, task: Task) -> nn.Module:
     model = build(experiment.model, task.source.shape, experiment.seed)
     try:
         load_model(path, model)
-    except ValueError as error:
+    except OtherModel as error:
         raise ValueError(
             f"{error}: choose its architecture by --model, its data by --data"
         ) from error
@@ -163,4 +171,4 @@ def load(path: Path, experiment: Experiment, task: Task) -> nn.Module:
 def preprocessing(path: Path, experiment: Experiment) -> Preprocessing:
     """Return how a file's network is fed: as the options state, else as the file does."""
     stated = Preprocessing(experiment.mean, experiment.std, experiment.size)  # type: ignore[arg-type]
-    return stated or Preprocessing.of(read_info(path))
+    return stated or read_preprocessing(path)

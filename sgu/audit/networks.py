@@ -48,9 +48,11 @@ class Notes:
             self.lines.append(line)
             self.say(line)
 
-    def progress(self, done: int, count: int, seconds: float) -> None:
+    def progress(
+        self, done: int, count: int, seconds: float, what: str = "networks trained"
+    ) -> None:
         """Say how many networks are trained, and how long the rest will take."""
-        self.say(f"networks trained: {done} of {count}{to_go(done, count, seconds)}")
+        self.say(f"{what}: {done} of {count}{to_go(done, count, seconds)}")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ itself, retrained and shadow models, is kept in the cache as logits (see `ensemb
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
@@ -91,10 +92,11 @@ def audit(
     level, steps = SHARE * forget_acc(original, task), relearning(experiment.model)
     networks = trainer.networks(experiment, oracle_count, shadow_count, known, level, with_klom)
     say("measuring how soon each model relearns forget")
-    again = {
-        name: relearned(model, task, steps, level, experiment.seed)
-        for name, model in audited.items()
-    }
+    again, begin = dict[str, Relearned](), time.perf_counter()
+    for name, model in audited.items():
+        again[name] = relearned(model, task, steps, level, experiment.seed)
+        passed = time.perf_counter() - begin
+        notes.progress(len(again), len(audited), passed, "models that have relearned")
     both = {name: Answer(logits, again[name]) for name, logits in answers.items()}
     return attacked(both, networks, notes)
 
@@ -123,10 +125,10 @@ def attacked(answers: Mapping[str, Answer], networks: Networks, notes: Notes) ->
     return Audit(models=findings, seeds=networks.seeds, notes=notes.lines)
 
 
-def check(oracle_count: int, shadow_count: int, seed: int) -> None:
-    """Raise ValueError for what no audit can be asked for."""
+def check(oracle_count: int, shadow_count: int, seed: int, setting: str = "oracles") -> None:
+    """Raise ValueError for what no audit can be asked for. setting: the name of the first."""
     if oracle_count == 1 or oracle_count < 0:
-        raise ValueError(f"oracles = {oracle_count}: must be 0, or >= 2 for a spread")
+        raise ValueError(f"{setting} = {oracle_count}: must be 0, or >= 2 for a spread")
     if shadow_count and (shadow_count < 4 or shadow_count % 2):
         raise ValueError(f"shadows = {shadow_count}: must be 0, or even and >= 4")
     if oracle_count or shadow_count:

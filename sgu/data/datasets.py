@@ -8,6 +8,7 @@ torchvision's ToTensor, or are standardised where a mean and a deviation are sta
 from __future__ import annotations
 
 import warnings
+from hashlib import blake2b
 from typing import Any, Protocol
 
 import numpy as np
@@ -32,8 +33,9 @@ class MapStyle(Protocol):
     def __len__(self) -> int: ...
 
 
-Data = MapStyle | tuple[Tensor, Tensor]
-"""A map-style Dataset, or inputs (N, ...) and labels (N,)."""
+Array = Tensor | np.ndarray
+Data = MapStyle | tuple[Array, Array]
+"""A map-style Dataset, or inputs (N, ...) and labels (N,), as tensors or arrays."""
 
 MOST_CLASSES = 10**6  # a larger label is a mistake
 
@@ -50,6 +52,12 @@ def source_of(train: Data, heldout: Data) -> Source:
             f"train inputs are {first[1]} {first[0]}, held-out {second[1]} {second[0]}: give both "
             "the same transform"
         )
+    if known := _shared(*parts):
+        warnings.warn(
+            f"{known} of {len(parts[1])} held-out inputs are in train, too, and pass for unseen: "
+            "leave them out of what is held out",
+            stacklevel=3,
+        )
     highest = max(int(part.targets.max()) for part in parts)
     tokens = not (parts[0].is_bytes or parts[0].inputs.is_floating_point())
     return Source(
@@ -65,10 +73,10 @@ def source_of(train: Data, heldout: Data) -> Source:
 def examples_of(name: str, data: Data) -> Examples:
     """Return the examples of a Dataset or of tensors. name: of the part, for errors."""
     tensors = getattr(data, "tensors", data)  # a TensorDataset holds its own
-    if isinstance(tensors, tuple) and all(isinstance(part, Tensor) for part in tensors):
+    if _are_arrays(tensors):
         if len(tensors) != 2:
             raise DataError(f"{name} is {len(tensors)} tensors; need two: inputs and labels")
-        inputs, targets = _plain(tensors[0]), tensors[1]
+        inputs, targets = _tensor(tensors[0]), _tensor(tensors[1])
     else:
         inputs, targets = _read(name, data)
     if not len(inputs):
@@ -76,6 +84,23 @@ def examples_of(name: str, data: Data) -> Examples:
     if inputs.is_floating_point() and not inputs.isfinite().all():
         raise DataError(f"{name}: inputs are NaN or infinite: correct the transform")
     return Examples(inputs, _labels(name, targets))
+
+
+def _are_arrays(data: Any) -> bool:
+    """Return True for a tuple or a list of tensors or arrays, and of nothing else."""
+    if not isinstance(data, tuple | list) or not data:
+        return False
+    return all(isinstance(part, Tensor | np.ndarray) for part in data)
+
+
+def _shared(train: Examples, heldout: Examples) -> int:
+    """Return the number of held-out inputs that are in train, to the bit."""
+    known, others = (
+        [blake2b(row).digest() for row in part.inputs.contiguous().numpy()]
+        for part in (train, heldout)
+    )
+    trained = set(known)
+    return sum(one in trained for one in others)
 
 
 def _read(name: str, data: Any) -> tuple[Tensor, Tensor]:
@@ -135,7 +160,7 @@ def _tensor(one: Any) -> Tensor:
     if hasattr(one, "convert") and hasattr(one, "mode"):
         array = np.asarray(one if one.mode in ("L", "RGB") else one.convert("RGB"))
         return torch.tensor(array[None] if array.ndim == 2 else array.transpose(2, 0, 1))
-    return _plain(torch.as_tensor(np.asarray(one)))
+    return _plain(torch.as_tensor(np.require(one, requirements="W")))
 
 
 def _plain(inputs: Tensor) -> Tensor:

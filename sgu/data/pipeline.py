@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -10,6 +12,21 @@ from sgu.host.devices import to_device
 
 SHIFT = 2  # augmentation: a crop moves by up to this many pixels each way
 COUNTED = 1 << 22  # pixels whose statistics are taken at a time
+
+
+def check_stated(mean: Any, std: Any) -> tuple[tuple[float, ...], ...]:
+    """Return a stated mean and std of pixels in 0..1, by channel; empty if neither is stated.
+
+    Raises ValueError for one without the other, and for what no pixels have.
+    """
+    m, s = (() if v is None else tuple(np.asarray(v, float).ravel().tolist()) for v in (mean, std))
+    if bool(m) != bool(s):
+        raise ValueError(f"mean = {m}, std = {s}: state both, or neither")
+    if not all(0 <= value <= 1 for value in m):
+        raise ValueError(f"mean = {m}: must be 0..1, as of pixels in 0..1: divide it by 255")
+    if not all(value > 0 for value in s):
+        raise ValueError(f"std = {s}: must be > 0")
+    return (m, s) if m else ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +63,8 @@ class Pipeline:
     ) -> "Pipeline":
         """Return the pipeline of data of one's own, (N, ...), whose layout a network relies on.
 
-        mean, std: of uint8 inputs, per channel of 0..1, as torchvision's Normalize takes them; None
-        leaves 0..1. Floats and tokens are handed on as they are, and take none.
+        mean, std: of uint8 inputs, per channel of 0..1, as torchvision's Normalize takes them; both
+        None: 0..1. Floats and tokens are handed on as they are, and take none.
         """
         if inputs.dtype != torch.uint8:
             if mean is not None or std is not None:
@@ -56,15 +73,13 @@ class Pipeline:
                     "them out"
                 )
             return cls(torch.empty(0), torch.empty(0), channels_last=False)
-        centre, scale = torch.tensor([*(mean or [0.0])]), torch.tensor([*(std or [1.0])])
+        centre, scale = map(torch.tensor, check_stated(mean, std) or ((0.0,), (1.0,)))
         for name, values in (("mean", centre), ("std", scale)):
             if len(values) not in (1, inputs.shape[1]):
                 raise ValueError(
                     f"{name} has {len(values)} numbers; need one, or one for each of "
                     f"{inputs.shape[1]} channels"
                 )
-        if not (scale > 0).all():
-            raise ValueError(f"std = {scale.tolist()}: must be > 0")
         return cls(255 * centre, 255 * scale, channels_last=False)
 
     def to(self, device: torch.device) -> "Pipeline":

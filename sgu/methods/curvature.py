@@ -4,8 +4,9 @@ For an example with logits f(θ), p = softmax(f), J = df/dθ and S = diag(p) - p
     g = J^T (p - e_y)    the gradient of its cross-entropy
     G = J^T S J          its Fisher information, which is its Gauss-Newton matrix
 G is the Hessian where f is linear in θ. Vectors over the weights are flat (d,), in the order of
-`parameters`. All is in evaluation mode, without augmentation, and in the precision of the weights:
-bfloat16 or TF32 would lose the differences that conjugate gradients need.
+`parameters`, without those that are frozen (`requires_grad` False). All is in evaluation mode,
+without augmentation, and in the precision of the weights: bfloat16 or TF32 would lose the
+differences that conjugate gradients need.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ class Curvature:
                     total[name] = total.get(name, 0) + value.square().sum(0)
             return total
 
-        size = sum(weight.numel() for weight in self.model.parameters())
+        size = sum(weight.numel() for weight in self._weights().values())
         return self._mean(indices, min(max(VALUES_AT_ONCE // size, 1), self._at_once()), summed)
 
     def squares_of_batches(self, indices: Tensor, batch_size: int) -> Tensor:
@@ -141,7 +142,7 @@ class Curvature:
         return lambda weights: functional_call(self.model, weights, (inputs,))
 
     def _weights(self) -> Weights:
-        return {name: weight.detach() for name, weight in self.model.named_parameters()}
+        return {name: weight.detach() for name, weight in trained(self.model).items()}
 
     def _named(self, vector: Tensor) -> Weights:
         weights = self._weights()
@@ -153,16 +154,21 @@ Weights = dict[str, Tensor]
 Summed = Callable[[Tensor, Tensor], Weights]  # inputs, targets -> a sum over them
 
 
+def trained(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Return the weights that may change by name: those that are not frozen."""
+    return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+
+
 def weights_of(model: nn.Module) -> Tensor:
     """Return a copy of the weights, flat (d,)."""
-    return _flat({name: weight.detach() for name, weight in model.named_parameters()})
+    return _flat({name: weight.detach() for name, weight in trained(model).items()})
 
 
 def set_weights(model: nn.Module, vector: Tensor) -> None:
     """Write a flat vector (d,) into the weights. Raises Diverged where it is not finite."""
     if not vector.isfinite().all():
         raise Diverged("the updated weights are not finite: choose a smaller update")
-    weights = list(model.parameters())
+    weights = list(trained(model).values())
     parts = vector.split([weight.numel() for weight in weights])
     with torch.no_grad():
         for weight, part in zip(weights, parts, strict=True):

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from sgu.checks import SHARE, Bounds
 from sgu.methods.base import Run, Space
-from sgu.methods.curvature import Curvature
+from sgu.methods.curvature import Curvature, trained
 from sgu.methods.random_label import RandomLabel
 
 
@@ -53,12 +53,12 @@ def largest(values: Tensor, share: float) -> Tensor:
 
 @contextmanager
 def only_moving(model: nn.Module, chosen: Tensor) -> Iterator[None]:
-    """Keep the weights that are not chosen, (d,) in the order of `parameters`, to the bit inside.
+    """Keep the weights that are not chosen, (d,) in the order of `trained`, to the bit inside.
 
     Momentum and weight decay move them too, so they are put back before each forward pass and at
     the end. Optimisers work weight by weight, so this does not affect the chosen ones.
     """
-    weights = list(model.parameters())
+    weights = list(trained(model).values())
     parts = chosen.split([weight.numel() for weight in weights])
     moving = [part.view_as(weight) for part, weight in zip(parts, weights, strict=True)]
     before = [weight.detach().clone() for weight in weights]

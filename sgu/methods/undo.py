@@ -83,7 +83,12 @@ def fresh(run: Run) -> nn.Module:
 
 @torch.no_grad()
 def blend(model: nn.Module, other: nn.Module, share: float) -> None:
-    """Move the weights and buffers of `model` to (1 - share) own + share other's."""
-    for own, new in zip(model.state_dict().values(), other.state_dict().values(), strict=True):
+    """Move weights and buffers of `model`, but those that are frozen, to (1 - share) own + share
+    other's."""
+    frozen = {name for name, weight in model.named_parameters() if not weight.requires_grad}
+    states = zip(model.state_dict().items(), other.state_dict().values(), strict=True)
+    for (name, own), new in states:
+        if name in frozen:
+            continue
         counts = not own.is_floating_point()  # batch-norm's batches
         own.copy_(own.double().lerp(new.double(), share) if counts else own.lerp(new, share))

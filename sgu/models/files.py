@@ -6,6 +6,8 @@ which weights and plain values alone are unpickled (`weights_only`).
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +21,7 @@ from torch import Tensor, nn
 
 from sgu.files.atomic import atomic_write
 from sgu.files.tensors import open_tensors
-from sgu.models.preprocessing import bare
+from sgu.models.preprocessing import Preprocessing, bare
 
 PICKLED = (".pt", ".pth", ".ckpt", ".bin")
 WRAPPERS = ("module.", "_orig_mod.")
@@ -29,6 +31,10 @@ INSIDE = ("state_dict", "model_state_dict", "model")
 """Keys under which training programs keep the weights, beside an optimiser and such."""
 
 Weights = dict[str, Tensor]
+
+
+class OtherModel(ValueError):
+    """A file holds the weights of another architecture."""
 
 
 def save_model(path: Path, model: nn.Module, info: dict[str, str]) -> None:
@@ -45,12 +51,12 @@ def save_model(path: Path, model: nn.Module, info: dict[str, str]) -> None:
 def load_model(path: Path, model: nn.Module) -> dict[str, Any]:
     """Fill `model`, on its device, from the file; return the file's `info`.
 
-    Raises ValueError if the file cannot be read, or holds another architecture; the first name that
-    differs is given.
+    Raises ValueError if the file cannot be read, and OtherModel if it holds another architecture;
+    the first name that differs is given.
     """
     weights, info = read_weights(path)
     if difference := _difference(weights, model.state_dict()):
-        raise ValueError(f"{path} holds another model than {type(model).__name__}: {difference}")
+        raise OtherModel(f"{path} holds another model than {type(model).__name__}: {difference}")
     model.load_state_dict(weights)
     return info
 
@@ -61,6 +67,15 @@ def read_info(path: Path) -> dict[str, Any]:
         return read_weights(path)[1]
     with _opened(path) as file:
         return file.metadata() or {}
+
+
+def read_preprocessing(path: Path) -> Preprocessing:
+    """Return how a file says that its network is fed. Raises ValueError, which names the file."""
+    info = read_info(path)
+    try:
+        return Preprocessing.of(info)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}, beside the weights: {error}") from error
 
 
 def trained_elsewhere(info: Mapping[str, Any], fingerprint: str) -> str:
@@ -101,11 +116,13 @@ def _opened(path: Path) -> Iterator[Any]:
 def _unpickled(path: Path) -> tuple[Weights, dict[str, Any]]:
     _check_is_file(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # torch's, of TorchScript
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except (UnpicklingError, RuntimeError, EOFError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(
-            f"{path} cannot be read as weights ({reason}): save model.state_dict(), not the model"
+            f"{path} cannot be read as weights ({_reason(error)}): save model.state_dict(), not "
+            "the model"
         ) from error
     if not isinstance(content, Mapping):
         raise ValueError(f"{path} holds a {type(content).__name__}; need a state_dict: save that")
@@ -113,9 +130,28 @@ def _unpickled(path: Path) -> tuple[Weights, dict[str, Any]]:
     weights = {name: value for name, value in inside.items() if isinstance(value, Tensor)}
     if not weights:
         raise ValueError(f"{path} holds no tensors, but {', '.join(map(str, content))}: save some")
-    return weights, {
-        k: v for k, v in content.items() if isinstance(v, str | int | float | list | tuple)
-    }
+    return weights, _beside(inside, content)
+
+
+def _reason(error: Exception) -> str:
+    """Return why torch.load reads no weights, without its advice to run what a file brings."""
+    text = str(error)
+    if found := re.search(r"GLOBAL (\S+)", text):
+        return f"it holds a {found[1]}"
+    if "TorchScript" in text:
+        return "it is a TorchScript program"
+    return (text.splitlines() or [type(error).__name__])[0]
+
+
+def _beside(inside: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the plain values beside the weights, tensors of numbers among them as lists."""
+    plain: dict[str, Any] = {}
+    for name, value in content.items():
+        if isinstance(value, Tensor) and value.ndim < 2 and inside is not content:
+            plain[name] = value.tolist()
+        elif isinstance(value, str | int | float | list | tuple):
+            plain[name] = value
+    return plain
 
 
 def _unwrapped(weights: Weights) -> Weights:

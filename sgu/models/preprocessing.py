@@ -9,7 +9,7 @@ network trained on (p / 255 - mean) / std, at another size, is wrapped so that i
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sgu.data.pipeline import Pipeline
+from sgu.data.pipeline import Pipeline, check_stated
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,9 @@ class Preprocessing:
     size: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("mean", "std"):
-            value = getattr(self, name)
-            values = tuple(value) if isinstance(value, Sequence) else (value,)
-            object.__setattr__(self, name, tuple(map(float, values)))
-        if bool(self.mean) != bool(self.std):
-            raise ValueError(f"mean = {self.mean}, std = {self.std}: state both, or neither")
-        if not all(value > 0 for value in self.std):
-            raise ValueError(f"std = {self.std}: must be > 0")
+        mean, std = check_stated(self.mean, self.std) or ((), ())
+        object.__setattr__(self, "mean", mean)
+        object.__setattr__(self, "std", std)
         if self.size is not None and self.size < 1:
             raise ValueError(f"size = {self.size}: must be >= 1")
 

@@ -48,7 +48,7 @@ def played(sink: Sink) -> None:
     sink.on_trial_complete(0, [], one)
 
 
-def test_mlflow_has_a_run_a_trial_with_its_settings_and_metrics(tmp_path):
+def test_mlflow_has_a_run_a_trial_with_its_settings_and_metrics(tmp_path, capsys):
     mlflow = pytest.importorskip("mlflow", reason="the extra `tracking` is not installed")
     pytest.importorskip("sqlalchemy", reason="MLflow's store in a file needs it")
     address = f"sqlite:///{tmp_path}/mlflow.db"
@@ -61,6 +61,7 @@ def test_mlflow_has_a_run_a_trial_with_its_settings_and_metrics(tmp_path):
     assert run.data.params["settings/alpha"] == "2.0"
     history = client.get_metric_history(run.info.run_id, "val_acc")
     assert [(metric.step, metric.value) for metric in history] == [(1, 0.5), (2, 0.625)]
+    assert capsys.readouterr().out == ""
 
 
 def test_a_package_that_is_missing_is_named(monkeypatch, tmp_path):

@@ -62,6 +62,8 @@ def _read(path: Path) -> Columns:
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no text ({error}): give CSV, TSV, Parquet or text") from error
     separator = SEPARATED.get(path.suffix)
+    if separator == "," and lines and ";" in lines[0] and "," not in lines[0]:
+        separator = ";"  # as spreadsheets write where the comma is the decimal sign
     rows = list(csv.reader(lines, delimiter=separator)) if separator else [[x] for x in lines]
     rows = [[cell.strip() for cell in row] for row in rows if any(cell.strip() for cell in row)]
     if not rows:

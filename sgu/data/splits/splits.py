@@ -7,7 +7,7 @@ alone, so that all scenarios with one seed are judged on the same examples.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -202,9 +202,11 @@ def memorised_splits(
     return _splits(train, deal(train, forget, requests, generator), judges)
 
 
-def stated_splits(
-    source: Source, forget: Sequence[int] | np.ndarray | Tensor, seed: int = 0
-) -> Splits:
+Indices = Sequence[int] | Set[int] | np.ndarray | Tensor
+"""Indices into train (n,), in any order, or a mask (N,) of it."""
+
+
+def stated_splits(source: Source, forget: Indices, seed: int = 0) -> Splits:
     """Forget the train examples at the indices `forget`, or where a mask (N,) of train is True.
 
     Held-out is split as by the other scenarios with this seed.
@@ -212,15 +214,7 @@ def stated_splits(
     train, and for a class of forget without held-out examples.
     """
     train, heldout = _targets(source)
-    chosen = torch.as_tensor(np.asarray(forget if len(forget) else np.empty(0, int)))
-    if chosen.dtype == torch.bool and chosen.shape == train.shape:
-        chosen = torch.where(chosen)[0]
-    if chosen.ndim != 1 or chosen.is_floating_point() or chosen.dtype == torch.bool:
-        raise ValueError(
-            f"forget is {chosen.dtype} {tuple(chosen.shape)}; need indices into train (n,), or a "
-            f"mask ({len(train)},)"
-        )
-    chosen = chosen.long().sort().values
+    chosen = _stated(forget, len(train))
     outside = chosen[(chosen < 0) | (chosen >= len(train))].tolist()
     if outside:
         raise ValueError(f"forget has index {outside[0]}: must be 0..{len(train) - 1}")
@@ -234,6 +228,21 @@ def stated_splits(
             "attack compares the two"
         )
     return _splits(train, [chosen], _judges(heldout, torch.Generator().manual_seed(seed)))
+
+
+def _stated(forget: Indices, size: int) -> Tensor:
+    """Return the indices that `forget` states, ascending (n,). size: of train."""
+    if isinstance(forget, Tensor):
+        forget = forget.cpu()
+    stated = np.array(list(forget) if isinstance(forget, Set) else forget)
+    if not stated.size:
+        return torch.empty(0, dtype=torch.int64)
+    if stated.dtype == bool and stated.shape == (size,):
+        stated = stated.nonzero()[0]
+    if stated.dtype.kind not in "iu" or stated.ndim != 1:
+        kind = f"{stated.dtype.name} {stated.shape}" if stated.ndim else type(forget).__name__
+        raise ValueError(f"forget is {kind}; need indices into train (n,), or a mask ({size},)")
+    return torch.from_numpy(np.sort(stated.astype(np.int64)))
 
 
 def _splits(

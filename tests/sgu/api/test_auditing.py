@@ -117,7 +117,8 @@ def test_without_train_there_is_no_verdict_and_why(own, before):
     [
         ({"models": {"original": None}}, "original is the name of a network that train gives"),
         ({"models": {"mine": nn.Linear(3, 3)}}, "mine cannot take what train yields"),
-        ({"retrained": 1}, "must be 0, or >= 2"),
+        ({"models": nn.Linear(3, 3)}, "models is a Linear; need networks by name"),
+        ({"retrained": 1}, "retrained = 1: must be 0, or >= 2"),
         ({"shadows": 3}, "shadows = 3: must be 0, or even"),
         ({"train": lambda *_: None}, "what train returns is a NoneType"),
     ],

@@ -72,6 +72,16 @@ def test_a_term_that_never_played_says_so(before, own):
         gc.collect()
 
 
+def test_a_term_whose_first_round_fails_says_why_and_no_more(before, own):
+    term = sgu.GameTerm(own, solve_every=1)
+    with pytest.raises(ValueError, match="all weights of the model are frozen"):
+        term(copy.deepcopy(before).requires_grad_(False))
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        term._tally.warn()
+    assert warned == []
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

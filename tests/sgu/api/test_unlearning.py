@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -35,6 +36,16 @@ def test_every_method_works_on_any_network_and_leaves_it_as_it_is(method, before
     if method != "ssd":  # its published threshold reaches no weight here
         assert not same(bits(done.model), old)
     assert set(done.metrics) <= set(METRICS)
+
+
+@pytest.mark.parametrize("method", ["sg", "influence", "fisher", "ssd", "salun", "undo"])
+def test_frozen_weights_stay_as_they_are(method, before, own, bits, same):
+    model = copy.deepcopy(before)
+    model.conv.requires_grad_(False)
+    settings = {"select": 0.1} if method == "ssd" else settings_of(method)
+    done = sgu.unlearn(model, own, method, **settings).model
+    assert same(bits(done.conv), bits(before.conv))
+    assert not torch.equal(done.head.weight, before.head.weight)
 
 
 def test_it_is_the_command_to_the_last_digit(task, original):
@@ -101,7 +112,7 @@ class Tokens(nn.Module):
         return self.head(self.embedding(tokens))
 
 
-OBLONG = nn.Sequential(nn.Flatten(), nn.Linear(45, 5))
+FLAT = nn.Flatten(), nn.Linear(64, 3)
 
 
 @pytest.mark.parametrize(
@@ -130,6 +141,9 @@ def test_any_form_of_data(inputs, model):
         (nn.Sequential(nn.Flatten(), nn.Linear(64, 2)), "C >= 3, the largest label"),
         (nn.Conv2d(1, 3, 3), "need logits"),
         ("model.pt", "is a str; need a torch.nn.Module"),
+        (SimpleNamespace(model=nn.Linear(64, 3)), "need a torch.nn.Module: give its .model"),
+        (nn.Sequential(*FLAT, nn.Softmax(1)), "gives probabilities; need logits"),
+        (nn.Sequential(*FLAT).requires_grad_(False), "all weights of the model are frozen"),
     ],
 )
 def test_a_network_that_does_not_fit_is_named(own, model, message):

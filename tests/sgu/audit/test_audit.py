@@ -187,6 +187,7 @@ def test_what_diverges_is_named_and_the_rest_goes_on(run_audit, audited, small, 
     said: list[str] = []
     wild = Experiment.of(**EXPERIMENT.settings() | {"lr": 1e30})
     broken = run_audit(unlearned_by={"finetune": wild}, say=said.append)
+    assert "models that have relearned: 4 of 4" in said
     _, *notes = broken.notes
     what = ["shadow models unlearned as finetune", "ensemble unlearned as finetune"]
     assert [note.split(" left out: ")[0] for note in notes] == what

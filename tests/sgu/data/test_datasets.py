@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -63,6 +66,7 @@ def test_tensors_a_dataset_and_a_list_are_one_task():
     forms = [(inputs, labels), TensorDataset(inputs, labels)]
     forms += [[(x, y) for x, y in zip(inputs, labels.tolist(), strict=True)]]
     forms += [[(x.numpy(), np.int64(y)) for x, y in zip(inputs, labels, strict=True)]]
+    forms += [(inputs.numpy(), labels.numpy()), [inputs, labels]]
     tasks = [Task.of(form, form, forget=[4, 1]) for form in forms]
     assert len({task.source.fingerprint for task in tasks}) == 1
     assert len({task.splits.digest for task in tasks}) == 1
@@ -72,7 +76,9 @@ def test_held_out_is_split_as_by_the_scenarios(toy_source):
     drawn = random_splits(toy_source, 0.2, seed=3)
     parts = [(part.inputs, part.targets) for part in (toy_source.train, toy_source.heldout)]
     mask = torch.isin(torch.arange(150), drawn.forget).numpy()
-    for forget in (drawn.forget, drawn.forget.tolist(), drawn.forget.flip(0).numpy(), mask):
+    listed = drawn.forget.tolist()
+    for forget in (drawn.forget, listed, drawn.forget.flip(0).numpy(), mask, set(listed),
+                   pd.Series(listed)):  # fmt: skip
         assert Task.of(*parts, forget=forget, seed=3).splits.digest == drawn.digest
 
 
@@ -86,6 +92,8 @@ def test_held_out_is_split_as_by_the_scenarios(toy_source):
         (range(12), "12 of train's 12"),
         ([0.5], "need indices into train"),
         ([True, False], "need indices into train"),
+        ("forget.csv", "forget is str; need indices into train"),
+        (None, "forget is not given"),
     ],
 )
 def test_indices_that_cannot_be_forgotten_are_named(forget, message):
@@ -137,6 +145,33 @@ def test_parts_of_different_forms_are_refused():
     labels = torch.tensor([0, 1])
     with pytest.raises(DataError, match="give both the same transform"):
         Task.of((torch.zeros(2, 3), labels), (torch.zeros(2, 4), labels), forget=[0])
+
+
+def test_held_out_inputs_that_are_in_train_are_counted():
+    pictures, labels = torch.randint(0, 256, (12, 3, 4, 4)).byte(), torch.tensor(LABELS)
+    others = pictures.roll(1, 1)  # channels in another order
+    others[4:7] = pictures[:3]
+    with pytest.warns(UserWarning, match="3 of 12 held-out inputs are in train, too"):
+        task = Task.of((pictures, labels), (others, labels), forget=[0, 1])
+    assert repr(task) == "Task(own data: 10 retain, 2 forget, 4 audit, 4 val, 4 test)"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Task.of((pictures, labels), (pictures.roll(1, 1), labels), forget=pd.Series([0, 1]))
+
+
+@pytest.mark.parametrize(
+    ("stated", "message"),
+    [
+        ({"mean": [0.5]}, "state both, or neither"),
+        ({"mean": [124, 116, 104], "std": [58, 57, 57]}, "as of pixels in 0..1: divide it by 255"),
+        ({"mean": 0.5, "std": 0}, "std = .*: must be > 0"),
+        ({"mean": (0.5, 0.5), "std": 1}, "mean has 2 numbers"),
+    ],
+)
+def test_a_preprocessing_that_no_pixels_have_is_refused(stated, message):
+    data = torch.zeros(12, 3, 2, 2).byte(), torch.tensor(LABELS)
+    with pytest.raises(ValueError, match=message):
+        Task.of(data, data, forget=[0], **stated)
 
 
 def test_a_mean_for_floats_is_refused():

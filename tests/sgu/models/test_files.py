@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -12,7 +14,14 @@ from torchvision.transforms.functional import normalize, resize
 from sgu.data.examples import Shape
 from sgu.data.pipeline import Pipeline
 from sgu.experiment import Experiment
-from sgu.models import Preprocessing, build, load_model, read_info, save_model
+from sgu.models import (
+    Preprocessing,
+    build,
+    load_model,
+    read_info,
+    read_preprocessing,
+    save_model,
+)
 from sgu.models.recipes import pretraining
 
 
@@ -58,7 +67,10 @@ def test_the_first_difference_is_named(change, message, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (nn.Linear(2, 2), "save model.state_dict\\(\\), not the model"),
+        (
+            nn.Linear(2, 2),
+            r"\(it holds a torch.nn.modules.linear.Linear\): save model.state_",
+        ),
         ([1, 2], "holds a list; need a state_dict"),
         ({"epoch": 3}, "holds no tensors, but epoch"),
     ],
@@ -67,6 +79,25 @@ def test_a_file_without_weights_says_what_to_save(content, message, tmp_path):
     torch.save(content, tmp_path / "model.pt")
     with pytest.raises(ValueError, match=message):
         load_model(tmp_path / "model.pt", network())
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_a_program_is_told_from_weights_without_advice_to_run_it(tmp_path):
+    torch.jit.save(torch.jit.script(nn.Linear(2, 2)), tmp_path / "model.pt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        with pytest.raises(ValueError, match=r"\(it is a TorchScript program\): save"):
+            load_model(tmp_path / "model.pt", network())
+
+
+def test_a_preprocessing_beside_the_weights_is_read_also_from_tensors(tmp_path):
+    path, weights = tmp_path / "model.pt", network().state_dict()
+    torch.save({"model": weights, "mean": torch.tensor(MEAN), "std": torch.tensor(STD)}, path)
+    assert read_preprocessing(path).mean == pytest.approx(MEAN)
+    assert read_preprocessing(path).std == pytest.approx(STD)
+    torch.save({"model": weights, "mean": [124.0], "std": [58.0]}, path)
+    with pytest.raises(ValueError, match=r"model.pt, beside the weights: mean = .* by 255"):
+        read_preprocessing(path)
 
 
 @pytest.mark.parametrize("name", ["model.pt", "model.safetensors"])
@@ -110,7 +141,12 @@ def test_preprocessing_is_kept_in_a_file_and_read_back(tmp_path):
 
 @pytest.mark.parametrize(
     ("stated", "message"),
-    [({"mean": (0.5,)}, "state both"), ({"mean": 0.5, "std": 0}, "std"), ({"size": 0}, "size = 0")],
+    [
+        ({"mean": (0.5,)}, "state both"),
+        ({"mean": 124, "std": 58}, "divide it by 255"),
+        ({"mean": 0.5, "std": 0}, "std"),
+        ({"size": 0}, "size = 0"),
+    ],
 )
 def test_preprocessing_that_cannot_be_is_named(stated, message):
     with pytest.raises(ValueError, match=message):

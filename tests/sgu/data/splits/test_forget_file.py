@@ -41,6 +41,7 @@ def photos(tmp_path_factory) -> Source:
         ("f.csv", "note,Index,label\nplease,1,cat\n,5,dog\n,6,1\n"),
         ("f.csv", "path,label\n" + "".join(f"{file},{file[:3]}\n" for file in FILES)),
         ("f.tsv", "class\tfile\ncat\ttrain\\cat\\1.png\ndog\tdog/1.png\ndog\tdog/2.png\n"),
+        ("f.csv", "path;label\n" + "".join(f"{file};{file[:3]}\n" for file in FILES)),
         ("f.csv", "split,index\nforget,5\nforget,6\nforget,1\n"),
     ],
 )
