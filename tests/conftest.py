@@ -3,6 +3,7 @@ wait."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -17,8 +18,7 @@ from torch import nn
 
 from sgu.data.sources import Examples, Source, make_source
 from sgu.data.splits.splits import Splits, random_splits
-from sgu.networks.references import recipe
-from sgu.networks.training import trained
+from sgu.networks.references import recipe, reference
 from sgu.task import Task
 
 torch.set_num_threads(1)
@@ -77,13 +77,18 @@ def task() -> Task:
 
 
 @pytest.fixture(scope="session")
-def original(task: Task) -> nn.Module:
-    """A network trained on the task's train images for eight epochs.
+def original(task: Task, tmp_path_factory: pytest.TempPathFactory) -> nn.Module:
+    """A network trained on the task's train images for eight epochs, by one process for all.
 
     After three the running statistics of batch-norm are so far behind that it guesses.
     """
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
     made = recipe("original", "small_cnn", task, 0, 8)
-    return trained(made, task.source, task.pipeline, torch.device("cpu")).model
+    with (folder / "original.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return reference(made, task, folder / "networks", torch.device("cpu")).model
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from sgu.evaluation import score_task
-from sgu.metrics import ATTACKS, Record, Scored, attack_table
+from sgu.metrics import ATTACKS, Estimate, Record, Scored, attack_table
 from sgu.metrics.attacks import cross_fit
 from sgu.metrics.attacks.threshold import Threshold, best_threshold
 from sgu.metrics.loss_attack import loss_attack
@@ -53,6 +53,12 @@ def tables(models):
     }
 
 
+def is_chance(area: Estimate) -> bool:
+    """Return True within 1.5 half-widths of the 95 % interval, about 3 deviations: five attacks on
+    one network are to pass on any machine, whose last bits make another network."""
+    return abs(area.value - 0.5) <= 0.75 * (area.high - area.low)
+
+
 @pytest.mark.parametrize("name", ATTACKS)
 class TestOnNetworks:
     def test_the_original_fails(self, tables, name):
@@ -63,7 +69,8 @@ class TestOnNetworks:
 
     def test_the_retrained_passes_and_still_exposes_retain(self, tables, name):
         record = tables["retrain"][name]
-        assert 0.5 in record.auc
+        assert is_chance(record.auc)
+        assert record.auc.high < tables["original"][name].auc.low
         assert record.retain_mia_auc.low > 0.5
 
 
@@ -92,7 +99,7 @@ def test_shuffled_membership_is_not_told_apart(models, name):
     everyone = Scored.of(*map(torch.from_numpy, arrays))
     order = np.random.default_rng(2).permutation(len(everyone))
     record = report(ATTACKS[name], everyone.take(order[:120]), everyone.take(order[120:]))
-    assert 0.5 in record.auc
+    assert is_chance(record.auc)
 
 
 class TestCrossFit:
