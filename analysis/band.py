@@ -76,6 +76,15 @@ def limits(frame: pd.DataFrame, rows: pd.DataFrame, metric: str) -> pd.DataFrame
     return ends
 
 
+def chance(frame: pd.DataFrame, row: pd.Series, metric: str) -> float:
+    """Return by how much retrained models of a configuration's task differ in a metric: their
+    standard deviation, of a mean over as many seeds as the configuration has; 0 without a band."""
+    tasks = _by_task(_complete(frame))
+    (task,) = _by_task(row.to_frame().T)
+    bands = bands_of(tasks[task]) if task in tasks else {}
+    return bands[metric].sd / math.sqrt(row["seeds"]) if metric in bands else 0.0
+
+
 def uninformative(frame: pd.DataFrame) -> list[str]:
     """Return the metrics of memory on which the original, which has forgotten nothing,
     lies inside the null band of a mean over its seeds: there, to be inside shows no forgetting."""

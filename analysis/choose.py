@@ -1,4 +1,10 @@
-"""The choice of one configuration: the best on val of those like retrained, within all bounds."""
+"""The choice of one configuration: the best on val of those like retrained, within all bounds.
+
+The best of many is best by luck, too, and what keeps some memory is a little more accurate. So
+those as good but for chance, by no more than what retrained models differ in, count as equals, and
+of these the one with the least sign of memory is chosen, as by the one-standard-error rule
+(Breiman et al. 1984, Classification and Regression Trees, section 3.4.3).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +19,7 @@ from typing import Any, Literal
 import pandas as pd
 import yaml
 
-from analysis.band import SHARED, limits, uninformative
+from analysis.band import SHARED, chance, limits, uninformative
 from analysis.formats import metric_text, unit
 from analysis.pareto import check_blind, check_directed, eligible, some
 from analysis.residual import Key, judgement_of, judgements
@@ -36,7 +42,8 @@ class NoChoice(ValueError):
 class Choice:
     """A configuration to run, and the reasons for it.
 
-    row, runner_up: of `configurations` (None: no other may be chosen); judgement: its verdict;
+    row, runner_up: of `configurations`, the latter the best of the others by the metric (None: no
+    other may be chosen); judgement: its verdict;
     settings: everything needed to run it again; why: sentences for people; reported: its metrics on
     test, which had no part in the choice.
     """
@@ -84,8 +91,10 @@ def choose(
 
     maximise, minimise: the metric, one of the two; val_acc without them. where: bounds by metric,
     each "inside" (the null band of the retrained models), "<= 0.6" or ">= 0.6". verdict: the joint
-    verdict beside `margin` that it must have, see `analysis.residual`. All are means over seeds,
-    and none may read the test split. Of equals, the quicker one is chosen. Example:
+    verdict beside `margin` that it must have, see `analysis.residual`; of those within one standard
+    deviation of the retrained models of the best, the one is chosen whose residual memory reaches
+    least far from 0 (verdict "any": the best itself). All are means over seeds, and none may read
+    the test split. Of equals, the quicker one is chosen. Example:
 
         choose(load_study("results/default"), where={"seconds": "<= 20"})
 
@@ -110,21 +119,24 @@ def choose(
     if within.empty:
         raise NoChoice(_nothing(rows, bounds, excess))
     judged = judgements(frame, margin=margin)
-    if verdict != "any":
-        within = _like_retrained(within, judged)
     order = [metric, "seconds", "trial_id"]
-    better = within.sort_values(order, ascending=[maximise is None, True, True], kind="stable")
-    best, second = better.iloc[0], better.iloc[1] if len(better) > 1 else None
+    ranked = within.sort_values(order, ascending=[maximise is None, True, True], kind="stable")
+    equals, those = ranked[:1], "keep to the bounds"
+    if verdict != "any":
+        ranked, those = _like_retrained(ranked, judged), f"are {verdict}, within the bounds"
+        equals = _equals(frame, ranked, metric, judged)
+    best = equals.iloc[0]
+    others = ranked.drop(index=best.name)
     reasons = [_bound_kept(best, name, bounds[name], ends[name]) for name in bounds]
     empty = uninformative(frame[frame["dataset"] == best["dataset"]])
     reasons += [_empty(name) for name in empty if bounds.get(name, "").strip() == "inside"]
     return Choice(
         row=best,
-        runner_up=second,
+        runner_up=others.iloc[0] if len(others) else None,
         judgement=judgement_of(judged, best),
         settings=json.loads(best["config"]),
         why=(
-            _first(best, second, metric, verdict, len(within), len(rows)),
+            _first(equals, ranked, metric, f"of the {len(ranked)} of {len(rows)} that {those}"),
             judgement_of(judged, best).text(),
             *reasons,
             _seeds(best),
@@ -197,16 +209,32 @@ def _nothing(rows: pd.DataFrame, bounds: Mapping[str, str], excess: pd.DataFrame
     )
 
 
-def _first(
-    best: pd.Series, second: pd.Series | None, metric: str, verdict: str, within: int, among: int
-) -> str:
-    which = "keep to the bounds" if verdict == "any" else f"are {verdict}, within the bounds"
-    text = (
-        f"Trial {best['trial_id']} of {best['cell']} has the best {metric}, "
-        f"{_value(metric, best[metric])}, of the {within} of {among} that {which}"
-    )
-    if second is None:
+def _equals(
+    frame: pd.DataFrame, ranked: pd.DataFrame, metric: str, judged: Mapping[Key, Judgement]
+) -> pd.DataFrame:
+    """Return the rows that are as good as the first but for chance, the one first whose residual
+    memory reaches least far from 0."""
+    short = (ranked[metric] - ranked[metric].iloc[0]).abs()
+    equals = ranked[short <= chance(frame, ranked.iloc[0], metric) + SLACK]
+    joints = [judgement_of(judged, row).joint for _, row in equals.iterrows()]
+    reach = pd.Series([joint.farthest if joint else math.inf for joint in joints], equals.index)
+    return equals.loc[reach.sort_values(kind="stable").index]
+
+
+def _first(equals: pd.DataFrame, ranked: pd.DataFrame, metric: str, among: str) -> str:
+    """Return what the choice, the first of `equals`, has before the others."""
+    best, top = equals.iloc[0], ranked.iloc[0]
+    name, value = f"Trial {best['trial_id']} of {best['cell']}", _value(metric, best[metric])
+    if best["trial_id"] != top["trial_id"]:
+        return (
+            f"{name}, with {metric} {value}, shows the least memory of the {len(equals)} that are, "
+            f"but for chance, as good as the best (trial {top['trial_id']}, "
+            f"{_value(metric, top[metric])}), {among}."
+        )
+    text = f"{name} has the best {metric}, {value}, {among}"
+    if len(ranked) == 1:
         return f"{text}."
+    second = ranked.iloc[1]
     return f"{text}, before trial {second['trial_id']} with {_value(metric, second[metric])}."
 
 

@@ -123,7 +123,10 @@ def choose(
     as_yaml: Annotated[bool, typer.Option("--yaml", help="Print its settings as YAML.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the choice as JSON.")] = False,
 ) -> None:
-    """Print the configuration to run: the best val_acc of those like retrained models.
+    """Print the configuration to run, like retrained models and as accurate as the best of those.
+
+    Trials whose val_acc is the best but for chance are equals: by no more than one standard
+    deviation of the retrained models. Of these the one with the least sign of memory is chosen.
 
     The reasons go to stderr, the command that runs it to stdout. Ends with code 3 if no
     configuration is shown to be like retrained, or if the audit does not confirm the choice.

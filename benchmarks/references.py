@@ -1,6 +1,7 @@
-"""What do references and the game over them come to? `python benchmarks/references.py`.
+"""What do methods, references and the game over them come to? `python benchmarks/references.py`.
 
-Each configuration is run once a seed on the embedded data, beside retrained models of its seed.
+Each configuration is run once a seed, beside retrained models of its seed, on the embedded data or
+what `--data`, `--subset` and `--model` name, on a GPU where there is one.
 RMIA and LiRA are offline, so they need only networks that saw neither forget nor test: those are
 the retrained models, of which each in turn is left out (of itself, where it is attacked); RMIA's
 correction is fitted on forget under the original. It prints means and deviations over the seeds
@@ -14,7 +15,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from sgu.metrics.shadow.rmia import correction, rmia
 from sgu.models import pretraining
 from sgu.results.verdicts import REPORTING, References, judge
 from sgu.task import Task
+from sgu.training.inference import default_device
 from sgu.unlearning import unlearn
 
 Settings = dict[str, Any]
@@ -66,19 +68,50 @@ TABLES: dict[str, dict[str, Settings]] = {
         **{f"sg+ alpha {alpha}": NOISED | STEADY | {"alpha": alpha} for alpha in (2.0, 4.0, 8.0)},
         **{f"3 splits, alpha {alpha}": NOISED | {"alpha": alpha} for alpha in (1.0, 2.0, 4.0)},
     },
+    "methods": {  # each at one setting at which it works, of its space in studies/methods.yaml
+        "finetune": {"method": "finetune", "lr": 0.1},
+        "gradient_ascent": {"method": "gradient_ascent", "lr": 0.008},
+        "neggrad_plus": {"method": "neggrad_plus", "lr": 0.03},
+        "random_label": {"method": "random_label", "schedule": "cosine", "batch_size": 128},
+        "salun": {"method": "salun"},
+        "l1_sparse": {"method": "l1_sparse", "lr": 0.1, "gamma": 3e-4},
+        "scrub": {"method": "scrub", "lr": 3e-3},
+        "bad_teacher": {"method": "bad_teacher", "lr": 3e-3, "epochs": 2, "retain_share": 1.0},
+        "amun": {"method": "amun", "lr": 0.02, "epochs": 5, "radius": 0.01, "steps": 50},
+        "influence": {"method": "influence"},
+        "fisher": {"method": "fisher", "strength": 1e-9},
+        "ssd": {"method": "ssd"},
+        "sg": {"method": "sg", "lr": 0.05, "epochs": 5, "alpha": 2.0},
+        "reference_distill": {"method": "reference_distill"},
+        "sg+reference_distill": OVER | {"alpha": 2.0},
+        "undo": {"method": "undo"},
+        "sg+undo": NOISED | STEADY | {"alpha": 4.0},
+        "sg+undo, 3 splits": NOISED | {"alpha": 4.0},
+    },
+    "whole": {  # for networks trained for 20 epochs
+        "undo": {"method": "undo", "epochs": 8},
+        "undo, noise .4": {"method": "undo", "epochs": 8, "noise": 0.4},
+        **{
+            f"sg+undo, alpha {alpha}": NOISED | STEADY | {"alpha": alpha, "epochs": 8}
+            for alpha in (4.0, 16.0)
+        },
+        "sg": {"method": "sg"},
+    },
 }
 SHOWN = (
     "retain_acc", "forget_acc", "test_acc", "loss_auc", "rmia_auc", "lira_auc", "correlation",
-    "examples_seen",
+    "mia_acc", "seconds", "examples_seen",
 )  # fmt: skip
 
 
 class Bench:
     """The task of one seed with its original and retrained models, trained or loaded."""
 
-    def __init__(self, seed: int, count: int, cache: Path):
-        self.seed, self.cache, base = seed, cache, Experiment(seed=seed)
-        self.task = base.task(cache)
+    def __init__(self, seed: int, count: int, cache: Path, shared: Settings):
+        self.shared, self.cache = {"seed": seed, **shared}, cache
+        base = Experiment(**self.shared)
+        self.epochs = base.pretrain_epochs or pretraining(base.model).epochs
+        self.task = base.task(cache).to(default_device())
         self.original = base.reference("original", self.task, cache)
         answers = Logits.of(self.original.model, self.task)
         self.retrained = ensemble(oracles(base, self.task, count), self.task, cache)
@@ -103,7 +136,8 @@ class Bench:
             "loss_auc": loss_auc(scored["forget"], scored["test"]),
             **dict(zip(("rmia_auc", "lira_auc"), attacked.tolist(), strict=True)),
             "correlation": float(np.corrcoef(own["forget"], expected)[0, 1]),
-            "examples_seen": pretraining("small_cnn").epochs * len(self.task.splits.retain),
+            "examples_seen": self.epochs * len(self.task.splits.retain),
+            "seconds": logits.seconds,
         }
 
     def attacked(self, own: Margins, known: list[Margins]) -> tuple[float, float]:
@@ -124,7 +158,7 @@ class Bench:
 
     def result(self, settings: Settings) -> dict[str, float]:
         """Return the metrics after unlearning by these settings, from the folder or by a run."""
-        experiment = Experiment.of(seed=self.seed, **settings)
+        experiment = Experiment.of(**self.shared, **settings)
         text = json.dumps(experiment.settings(), sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:16]
         path = self.cache / f"result-{digest}.json"
@@ -141,7 +175,7 @@ def margins_of(logits: Logits, task: Task) -> Margins:
 
 
 def lines(
-    name: str, results: list[Mapping[str, float]], benches: list[Bench], judged: bool = True
+    name: str, results: Sequence[Mapping[str, float]], benches: list[Bench], judged: bool = True
 ) -> Iterator[str]:
     """Yield the lines of one configuration: its means and deviations, and its verdict."""
     values = np.array([[result[metric] for metric in SHOWN] for result in results])
@@ -152,7 +186,8 @@ def lines(
     if judged:
         forgotten = len(benches[0].task.splits.forget)
         references = [bench.references for bench in benches]
-        verdict = judge(results, references, REPORTING, forgotten=forgotten, classes=10)
+        classes = benches[0].task.source.num_classes
+        verdict = judge(results, references, REPORTING, forgotten=forgotten, classes=classes)
         parts = [f"{r.metric} {' '.join(r.per_cent())}" for r in verdict.by_metric.values()]
         yield f"{'':>24} {verdict.verdict}; residual memory in %: {', '.join(parts)}"
 
@@ -163,10 +198,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=range(5))
     parser.add_argument("--cache", type=Path, default=Path("results/cache"))
     parser.add_argument("--retrained", type=int, default=4, help="retrained models a seed")
+    parser.add_argument("--data", default="embedded")
+    parser.add_argument("--subset", type=int)
+    parser.add_argument("--model", default="small_cnn")
+    parser.add_argument("--pretrain-epochs", type=int)
     args = parser.parse_args()
     torch.set_num_threads(1)
     args.cache.mkdir(parents=True, exist_ok=True)
-    benches = [Bench(seed, args.retrained, args.cache) for seed in args.seeds]
+    shared = {name: getattr(args, name) for name in ("data", "subset", "model", "pretrain_epochs")}
+    benches = [Bench(seed, args.retrained, args.cache, shared) for seed in args.seeds]
     print(f"{'mean and sd over seeds':>24} " + "  ".join(f"{name:>12}" for name in SHOWN))
     retrained = [
         np.mean([list(map(m.get, SHOWN)) for m in b.references.retrained], 0) for b in benches

@@ -103,7 +103,7 @@ def _answer(study: Study, data: str) -> dict[str, Any]:
 
 
 def _chosen(frame: pd.DataFrame) -> str:
-    """Return the trial of best validation accuracy that is like retrained; "" for none."""
+    """Return the trial that may be chosen; "" for none."""
     try:
         return str(choose(frame).row["trial_id"])
     except ValueError:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 LOSSES = "hinge", "squared_hinge", "logistic"
 PENALTIES = "l2", "l1"
@@ -80,6 +81,18 @@ def pose(scores: Tensor, members: Tensor, weight: Tensor | None, dtype: torch.dt
     else:
         c = weight / weight.sum(1, keepdim=True).clamp_min(torch.finfo(dtype).tiny)
     return Problem(x=x, y=y, c=c.masked_fill_(void[:, None], 0), void=void)
+
+
+def roomy(problem: Problem) -> Problem:
+    """Return the problem, padded to one of few sizes, so that graphs of rounds are found again."""
+    x = widened(problem.x.mT).mT.contiguous()
+    return replace(problem, x=x, y=widened(problem.y), c=widened(problem.c))
+
+
+def widened(values: Tensor) -> Tensor:
+    """Return (..., n) with zeros up to a multiple of 8, or of 32 beyond 64."""
+    n = values.shape[-1]
+    return F.pad(values, (0, -n % (8 if n <= 64 else 32)))
 
 
 def _explain(x: Tensor, members: Tensor) -> None:

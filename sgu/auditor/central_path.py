@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from sgu.auditor.losses import Hinge, Loss, largest
-from sgu.auditor.replay import Replayed
 from sgu.auditor.systems import Coordinates, System
 from sgu.host.devices import accelerated
 
@@ -136,7 +135,7 @@ class Path:
         full = [loss.direction(dp) for loss, dp in pairs]
         reach = zip(self.losses, full, strict=True)
         over = _largest([loss.overreach(step, wall, self.apart) for loss, step in reach])
-        self.stuck = self.system.singular
+        self.stuck = self.system.factor.broken
         still = torch.logical_or(self.arrived, self.stuck)
         step = over.clamp_(min=1).reciprocal_().masked_fill_(still, 0)[..., None]
         self.theta = torch.addcmul(self.theta, step[1] if self.apart else step, dtheta)
@@ -150,19 +149,14 @@ class Path:
         pairs = [loss.pairs for loss in self.losses]
         return [self.theta, self.g, self.mu, self.residual, self.arrived, self.stuck, *pairs]
 
-    def in_place(self) -> Callable[[], None]:
-        """Return a function that advances this path in the tensors that hold its state now."""
-        kept = self.state()
-
-        def step() -> None:
-            self.advance()
-            for tensor, new in zip(kept, self.state(), strict=True):
+    def settle(self, kept: list[Tensor]) -> None:
+        """Copy this path's state into the tensors `kept`, which hold it from then on."""
+        for tensor, new in zip(kept, self.state(), strict=True):
+            if tensor is not new:
                 tensor.copy_(new)
-            self.theta, self.g, self.mu, self.residual, self.arrived, self.stuck, *pairs = kept
-            for loss, held in zip(self.losses, pairs, strict=True):
-                loss.pairs = held
-
-        return step
+        self.theta, self.g, self.mu, self.residual, self.arrived, self.stuck, *pairs = kept
+        for loss, held in zip(self.losses, pairs, strict=True):
+            loss.pairs = held
 
     def cautious(self) -> list[Tensor | None]:
         aim = (CAREFUL[0] * self.mu).clamp(max=-self.end.smoothing)
@@ -194,21 +188,17 @@ def _mean(products: list[Tensor]) -> Tensor:
     return sum(pairs.sum((0, 2)) for pairs in products) / max(count, 1)  # type: ignore
 
 
-def stepper(path: Path) -> Callable[[], None]:
-    """Return a function that advances a path: on CUDA by a graph, once it is captured."""
-    device = path.theta.device
-    return Replayed(path.in_place(), device) if device.type == "cuda" else path.advance
-
-
-def follow(path: Path, most: int) -> int:
+def follow(
+    path: Path, most: int, iterations: int = 0, onwards: Callable[[], None] | None = None
+) -> int:
     """Take every problem to its path's end; return the iterations of the slowest.
 
     Once a quarter of the problems under way has arrived, the rest go on alone. On a GPU all go on
-    together, and the host, which waits for each look at them, looks now and then.
+    together, and the host, which waits for each look at them, looks now and then. iterations: those
+    taken before; onwards: takes the path from one look to the next.
     """
-    indices, part, iterations = torch.arange(len(path.theta), device=path.theta.device), path, 0
+    indices, part = torch.arange(len(path.theta), device=path.theta.device), path
     together = accelerated(path.theta.device)
-    advance = stepper(path)
     while iterations < most:
         if not together or iterations in LOOKS:
             going = ~torch.logical_or(part.arrived, part.stuck)
@@ -222,11 +212,12 @@ def follow(path: Path, most: int) -> int:
                 part = path.take(indices)
         if iterations == PATIENCE:
             part.enter(torch.zeros_like(part.theta), 1.0)
-        if together and iterations < PATIENCE:
-            advance()
+        if onwards and iterations < PATIENCE:
+            onwards()
+            iterations += LOOKS.step
         else:
             part.advance(careful=iterations >= PATIENCE)
-        iterations += 1
+            iterations += 1
     if part is not path:
         path.put(indices, part)
         path.look()

@@ -21,16 +21,27 @@ function theorem the gradient of any U(theta) costs one more solve:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from sgu.auditor.base import AuditorError, LinearFit, Problem, check_linear, pose
-from sgu.auditor.central_path import End, Path, follow
+from sgu.auditor.base import (
+    AuditorError,
+    LinearFit,
+    Problem,
+    check_linear,
+    pose,
+    roomy,
+    widened,
+)
+from sgu.auditor.central_path import PATIENCE, End, Path, follow
 from sgu.auditor.losses import LOSSES
+from sgu.auditor.rounds import Rounds
 from sgu.auditor.systems import Coordinates, DualSystem, Features, Kernel, PrimalSystem, System
+from sgu.host.replay import replays
 
 STIFFEST = 1e8  # of the curvatures in the gradient: kinks stay kinks, rounding stays small
 WARM_MU = 0.1  # a warm start re-enters the path here: any lower and it is no longer central
@@ -79,12 +90,14 @@ class LinearAuditor:
         """
         problem = pose(scores, members, weight, self.dtype)
         x = scores.to(self.dtype) if scores.requires_grad else problem.x
+        if replays(x.device):
+            problem = roomy(problem)
         solution = _solve(self, problem, start)
         w, b = _BestResponse.apply(x, problem, solution)
         return LinearFit(
             w=w,
             b=b,
-            dual=solution.dual,
+            dual=solution.dual[:, : x.shape[1]],
             converged=solution.converged & ~problem.void,
             void=problem.void,
             residual=solution.residual,
@@ -112,8 +125,8 @@ class _BestResponse(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, problem: Problem, solution: _Solution
     ) -> tuple[Tensor, Tensor]:
-        del x  # `problem` holds it, checked; it is an argument for autograd's sake
-        ctx.solution, ctx.problem = solution, problem
+        # `problem` holds x, checked; it is an argument for autograd's sake
+        ctx.solution, ctx.problem, ctx.n = solution, problem, x.shape[1]
         w = solution.w / solution.scale
         return w, solution.b + (w * solution.mean).sum(1)
 
@@ -127,30 +140,51 @@ class _BestResponse(torch.autograd.Function):
         left = y[..., None] * torch.stack([s.dual, ctx.problem.c * dp], -1)
         right = torch.stack([v[:, :-1], s.w], 1) / s.scale[:, None]
         left, right = (side.masked_fill(blocked, 0) for side in (left, right))
-        return left @ right, None, None
+        return (left @ right)[:, : ctx.n], None, None
 
 
-def _standardise(problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
+def _standardise(x: Tensor, y: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return A of centred and scaled problems, the means and the scales, which change nothing: b
     absorbs the one, reg the other."""
-    x, c = problem.x, problem.c
     mean = torch.bmm(c[:, None], x)[:, 0]
     z = x - mean[:, None]
     power = (c * torch.linalg.vector_norm(z, dim=2) ** 2).sum(1, keepdim=True) / x.shape[2]
     floor = (mean.square().mean(1, keepdim=True)) * torch.finfo(x.dtype).eps ** 2
     scale = power.masked_fill(power <= floor, 1).sqrt()
     A = x.new_empty(*x.shape[:2], x.shape[2] + 1)
-    torch.mul(z, (problem.y / scale)[..., None], out=A[..., :-1])
-    A[..., -1] = -problem.y  # 0 for padding, as c is
+    torch.mul(z, (y / scale)[..., None], out=A[..., :-1])
+    A[..., -1] = -y  # 0 for padding, as c is
     return A, mean, scale
 
 
 @torch.no_grad()
 def _solve(auditor: LinearAuditor, problem: Problem, start: LinearFit | None) -> _Solution:
+    tensors, device = [problem.x, problem.y, problem.c], problem.x.device
+    if start is not None:
+        dual = widened(start.dual) if replays(device) else start.dual
+        tensors += [start.w.detach(), start.b.detach(), dual, start.void]
+    if replays(device) and auditor.max_iterations >= PATIENCE:
+        return _rounds(auditor, device, *(tensor.shape for tensor in tensors))(*tensors)
+    path, out = _begin(auditor, *tensors)
+    out.iterations = follow(path, auditor.max_iterations)
+    return _end(path, out)
+
+
+@lru_cache(maxsize=4)  # each keeps the memory of a path
+def _rounds(auditor: LinearAuditor, device: torch.device, *shapes: torch.Size) -> Rounds:
+    del shapes  # a key
+    return Rounds(partial(_begin, auditor), _end, auditor.max_iterations, device)
+
+
+def _begin(
+    auditor: LinearAuditor, x: Tensor, y: Tensor, c: Tensor, *start: Tensor
+) -> tuple[Path, _Solution]:
+    """Return the problems at the beginning of their paths, and what is known of their solution;
+    start: w, b, dual and void of an earlier fit."""
     out = _Solution()
-    A, out.mean, out.scale = _standardise(problem)
-    c, l1 = problem.c, auditor.penalty == "l1"
-    out.features, (n, d) = Features(A, c), problem.x.shape[1:]
+    A, out.mean, out.scale = _standardise(x, y, c)
+    l1, (n, d) = auditor.penalty == "l1", x.shape[1:]
+    out.features = Features(A, c)
     dual = auditor.route == "dual" or (auditor.route == "auto" and n < d)
     route: Any = DualSystem if dual else PrimalSystem
     kernel = dual and not l1
@@ -158,22 +192,28 @@ def _solve(auditor: LinearAuditor, problem: Problem, start: LinearFit | None) ->
     reg = auditor.reg / (out.scale if l1 else out.scale.square())
     end = End(LOSSES[auditor.loss], l1, auditor.smoothing, auditor.tolerance)
     path = Path(end, route, at, reg)
-    if start is None:
-        path.enter(A.new_zeros(len(A), (n if kernel else d) + 1), 1.0)
+    if start:
+        path.enter(_warm(reg, out, kernel, *start), WARM_MU)
     else:
-        path.enter(_warm(reg, start, out, kernel), WARM_MU)
-    out.iterations = follow(path, auditor.max_iterations)
+        path.enter(A.new_zeros(len(A), (n if kernel else d) + 1), 1.0)
+    return path, out
+
+
+def _end(path: Path, out: _Solution) -> _Solution:
+    """Fill in the solution from the end of its path."""
     path.factor(STIFFEST)
-    out.residual, out.converged = path.residual, path.arrived & (path.system.singular == 0)
+    out.residual, out.converged = path.residual, path.arrived & (path.system.factor.singular == 0)
     theta = torch.where(out.converged[:, None], path.theta, 0)
+    kernel = isinstance(path.at, Kernel)
     out.w = out.features.adjoint(theta[:, :-1])[:, :-1] if kernel else theta[:, :-1]
-    out.b, out.dual, out.system = theta[:, -1], c * path.loss.p, path.system
+    out.b, out.dual, out.system = theta[:, -1], out.features.c * path.loss.p, path.system
     return out
 
 
-def _warm(reg: Tensor, start: LinearFit, out: _Solution, kernel: bool) -> Tensor:
+def _warm(
+    reg: Tensor, out: _Solution, kernel: bool, w: Tensor, b: Tensor, dual: Tensor, void: Tensor
+) -> Tensor:
     """Return the earlier fit in this path's coordinates; void problems start from 0."""
-    w, dual = start.w.detach(), start.dual
     u = dual / reg if kernel else w * out.scale
-    b = start.b.detach() - (w * out.mean).sum(1)
-    return torch.where(start.void[:, None], 0, torch.cat([u, b[:, None]], -1))
+    b = b - (w * out.mean).sum(1)
+    return torch.where(void[:, None], 0, torch.cat([u, b[:, None]], -1))

@@ -124,15 +124,23 @@ class Factor:
     """The Cholesky factor of positive definite matrices (problems, n, n). On a GPU it is inverted,
     so that a solve is two small products: `cholesky_solve` waits for the device there.
 
-    singular: nonzero where a matrix is not positive definite, (problems,).
+    broken: nonzero where the factorisation stopped, (problems,).
     """
 
     def __init__(self, matrix: Tensor):
-        factor, self.singular = torch.linalg.cholesky_ex(matrix)
+        factor, self.broken = torch.linalg.cholesky_ex(matrix)
         self.factor, self.inverse = factor, None
         if accelerated(matrix.device):
             eye = _eye(matrix.shape[1], matrix.dtype, matrix.device).expand_as(matrix)
             self.inverse = torch.linalg.solve_triangular(factor, eye, upper=False)
+
+    @property
+    def singular(self) -> Tensor:
+        """Return what is nonzero or NaN where a matrix is not positive definite, (problems,).
+
+        cuSOLVER does not stop at NaN, which goes on to the last diagonal entry.
+        """
+        return torch.add(self.broken, self.factor[:, -1, -1], alpha=0)
 
     def solve(self, right: Tensor) -> Tensor:
         """Return the solution for right-hand sides (problems, n)."""
@@ -155,7 +163,6 @@ class PrimalSystem:
         H = torch.baddbmm(at.hold, self.pulled.mT, at.A, alpha=-1)
         H.diagonal(dim1=1, dim2=2)[:, :-1].add_(E)
         self.factor = Factor(H)
-        self.singular = self.factor.singular
 
     def solve(self, g: Tensor, rho: Tensor, at: Features | None = None) -> tuple[Tensor, Tensor]:
         """Return dtheta (problems, d+1) and dp (problems, n), for g and rho of these shapes."""
@@ -180,7 +187,6 @@ class DualSystem:
         M = self.root[:, :, None] * at.gram(self.E) * self.root[:, None]
         M.diagonal(dim1=1, dim2=2).add_(1)
         self.factor, self.r = Factor(M), self.root * at.y
-        self.singular = self.factor.singular
         self.Mr = self.factor.solve(self.r)
         rMr = (self.r * self.Mr).sum(1, keepdim=True)
         self.per_b = torch.where(rMr > 0, 1 / rMr, 0)  # no used example: b is held still

@@ -59,7 +59,7 @@ class BadTeacher(Method):
             return divergence(t, model(batch.inputs), self.temperature)
 
         both = torch.cat([retain, forget])
-        run.train(self, lambda _: [Pass(both, objective)])
+        run.train(self, lambda _: [Pass(both, objective, pure=True)])
 
 
 def untrained(network: nn.Module, seed: int) -> nn.Module:

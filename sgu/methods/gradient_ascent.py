@@ -29,7 +29,7 @@ class GradientAscent(Method):
     lr: float = 1e-4
 
     def unlearn(self, run: Run) -> None:
-        run.train(self, lambda _: [Pass(run.forget, _ascent)])
+        run.train(self, lambda _: [Pass(run.forget, _ascent, pure=True)])
 
 
 def _ascent(model: nn.Module, batch: Batch) -> Tensor:

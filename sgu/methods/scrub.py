@@ -75,8 +75,9 @@ class Scrub(Method):
 
         def passes(epoch: int) -> list[Pass]:
             rate = 0.1 ** sum(epoch >= decay for decay in DECAYS)
-            first = Pass(run.forget, ascent, batch_size=self.forget_batch, rate=rate)
-            second = Pass(run.retain, descent, rate=rate)
+            size = self.forget_batch
+            first = Pass(run.forget, ascent, batch_size=size, rate=rate, pure=True)
+            second = Pass(run.retain, descent, rate=rate, pure=True)
             return [first, second] if epoch < self.max_epochs else [second]
 
         run.train(self, passes)

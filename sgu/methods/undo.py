@@ -71,7 +71,7 @@ class Undo(Method):
             KL = divergence(teacher(batch), s, self.temperature)
             return (1 - self.distill) * CE + self.distill * KL
 
-        run.train(self, lambda _: [Pass(run.retain, objective)])
+        run.train(self, lambda _: [Pass(run.retain, objective, pure=True)])
 
 
 def fresh(run: Run) -> nn.Module:

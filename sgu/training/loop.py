@@ -7,6 +7,7 @@ thread count give the same bits.
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -18,6 +19,7 @@ from sgu.checks import NOT_NEGATIVE, POSITIVE, at_least, check, one_of
 from sgu.data.examples import Examples
 from sgu.data.pipeline import Pipeline
 from sgu.host.devices import fastest_kernels, precision, to_device
+from sgu.host.replay import Replayed, steady
 from sgu.training.inference import device_of, restoring_modes
 from sgu.training.snapshots import Snapshots, State
 from sgu.typed import typed_fields
@@ -32,7 +34,7 @@ class Optimisation:
     """Settings of an optimisation. lr: the schedule's highest; momentum: Nesterov's, for sgd alone.
 
     epochs = 0 trains nothing. compile: use torch.compile, which needs a C++ compiler on the CPU and
-    replays CUDA graphs on a GPU; short batches are not compiled, as each size would be anew.
+    replays its own CUDA graphs; short batches are not compiled, as each size would be anew.
     """
 
     epochs: int
@@ -109,12 +111,17 @@ class Pass:
     """One pass, in random order, over the examples at indices (n,), to minimise an objective.
 
     batch_size: None is the optimisation's; rate: its share of the schedule's learning rate.
+    pure: the objective is a function of weights and batch alone, in shapes that no value changes,
+    so that its steps may be replayed as a CUDA graph; of `classification` that is known.
+    saw: called with the size of each batch.
     """
 
     indices: Tensor
     objective: Objective = classification
     batch_size: int | None = None
     rate: float = 1.0
+    pure: bool = False
+    saw: Callable[[int], None] = lambda _: None
 
 
 Plan = Callable[[int], Sequence[Pass]]  # the passes of an epoch, counted from 0
@@ -213,6 +220,8 @@ class _Trainer:
         self.generator = torch.Generator().manual_seed(seed)
         self.optimiser, self.schedule = make_optimiser(model, optimisation, max(steps, 1))
         self.network = self._compiled() if optimisation.compile else model
+        self.steady = steady(model) and not optimisation.compile
+        self.replays = dict[tuple[Objective, int], Replayed]()
         if self._on_cuda:
             torch.cuda.manual_seed(seed)  # what dropout draws from
 
@@ -221,7 +230,7 @@ class _Trainer:
         total = torch.zeros((), device=self.device)
         for step, (indices, part) in zip(steps, self._batches(passes), strict=True):
             whole = len(indices) == (part.batch_size or self.optimisation.batch_size)
-            total += self._differentiate(indices, part, self.network if whole else self.model)
+            total += self._differentiate(indices, part, whole)
             if adjust:
                 adjust(step, step == steps[-1])
             for group in self.optimiser.param_groups:
@@ -242,19 +251,38 @@ class _Trainer:
             return torch.compile(self.model, mode="reduce-overhead")
         return torch.compile(self.model)
 
-    def _differentiate(self, indices: Tensor, part: Pass, network: Any) -> Tensor:
+    def _differentiate(self, indices: Tensor, part: Pass, whole: bool) -> Tensor:
         """Return the loss of a batch; its gradients replace those of the batch before."""
         inputs, targets = self.examples.at(indices, self.device)
         augmentation = self.generator if self.optimisation.augment else None
+        prepared = self.pipeline.prepare(inputs, augmentation)
+        part.saw(len(indices))
+        step = self._step(part, whole, len(indices))
+        loss, gradients = step(to_device(indices, self.device), prepared, targets)
+        for weights, gradient in zip(self.model.parameters(), gradients, strict=True):
+            weights.grad = gradient
+        return loss
+
+    def _step(self, part: Pass, whole: bool, size: int) -> Callable[..., Any]:
+        """Return `_gradients` of a pass, replayed where its steps are surely alike."""
+        step = partial(self._gradients, self.network if whole else self.model, part.objective)
+        alike = whole and self.steady and (part.pure or part.objective is classification)
+        if not alike:
+            return step
+        replayed = Replayed(step, self.device, eager=2)
+        return self.replays.setdefault((part.objective, size), replayed)
+
+    def _gradients(
+        self, network: Any, objective: Objective, indices: Tensor, inputs: Tensor, targets: Tensor
+    ) -> tuple[Tensor, list[Tensor | None]]:
+        """Return the loss of a batch, and the gradient of each of the weights."""
         if self.optimisation.compile:
             torch.compiler.cudagraph_mark_step_begin()
         with precision(self.device):
-            prepared = self.pipeline.prepare(inputs, augmentation)
-            indices = to_device(indices, self.device)
-            loss = part.objective(network, Batch(indices, prepared, targets))
+            loss = objective(network, Batch(indices, inputs, targets))
         self.optimiser.zero_grad()
         loss.backward()
-        return loss.detach()
+        return loss.detach(), [weights.grad for weights in self.model.parameters()]
 
     def state(self) -> State:
         return {

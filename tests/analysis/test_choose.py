@@ -146,3 +146,23 @@ def test_retrained_models_of_another_forget_set_make_no_band(rows, name, other, 
         row[name] = other if row["method"] == "retrain" else 1
     with pytest.raises(ValueError, match="val_mia_acc has no null band here"):
         choose(synthetic.frame(*rows), maximise="val_acc", where={"val_mia_acc": "inside"})
+
+
+@pytest.mark.parametrize(("gain", "chosen"), [(0.015, "like"), (0.017, "more")])
+def test_of_those_equal_but_for_chance_the_one_with_the_least_memory_is_chosen(
+    synthetic, gain, chosen
+):
+    """Retrained models differ by .0158; one trial has 0 % of the memory left, the other 4 %."""
+    rows = synthetic.judged_rows()
+    retrained = [row for row in rows if row["method"] == "retrain"]
+    for row, off in zip(retrained, (-0.02, -0.01, 0, 0.01, 0.02), strict=True):
+        row["val_acc"] = 0.62 + off
+    (like,) = (row for row in rows if row["trial_id"] == "like")
+    names = ("forget_acc", "val_loss_auc", "val_rmia_auc", "val_lira_auc")
+    more = like | {name: like[name] + 0.4 * 0.04 for name in names}
+    more |= {"trial_id": "more", "val_acc": like["val_acc"] + gain}
+    choice = analysis.choose(synthetic.frame(*rows, more))
+    assert choice.row["trial_id"] == chosen
+    assert choice.runner_up["trial_id"] == ("more" if chosen == "like" else "like")
+    said = "the least memory of the 2 that are, but for chance, as good as the best (trial more, "
+    assert (said in choice.why[0]) is (chosen == "like")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pretended
 import pytest
 import torch
+from pretended.graphs import PretendedGraph
 from torch import nn
 
+from sgu.host import replay
 from sgu.models import build
 from sgu.task import Task
 
@@ -38,3 +41,27 @@ def there(task: Task, device: torch.device) -> Task:
 def network(task: Task, device: torch.device) -> nn.Module:
     """An untrained network on the device."""
     return build("small_cnn", task.source.shape, 0).to(device)
+
+
+class Replays:
+    """How often a graph was replayed."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+@pytest.fixture
+def replays(device: torch.device, monkeypatch: pytest.MonkeyPatch) -> Replays:
+    """Count the replays of graphs, on any device; without a card they are pretended."""
+    counted = Replays()
+    graph: Any = replay.Graph if device.type == "cuda" else PretendedGraph
+    call = graph.__call__
+
+    def counting(self: Any, *arguments: torch.Tensor) -> Any:
+        counted.count += 1
+        return call(self, *arguments)
+
+    monkeypatch.setattr(graph, "__call__", counting)
+    monkeypatch.setattr(replay, "Graph", graph)
+    monkeypatch.setattr(replay, "replays", lambda _: True)
+    return counted

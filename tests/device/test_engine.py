@@ -8,7 +8,7 @@ import pytest
 import torch
 from pretended import counted
 
-from sgu.auditor import CvxpyAuditor, LinearAuditor, MLPAuditor, central_path
+from sgu.auditor import CvxpyAuditor, LinearAuditor, MLPAuditor
 from sgu.auditor.central_path import Path
 from sgu.auditor.systems import Factor
 
@@ -131,26 +131,3 @@ def test_a_neural_auditor_is_two_thousand_launches(device):
     assert fit.converged.all()
     assert count.launches <= 2000, count.launched
     assert count.waits <= 20, count.waited
-
-
-@every_auditor
-def test_steps_in_place_are_the_steps(loss, penalty, route, device, monkeypatch):
-    """A graph replays them: each writes to the tensors that it reads, to the same bits."""
-    x, members = (t.to(device) for t in (draw(4, 16, 4) if route == "primal" else draw(4, 6, 12)))
-    auditor = LinearAuditor(loss=loss, penalty=penalty, route=route, reg=0.1)
-    plain = auditor.fit(x, members)
-    monkeypatch.setattr(central_path, "stepper", lambda path: path.in_place())
-    held = auditor.fit(x, members)
-    assert held.iterations == plain.iterations
-    assert held.w.cpu().equal(plain.w.cpu())
-    assert held.dual.cpu().equal(plain.dual.cpu())
-
-
-def test_graphs_answer_as_steps_do(device, monkeypatch):
-    """On CUDA the one replays, the other does not."""
-    x, members = (t.to(device) for t in draw(6, 24, 4))
-    replayed = LinearAuditor(reg=0.1).fit(x, members)
-    monkeypatch.setattr(central_path, "stepper", lambda path: path.advance)
-    stepped = LinearAuditor(reg=0.1).fit(x, members)
-    torch.testing.assert_close(replayed.w, stepped.w, rtol=1e-12, atol=1e-14)
-    assert replayed.iterations == stepped.iterations

@@ -26,6 +26,6 @@ def test_the_check_leaves_its_figures(device, tmp_path, capsys):
     assert not [row for row in rows if "failed" in row]
     assert [row["solved"] for row in parts["engine"]] == [1.0] * 4
     assert [row["run"] for row in parts["runs"]] == [
-        "original", "retrain", "finetune", "sg, audit_batch 40", "sg, audit_batch 80",
+        "original", "retrain", "sg, audit_batch 40", "finetune", "sg, audit_batch 80",
     ]  # fmt: skip
     assert "## runs" in capsys.readouterr().out
