@@ -29,9 +29,9 @@ def experiment() -> Experiment:
 
 
 @pytest.fixture(scope="module")
-def task(by_lot) -> Task:
+def task(memorable) -> Task:
     """60 of 300 images are forgotten."""
-    return by_lot(300, 600)
+    return memorable(300, 600)
 
 
 @pytest.fixture(scope="module")

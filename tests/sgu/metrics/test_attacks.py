@@ -34,9 +34,9 @@ def report(make: Callable[[], Any], members: Scored, heldout: Scored, attack: st
 
 
 @pytest.fixture(scope="module")
-def models(by_lot, tmp_path_factory) -> dict[str, dict[str, Scored]]:
+def models(memorable, tmp_path_factory) -> dict[str, dict[str, Scored]]:
     """An original that has memorised its 600 examples, and a model retrained without 120."""
-    task = by_lot(600, 600)
+    task = memorable(600, 600)
     cache = tmp_path_factory.mktemp("cache")
     recipes = {kind: recipe(kind, "small_cnn", task, 0, 12) for kind in ("original", "retrain")}
     return {
