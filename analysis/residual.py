@@ -8,6 +8,7 @@ retrained models of that seed.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -29,18 +30,24 @@ def judgements(
     rows = complete(frame, phase)
     references = _references(rows[rows["method"].isin(REFERENCES)])
     trials = rows[~rows["method"].isin(REFERENCES)]
-    judged: dict[Key, Judgement] = {}
-    for key, runs in trials.groupby(list(CONFIGURED), sort=False):
-        first = runs.iloc[0]
-        judged[key] = judge(
-            _metrics(runs),
-            [references.get(_task(run), NOBODY) for run in _records(runs)],
+    metrics = _metrics(trials)
+    of_task = [references.get(key, NOBODY) for key in _keys(trials, TASK)]
+    forgotten = (trials["forget_fraction"] * trials["train_examples"]).to_numpy()
+    classes = trials["classes"].to_numpy()
+    runs: defaultdict[Key, list[int]] = defaultdict(list)
+    for index, key in enumerate(_keys(trials, CONFIGURED)):
+        runs[key].append(index)
+    return {
+        key: judge(
+            [metrics[index] for index in seeds],
+            [of_task[index] for index in seeds],
             SELECTION,
-            forgotten=_count(first["forget_fraction"] * first["train_examples"]),
-            classes=_count(first["classes"]),
+            forgotten=_count(forgotten[seeds[0]]),
+            classes=_count(classes[seeds[0]]),
             margin=margin,
         )
-    return judged
+        for key, seeds in runs.items()
+    }
 
 
 def judgement_of(judged: Mapping[Key, Judgement], row: pd.Series) -> Judgement:
@@ -71,13 +78,14 @@ def _columns(judgement: Judgement | None) -> tuple[Any, ...]:
     return judgement.verdict, *ends, judgement.text()
 
 
+TASK = ("study", "dataset", "seed")
 NOBODY = OfSeed(original={}, retrained=())
 
 
 def _references(rows: pd.DataFrame) -> dict[Key, OfSeed]:
     """Return the references of each study, data set and seed that has an original."""
     references = {}
-    for key, of_task in rows.groupby(["study", "dataset", "seed"], sort=False):
+    for key, of_task in rows.groupby(list(TASK), sort=False):
         original = _metrics(of_task[of_task["method"] == "original"])
         retrained = _metrics(of_task[of_task["method"] == "retrain"])
         references[key] = OfSeed(original=original[0] if original else {}, retrained=retrained)
@@ -86,10 +94,6 @@ def _references(rows: pd.DataFrame) -> dict[Key, OfSeed]:
 
 def _count(number: float) -> int:
     return 0 if pd.isna(number) else round(number)
-
-
-def _task(run: dict[Hashable, Any]) -> Key:
-    return run["study"], run["dataset"], run["seed"]
 
 
 def _metrics(rows: pd.DataFrame) -> list[dict[str, float]]:
@@ -101,5 +105,5 @@ def _metrics(rows: pd.DataFrame) -> list[dict[str, float]]:
     ]
 
 
-def _records(rows: pd.DataFrame) -> list[dict[Hashable, Any]]:
-    return rows.to_dict("records")
+def _keys(rows: pd.DataFrame, names: tuple[str, ...]) -> list[Key]:
+    return list(zip(*(rows[name] for name in names), strict=True))

@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 
@@ -53,7 +53,9 @@ def load_source(
     return source if subset is None else keep_balanced(source, subset)
 
 
+@cache
 def _embedded() -> Source:
+    """Return the embedded data, decoded once in a process: it takes a second."""
     train, heldout = (
         Tables.of([Location.at(EMBEDDED / f"{part}.parquet")]) for part in ("train", "heldout")
     )

@@ -349,7 +349,7 @@ def test_sparse_studies_are_drawn(frame, tmp_path, case):
     other = game.head(5).assign(alpha=np.nan, reg=np.nan, method="scrub")
     rows = {"candidates only": game, "one trial": game.head(1), "no game at all": other}
     for chart in (front_chart(rows[case]), split_chart(rows[case]), linked_chart(rows[case])):
-        assert save(chart, tmp_path / "x.png").stat().st_size > 0
+        assert save(chart, tmp_path / "x.svg").stat().st_size > 0
 
 
 @pytest.mark.parametrize(

@@ -100,18 +100,17 @@ def test_what_seeds_share_cancels_in_a_difference():
 @pytest.mark.parametrize("shared", [True, False])
 def test_differences_cover_over_two_data_sets(shared):
     generator, rounds, inside, seeds = np.random.default_rng(4), 200, 0, 3
+    sides = [
+        rows(dataset=np.repeat(["x", "y"], seeds), seed=np.tile(np.arange(seeds) + first, 2))
+        for first in (0, 0 if shared else 100)
+    ]
+    deviations = np.repeat([1.0, 2.0], seeds)
     for _ in range(rounds):
-        sides = []
-        for side, mean in enumerate((0.1, 0.0)):
-            parts = [
-                rows(
-                    dataset=name, seed=np.arange(seeds) + (0 if shared else 100 * side),
-                    val_acc=mean + (1 + at) * generator.normal(size=seeds),
-                )
-                for at, name in enumerate("xy")
-            ]  # fmt: skip
-            sides.append(pd.concat(parts, ignore_index=True))
-        inside += 0.1 in difference(*sides, "val_acc")
+        drawn = [
+            side.assign(val_acc=mean + deviations * generator.normal(size=2 * seeds))
+            for side, mean in zip(sides, (0.1, 0.0), strict=True)
+        ]
+        inside += 0.1 in difference(*drawn, "val_acc")
     assert 0.86 <= inside / rounds <= 0.95
 
 

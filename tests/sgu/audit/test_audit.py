@@ -25,7 +25,6 @@ from sgu.audit.tables import sheets, summary
 from sgu.audit.terminal import show
 from sgu.cli import app
 from sgu.ensembles.designs import oracles
-from sgu.ensembles.processes import processes
 from sgu.evaluation import all_metrics
 from sgu.experiment import Experiment
 from sgu.metrics import ATTACKS
@@ -118,13 +117,6 @@ def test_three_retrained_models_give_the_distances_a_band(small, cache):
         assert one.judgement is not None
         assert one.judgement.models == 3
         assert one.judgement.reason.startswith("40 forgotten examples; need 50")
-
-
-@pytest.mark.long
-def test_processes_find_what_a_loop_finds(run_audit, audited, tmp_path: Path):
-    """Two at a time, of one thread each as here: the same bits."""
-    again = run_audit(cache=tmp_path, run=processes(2))
-    assert again.rows() == audited.rows()
 
 
 def test_one_of_the_band_s_own_models_is_inside_it(audited):

@@ -16,7 +16,7 @@ from sgu.ensembles.evidence import evidence, klom, memorised
 from sgu.ensembles.train import ensemble
 from sgu.evaluation import Logits
 from sgu.experiment import Experiment
-from sgu.metrics.shadow import shadow_report
+from sgu.metrics.shadow import SHADOW_ATTACKS, judged, shadow_report
 from sgu.task import Task
 
 pytestmark = pytest.mark.slow
@@ -25,14 +25,13 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def experiment() -> Experiment:
-    return Experiment.of(
-        subset=600, forget_fraction=0.2, pretrain_epochs=16, method="finetune", epochs=1, lr=1e-4
-    )
+    return Experiment.of(pretrain_epochs=16, method="finetune", epochs=1, lr=1e-4)
 
 
 @pytest.fixture(scope="module")
-def task(experiment: Experiment) -> Task:
-    return experiment.task()
+def task(memorable) -> Task:
+    """60 of 300 images are forgotten."""
+    return memorable(300, 600)
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +43,12 @@ def design(experiment: Experiment, task: Task) -> Shadows:
 def answers(
     experiment: Experiment, task: Task, design: Shadows, tmp_path_factory: pytest.TempPathFactory
 ) -> Mapping[str, list[Logits]]:
-    """Four shadow models and two networks of each other kind."""
+    """Four shadow models, as trained and as unlearned, four retrained models and two networks of
+    each other kind."""
     groups = {
         "shadows": design.recipes,
         "u_shadows": design.unlearned(experiment, task),
-        "oracles": oracles(experiment, task, 2),
+        "oracles": oracles(experiment, task, 4),
         "originals": originals(experiment, task, 2),
         "unlearned": unlearned(experiment, task, 2),
     }
@@ -107,12 +107,28 @@ def test_memorisation_is_what_the_halves_differ_by(answers, design, task):
 
 def test_klom_tells_originals_from_retrained_models_on_forget(answers, task):
     """A method that does next to nothing is as far away as the originals are."""
-    before, after = (klom(answers[k], answers["oracles"], task) for k in ("originals", "unlearned"))
+    retrained = answers["oracles"][:2]
+    before, after = (klom(answers[kind], retrained, task) for kind in ("originals", "unlearned"))
     for distance in (before, after):
         assert distance.forget.mean > 3 * distance.test.mean
         assert distance.forget.mean > 3 * distance.nothing.mean
         assert (distance.retrained, distance.unlearned) == (2, 2)
     assert before.forget.mean == pytest.approx(after.forget.mean, rel=0.2)
+
+
+def test_retrained_models_pass_klom(answers, task):
+    """`nothing` is what chance leaves between two ensembles of one distribution."""
+    distance = klom(answers["oracles"][:2], answers["oracles"][2:], task)
+    assert distance.nothing.mean / 2 < distance.forget.mean < 2 * distance.nothing.mean
+
+
+@pytest.mark.parametrize("name", SHADOW_ATTACKS)
+def test_members_by_lot_are_not_told_apart(name, answers, design, task):
+    """The original, which fails the attack with true members, passes it with random ones."""
+    by = answers["u_shadows" if name == "u_lira" else "shadows"]
+    known = evidence(answers["originals"][0], by, design, task)
+    lot = np.random.default_rng(0).permutation(known.members)
+    assert 0.5 in judged(SHADOW_ATTACKS[name](known), lot).auc()
 
 
 def test_as_many_shadow_models_as_the_design_has(answers, design, task):

@@ -11,12 +11,11 @@ import pytest
 import torch
 
 from sgu.evaluation import score_task
-from sgu.metrics import ATTACKS, Record, Scored, attack_table
+from sgu.metrics import ATTACKS, Estimate, Record, Scored, attack_table
 from sgu.metrics.attacks import cross_fit
 from sgu.metrics.attacks.threshold import Threshold, best_threshold
 from sgu.metrics.loss_attack import loss_attack
 from sgu.networks.references import recipe, reference
-from sgu.task import Task
 
 CPU = torch.device("cpu")
 
@@ -35,9 +34,9 @@ def report(make: Callable[[], Any], members: Scored, heldout: Scored, attack: st
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory) -> dict[str, dict[str, Scored]]:
+def models(memorable, tmp_path_factory) -> dict[str, dict[str, Scored]]:
     """An original that has memorised its 600 examples, and a model retrained without 120."""
-    task = Task.load("embedded", subset=600, forget_fraction=0.2)
+    task = memorable(600, 600)
     cache = tmp_path_factory.mktemp("cache")
     recipes = {kind: recipe(kind, "small_cnn", task, 0, 12) for kind in ("original", "retrain")}
     return {
@@ -54,6 +53,12 @@ def tables(models):
     }
 
 
+def is_chance(area: Estimate) -> bool:
+    """Return True within 1.5 half-widths of the 95 % interval, about 3 deviations: five attacks on
+    one network are to pass on any machine, whose last bits make another network."""
+    return abs(area.value - 0.5) <= 0.75 * (area.high - area.low)
+
+
 @pytest.mark.parametrize("name", ATTACKS)
 class TestOnNetworks:
     def test_the_original_fails(self, tables, name):
@@ -64,7 +69,8 @@ class TestOnNetworks:
 
     def test_the_retrained_passes_and_still_exposes_retain(self, tables, name):
         record = tables["retrain"][name]
-        assert 0.5 in record.auc
+        assert is_chance(record.auc)
+        assert record.auc.high < tables["original"][name].auc.low
         assert record.retain_mia_auc.low > 0.5
 
 
@@ -73,14 +79,14 @@ CHEAP = ["loss", "linear_svc", "rbf_svc", "threshold"]
 
 @pytest.mark.parametrize("name", [*CHEAP, pytest.param("boosted", marks=pytest.mark.long)])
 def test_chance_is_inside_the_interval_as_often_as_it_says(name, monkeypatch):
-    """200 times 40 examples against 40 of one distribution; 95 +- 1.5 of 100 would be exact."""
+    """100 times 40 examples against 40 of one distribution; 95 +- 2.2 of 100 would be exact."""
     monkeypatch.setattr("sgu.metrics.intervals.RESAMPLES", 200)
     inside = 0
-    for seed in range(200):
+    for seed in range(100):
         everyone = scored(80, seed)
         halves = everyone.take(np.arange(40)), everyone.take(np.arange(40, 80))
         inside += 0.5 in cross_fit(ATTACKS[name], *halves, seed).auc()
-    assert 0.90 <= inside / 200 <= 0.99
+    assert 89 <= inside <= 99
 
 
 @pytest.mark.parametrize("name", ATTACKS)
@@ -93,7 +99,7 @@ def test_shuffled_membership_is_not_told_apart(models, name):
     everyone = Scored.of(*map(torch.from_numpy, arrays))
     order = np.random.default_rng(2).permutation(len(everyone))
     record = report(ATTACKS[name], everyone.take(order[:120]), everyone.take(order[120:]))
-    assert 0.5 in record.auc
+    assert is_chance(record.auc)
 
 
 class TestCrossFit:
@@ -158,11 +164,11 @@ class TestRecord:
         assert judged[0] != judged[2]
 
     def test_all_of_it_is_quick(self):
-        """Less than 10 s for 400 against 800; measured 1 s, retain of 3600 included."""
+        """Less than 10 s of a core for 400 against 800; measured 2 s, retain of 3600 included."""
         splits = {"forget": scored(400, 0), "test": scored(800, 1), "retain": scored(3600, 2)}
-        begin = time.perf_counter()
+        begin = time.process_time()
         assert [record.attack for record in attack_table(splits)] == list(ATTACKS)
-        assert time.perf_counter() - begin < 10
+        assert time.process_time() - begin < 10
 
 
 class TestThreshold:

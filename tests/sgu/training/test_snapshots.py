@@ -9,10 +9,14 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save
+from torch import nn
 
+from sgu.data.examples import Examples
+from sgu.data.sources import make_source
 from sgu.data.splits.scenarios import Scenario
 from sgu.experiment import Experiment
 from sgu.files.location import Location
+from sgu.models import build
 from sgu.task import Task
 from sgu.training.clock import Clock
 from sgu.training.snapshots import Snapshots, packed, unpacked
@@ -57,19 +61,38 @@ def after_every_epoch(monkeypatch):
     monkeypatch.setattr("sgu.training.snapshots.SHARE", math.inf)
 
 
+@pytest.fixture(scope="module")
+def task() -> Task:
+    """200 train and 200 held-out images of noise, 8x8, of four classes; a fifth is forgotten."""
+    generator = torch.Generator().manual_seed(0)
+
+    def noise() -> Examples:
+        images = torch.randint(0, 256, (200, 1, 8, 8), generator=generator)
+        return Examples(images.to(torch.uint8), torch.arange(200) % 4)
+
+    source = make_source("noise", noise(), noise())
+    return Task.of(source, Scenario(forget_fraction=0.2).splits(source, 0))
+
+
+@pytest.fixture(scope="module")
+def original(task: Task) -> nn.Module:
+    return build("small_cnn", task.source.shape, 0)
+
+
 class Killed(BaseException):
     """An exception that no code may catch."""
 
 
 def settings_of(name: str) -> Experiment:
-    shared = {"subset": 400, "epochs": EPOCHS, "lr": 0.01}
+    shared = {"epochs": EPOCHS, "lr": 0.01, "batch_size": 50}
     return Experiment.of(**shared | RUNS[name])
 
 
 def task_of(experiment: Experiment, task: Task) -> Task:
     if experiment.requests == 1:
         return task
-    return Task.of(task.source, Scenario(requests=experiment.requests).splits(task.source, 0))
+    scenario = Scenario(forget_fraction=0.2, requests=experiment.requests)
+    return Task.of(task.source, scenario.splits(task.source, 0))
 
 
 def reports_of(experiment, task, original, snapshots=None, stop=math.inf):

@@ -1,4 +1,5 @@
-"""Ensembles on a real Ray give a loop's bits in order, despite dead workers and errors."""
+"""Ensembles on a real Ray give a loop's bits in order, despite dead workers and errors; its workers
+share one copy of the data on each node."""
 
 from __future__ import annotations
 
@@ -101,6 +102,29 @@ def test_an_error_of_the_function_is_raised_as_it_is_and_the_rest_stops(tmp_path
 @pytest.mark.parametrize("cpus", [1, 2])
 def test_a_task_has_as_many_threads_as_processors(cpus: int):
     assert list(on_ray(cpus)(lambda _: torch.get_num_threads(), [0])) == [cpus]
+
+
+@ray.remote
+def mapped(task: Task) -> list[tuple[str, int]]:
+    """Return the file behind each tensor, from /proc/self/maps, and the tensor's bytes."""
+    places = []
+    with open("/proc/self/maps") as file:
+        areas = [line.split(maxsplit=5) for line in file]
+    for tensor in (task.source.train.inputs, task.source.heldout.inputs):
+        for area in areas:
+            low, high = (int(end, 16) for end in area[0].split("-"))
+            if low <= tensor.data_ptr() < high:
+                places.append((area[5].strip() if len(area) > 5 else "", tensor.nbytes))
+    return places
+
+
+def test_workers_read_the_data_where_ray_has_put_them():
+    task = Task.load("embedded")
+    shared = ray.put(task)
+    for _ in range(2):
+        places = ray.get(mapped.remote(shared))
+        assert len(places) == 2
+        assert all("plasma" in file or "/dev/shm" in file for file, _ in places), places
 
 
 @pytest.mark.long
