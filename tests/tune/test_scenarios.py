@@ -17,7 +17,8 @@ from tune.spec.spec import Spec
 from tune.study import run
 
 ROOT = Path(__file__).parents[2]
-SMALL = ["subset=400", "epochs=2"]
+SMALL = ["subset=400", "pretrain_epochs=1", "epochs=2"]
+LEARNT = ["subset=1200", "pretrain_epochs=6", "epochs=2"]  # enough to know a class
 
 pytestmark = pytest.mark.long
 
@@ -27,10 +28,9 @@ def results(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("results")
 
 
-def ran(results: Path, name: str, pretrain_epochs: int):
+def ran(results: Path, name: str, settings: list[str]):
     """Run a shipped study, and return its rows by trial and its rows of epochs."""
     small = ["trials=1", "oracles=0", "objectives=[val_error, val_mia_advantage]"]
-    settings = [*SMALL, f"pretrain_epochs={pretrain_epochs}"]
     small += [f"experiment.{setting}" for setting in settings]
     changes = [word for change in small for word in ("--set", change)]
     command = [sys.executable, "-m", "tune", "run", f"studies/{name}.yaml", *changes]
@@ -46,7 +46,7 @@ def ran(results: Path, name: str, pretrain_epochs: int):
 
 
 def test_whole_classes_are_forgotten_from_a_spec(results):
-    rows, _ = ran(results, "class", 16)
+    rows, _ = ran(results, "class", LEARNT)
     assert (rows["status"] == "complete").all(), rows["reason"].tolist()
     assert (rows["scenario"] == "class").all()
     assert rows["forget_fraction"].unique().tolist() == [0.2]  # two of ten classes
@@ -57,7 +57,7 @@ def test_whole_classes_are_forgotten_from_a_spec(results):
 
 
 def test_requests_are_met_one_after_the_other_from_a_spec(results):
-    rows, epochs = ran(results, "sequential", 1)
+    rows, epochs = ran(results, "sequential", SMALL)
     assert (rows["status"] == "complete").all(), rows["reason"].tolist()
     assert (rows["requests"] == 3).all()
     assert rows["forget_fraction"].unique().tolist() == [0.1]
