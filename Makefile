@@ -2,8 +2,9 @@
 PYTHON ?= python3
 STUDY ?= default
 BIN := .venv/bin
-# Four files at a time: many tests wait for processes, and two cores are busy all the same.
-AT_ONCE := -n 4 --dist loadfile
+# Four files at a time: many tests wait for processes, and two cores are busy all the same. The order
+# is that of tests/conftest.py, which begins with the longest.
+AT_ONCE := -n 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: setup study test test-all lint docs bench gpu-check clean
 

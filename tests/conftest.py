@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,6 +27,15 @@ os.environ |= {"RAY_worker_niceness": "0"}  # at Ray's own 15, they hardly run b
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 
 Bits = dict[str, torch.Tensor]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put files of long tests first, then those of slow ones, so that none is left to the end."""
+    weights = Counter[Path]()
+    for item in items:
+        for marker, weight in (("long", 10), ("slow", 1)):
+            weights[item.path] += weight * (item.get_closest_marker(marker) is not None)
+    items.sort(key=lambda item: -weights[item.path])
 
 
 def _noise(count: int, side: int, classes: int, generator: torch.Generator) -> Examples:
