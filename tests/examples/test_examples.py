@@ -29,7 +29,7 @@ def test_the_researcher_is_told_that_the_network_remembers():
     assert {"unlearned", "mine"} < set(report.verdicts)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_privacy_engineer_gets_a_network_and_a_report(tmp_path):
     sizes = {"subset": 200, "epochs": 1, "oracles": 2, "shadows": 0}
     run, audit = example("privacy_engineer").main(tmp_path, **sizes)
