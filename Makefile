@@ -2,9 +2,8 @@
 PYTHON ?= python3
 STUDY ?= default
 BIN := .venv/bin
-# Four files at a time: many tests wait for processes, and two cores are busy all the same. The order
-# is that of tests/conftest.py, which begins with the longest.
-AT_ONCE := -n 4 --dist loadfile --no-loadscope-reorder
+# Four files at a time: many tests wait for processes, and two cores are busy all the same.
+AT_ONCE := -n 4 --dist loadfile
 
 .PHONY: setup study test test-all lint docs bench gpu-check clean
 
@@ -23,7 +22,7 @@ study: setup
 	$(BIN)/sgu-report html $(STUDY)
 
 test: setup
-	$(BIN)/pytest $(AT_ONCE) -m "not long"
+	$(BIN)/pytest $(AT_ONCE) --no-loadscope-reorder -m "not long"
 
 test-all: setup
 	$(BIN)/pytest $(AT_ONCE)

@@ -30,7 +30,8 @@ Bits = dict[str, torch.Tensor]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put files of long tests first, then those of slow ones, so that none is left to the end."""
+    """Put files of long tests first, then those of slow ones: where files are handed out in this
+    order (`make test`), none is left to the end."""
     weights = Counter[Path]()
     for item in items:
         for marker, weight in (("long", 10), ("slow", 1)):
