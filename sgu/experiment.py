@@ -202,10 +202,12 @@ class Experiment:
 
     def preprocessing(self) -> Preprocessing:
         """Return how the original is fed: as stated, else as its file says, else as all others."""
-        if not self.original:
-            return Preprocessing()
+        return self.preprocessing_of(Path(self.original)) if self.original else Preprocessing()
+
+    def preprocessing_of(self, path: Path) -> Preprocessing:
+        """Return how a file's network is fed: as stated, else as the file says."""
         stated = Preprocessing(self.mean, self.std, self.size)  # type: ignore[arg-type]
-        return stated or read_preprocessing(Path(self.original))
+        return stated or read_preprocessing(path)
 
     def network(self, source: Source) -> nn.Module:
         """Return a new network of the architecture of the original, on the CPU."""

@@ -14,15 +14,7 @@ from torch import nn
 from sgu.data.splits.from_file import splits_from_file
 from sgu.data.splits.scenarios import Scenario
 from sgu.experiment import REFERENCE_SETTINGS, Experiment
-from sgu.models import (
-    OtherModel,
-    Preprocessing,
-    build,
-    load_model,
-    read_info,
-    read_preprocessing,
-    trained_elsewhere,
-)
+from sgu.models import OtherModel, build, load_model, read_info, trained_elsewhere
 from sgu.task import Task
 from sgu.training.inference import default_device
 
@@ -108,7 +100,7 @@ class Files:
 
     def fed(self) -> dict[str, str]:
         """Return how each model is fed, in words, by name."""
-        return {path.stem: str(preprocessing(path, self.experiment)) for path in self.paths}
+        return {path.stem: str(self.experiment.preprocessing_of(path)) for path in self.paths}
 
     def digests(self) -> dict[str, str]:
         """Return the SHA-256 of each file, by its path as given."""
@@ -165,10 +157,4 @@ def load(path: Path, experiment: Experiment, task: Task) -> nn.Module:
         raise ValueError(
             f"{error}: choose its architecture by --model, its data by --data"
         ) from error
-    return preprocessing(path, experiment).around(model, task.pipeline)
-
-
-def preprocessing(path: Path, experiment: Experiment) -> Preprocessing:
-    """Return how a file's network is fed: as the options state, else as the file does."""
-    stated = Preprocessing(experiment.mean, experiment.std, experiment.size)  # type: ignore[arg-type]
-    return stated or read_preprocessing(path)
+    return experiment.preprocessing_of(path).around(model, task.pipeline)
