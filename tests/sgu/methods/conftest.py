@@ -19,14 +19,16 @@ from sgu.training.clock import Clock
 def run_of() -> Callable[..., Run]:
     """Return a maker of runs from a copy of the original, without a game. fields: further ones."""
 
-    def make(task: Task, original: nn.Module, run_class: type[Run] = Run, **fields: Any) -> Run:
+    def make(
+        task: Task, original: nn.Module, run_class: type[Run] = Run, seed: int = 0, **fields: Any
+    ) -> Run:
         return run_class(
             model=copy.deepcopy(original),
             original=original,
             architecture="small_cnn",
             task=task,
             game=None,
-            seed=0,
+            seed=seed,
             clock=Clock(torch.device("cpu")),
             on_epoch=lambda *_: None,
             **fields,

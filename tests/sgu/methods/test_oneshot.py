@@ -6,7 +6,8 @@ On the toy task: 120 examples to retain, 30 to forget, three classes.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -19,14 +20,13 @@ from sgu.data.examples import Examples, Shape
 from sgu.data.pipeline import Pipeline
 from sgu.data.splits.splits import random_splits
 from sgu.experiment import Experiment
-from sgu.methods import METHODS, Run, search_space
+from sgu.methods import METHODS, search_space
 from sgu.methods.curvature import Curvature, residual, set_weights, weights_of
 from sgu.methods.fisher import Fisher, roots
 from sgu.methods.influence import Influence
 from sgu.methods.ssd import SSD
 from sgu.models import build
 from sgu.task import Task
-from sgu.training.clock import Clock
 from sgu.training.inference import evaluating
 from sgu.training.loop import Diverged, Optimisation, train
 from sgu.unlearning import unlearn
@@ -40,23 +40,16 @@ EVERY = pytest.mark.parametrize("name", STRONG)
 DECAY = 0.05  # l2 of the convex model
 
 
-def run_of(task: Task, original: nn.Module, seed: int = 0) -> Run:
-    return Run(
-        model=copy.deepcopy(original),
-        original=original,
-        architecture="small_cnn",
-        task=task,
-        game=None,
-        seed=seed,
-        clock=Clock(torch.device("cpu")),
-        on_epoch=lambda *_: None,
-    )
+@pytest.fixture
+def after(run_of) -> Callable[..., nn.Module]:
+    """Return a function that gives a copy of a network after a method."""
 
+    def unlearned(method: Any, task: Task, original: nn.Module, seed: int = 0) -> nn.Module:
+        run = run_of(task, original, seed=seed)
+        method.unlearn(run)
+        return run.model
 
-def after(method, task, original, seed=0) -> nn.Module:
-    run = run_of(task, original, seed)
-    method.unlearn(run)
-    return run.model
+    return unlearned
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +217,7 @@ def convex(toy_source, toy):
 EXACT = Influence(damping=DECAY, iterations=200)
 
 
-def test_influence_finds_the_retrained_optimum(convex):
+def test_influence_finds_the_retrained_optimum(convex, after):
     """The step errs by the square of the share forgotten."""
     task, model, whole, without = convex
     unlearned = weights_of(after(EXACT, task, model))
@@ -233,7 +226,7 @@ def test_influence_finds_the_retrained_optimum(convex):
     assert cosine > 0.995
 
 
-def test_influence_is_newtons_step_by_the_dense_hessian(convex):
+def test_influence_is_newtons_step_by_the_dense_hessian(convex, after):
     task, model, whole, _ = convex
     retained = objective(task, task.splits.retain, model)
     step = -torch.linalg.solve(hessian(retained)(whole), torch.func.grad(retained)(whole))
@@ -243,7 +236,7 @@ def test_influence_is_newtons_step_by_the_dense_hessian(convex):
         assert (taken - scale * step).norm() < 1e-6 * (scale * step).norm()
 
 
-def test_influence_is_no_training_step_away_from_the_optimum(convex):
+def test_influence_is_no_training_step_away_from_the_optimum(convex, after):
     """v = grad L - grad L_r at any weights; the weight decay cancels in it."""
     task, model, whole, _ = convex
     model, theta = copy.deepcopy(model), 0.5 * whole
@@ -260,7 +253,7 @@ def test_influence_is_no_training_step_away_from_the_optimum(convex):
 # --- fisher
 
 
-def test_the_noise_has_the_deviation_of_the_paper(small, learnt):
+def test_the_noise_has_the_deviation_of_the_paper(small, learnt, after, run_of):
     run, method = run_of(small, learnt), Fisher(strength=1e-6, limit=15, draws=None)
     deviation = method.deviation(run, run.generator())
     information = fisher_diagonal(small, learnt, small.splits.retain)
@@ -271,7 +264,7 @@ def test_the_noise_has_the_deviation_of_the_paper(small, learnt):
     assert stats.kstest(noise.numpy(), "norm").pvalue > 0.01
 
 
-def test_few_draws_are_near_the_exact_noise(small, learnt):
+def test_few_draws_are_near_the_exact_noise(small, learnt, run_of):
     run = run_of(small, learnt)
     exact, one = (
         Fisher(draws=draws).deviation(run, run.generator()) for draws in (None, Fisher().draws)
@@ -294,7 +287,7 @@ def test_dampening_by_hand():
     assert longer.item() == 1  # never made larger
 
 
-def test_dampened_are_the_weights_that_forget_needs(small, learnt):
+def test_dampened_are_the_weights_that_forget_needs(small, learnt, after):
     method, theta = SSD(select=1.2, dampen=0.5, squared_batch=1), weights_of(learnt)
     forget, everyone = small.splits.forget, torch.cat([small.splits.retain, small.splits.forget])
     I_f, I_D = (empirical(small, learnt, indices) for indices in (forget, everyone))
@@ -304,7 +297,7 @@ def test_dampened_are_the_weights_that_forget_needs(small, learnt):
     assert 0.05 < (dampened != theta).float().mean() < 0.95
 
 
-def test_the_mean_gradients_of_batches_are_squared(small, learnt):
+def test_the_mean_gradients_of_batches_are_squared(small, learnt, run_of):
     """Retain before forget, each shuffled, in batches of 50: 50, 50, 20 + 30; forget alone: 30."""
     run, splits = run_of(small, learnt), small.splits
     I_D, I_f = SSD(squared_batch=50).importances(run)
@@ -331,7 +324,7 @@ def method_of(name: str, **settings):
 
 
 @EVERY
-def test_the_update_moves_weights_alone(small, learnt, bits, same, name):
+def test_the_update_moves_weights_alone(small, learnt, bits, same, name, after):
     before, modes = bits(learnt), [module.training for module in learnt.modules()]
     model = after(method_of(name), small, learnt)
     assert same(before, bits(learnt))
@@ -342,14 +335,14 @@ def test_the_update_moves_weights_alone(small, learnt, bits, same, name):
 
 
 @EVERY
-def test_a_seed_gives_the_same_bits(small, learnt, bits, same, name):
+def test_a_seed_gives_the_same_bits(small, learnt, bits, same, name, after):
     states = [bits(after(method_of(name), small, learnt, seed)) for seed in (1, 1, 2)]
     assert same(states[0], states[1])
     assert same(states[0], states[2]) == (name == "influence")  # the only one without a draw
 
 
 @EVERY
-def test_the_repair_is_fine_tuning_from_the_updated_weights(small, learnt, bits, same, name):
+def test_the_repair_is_fine_tuning_from_the_updated_weights(small, learnt, bits, same, name, after):
     by_hand, method = after(method_of(name), small, learnt), method_of(name, epochs=2)
     train(by_hand, small.source.train, small.splits.retain, small.pipeline, method, 0)
     assert same(bits(by_hand), bits(after(method, small, learnt)))
@@ -397,6 +390,6 @@ def test_settings_out_of_bounds_are_refused(name, setting, value):
         METHODS[name](**{setting: value})
 
 
-def test_an_update_beyond_all_numbers_is_a_divergence(small, learnt):
+def test_an_update_beyond_all_numbers_is_a_divergence(small, learnt, after):
     with pytest.raises(Diverged, match="not finite"):
         after(Influence(scale=1e300), small, learnt)
