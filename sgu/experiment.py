@@ -70,7 +70,7 @@ class Experiment:
         str | None, "Unlearn this network (.safetensors, .pt, .pth) in place of one trained here."
     ] = None
     mean: Annotated[
-        tuple[float, ...] | float, "Such as .49,.48,.45: the original is fed (x / 255 - mean) / std"
+        tuple[float, ...] | float, "Such as .49,.48,.45: the network is fed (x / 255 - mean) / std"
     ] = ()
     std: Annotated[tuple[float, ...] | float, "of images; none: as its file says, or ours."] = ()
     size: Annotated[int | None, "Pixels of a side to which its images are resized."] = None

@@ -116,13 +116,13 @@ def idle(solve_every: int | str, steps: Sequence[int]) -> str:
         return "" if sum(steps) == 0 else "the game was never played: say which step is the last"
     if sum(steps) < solve_every:
         return (
-            f"the game was never played: solve_every = {solve_every}, and there are {sum(steps)} "
-            f"steps in all: lower solve_every to {max(sum(steps), 1)} or less, or raise epochs"
+            f"the game was never played: solve_every = {solve_every}, and the steps in all are "
+            f"{sum(steps)}: lower solve_every to {max(sum(steps), 1)} at most, or raise epochs"
         )
     if (shortest := min(steps)) < solve_every:
         return (
-            f"an epoch has {shortest} steps, fewer than solve_every = {solve_every}, so that some "
-            'have no round of the game: lower solve_every, or set it to "epoch"'
+            f"an epoch is over at step {shortest}, before solve_every = {solve_every}, so that "
+            'some have no round of the game: lower solve_every, or set it to "epoch"'
         )
     return ""
 

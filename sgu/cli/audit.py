@@ -42,7 +42,7 @@ def command(
     settings: dict[str, Any],
     files: Annotated[
         list[Path] | None,
-        Argument(metavar="[MODEL.safetensors]...", help="None: the game and fine-tuning."),
+        Argument(metavar="MODEL", help="None: the game and fine-tuning."),
     ] = None,
     splits: SplitsOption = None,
     change: SetOption = None,
@@ -62,8 +62,9 @@ def command(
 ) -> None:
     """Audit models beside the original and the retrained one, and write a report.
 
-    Any safetensors file of the architecture will do. What `sgu --save` wrote says how it was
-    unlearned, which U-LiRA and KLoM need, and from which data, unless options say otherwise.
+    Any file of weights (.safetensors, .pt, .pth) of the architecture will do. What `sgu --save`
+    wrote says how it was unlearned, which U-LiRA and KLoM need, and from which data, unless options
+    say otherwise.
     Without a file: the game, and fine-tuning alone.
     """
 

@@ -145,7 +145,7 @@ def _too_few(checked: Checked, holdout: float | None) -> Iterator[str]:
                 if not any(f"/{label}: " in fault for fault in checked.faults):
                     yield f"{name}, class {label}: no image: add some, or drop the class"
             elif count < FEWEST[name]:
-                yield f"{name}, class {label}: {count} images; need {FEWEST[name]}: add some"
+                yield f"{name}, class {label}: {count} of {FEWEST[name]} images needed: add some"
             elif "test" not in checked.counts and round((holdout or 1) * count) < FEWEST["test"]:
                 yield (
                     f"{name}, class {label}: {holdout} of {count} images are too few to be held "
@@ -182,4 +182,5 @@ def _of_names(checked: Checked) -> Iterator[str]:
         if len(names) > 1:
             yield f"classes {' and '.join(map(repr, names))} differ in case or spaces alone"
     if len(checked.channels) > 1:
-        yield f"{checked.channels['grey']} grey images among coloured ones: they count as coloured"
+        grey = checked.channels["grey"]
+        yield f"grey images among coloured ones, which count as coloured: {grey:,}"

@@ -18,6 +18,9 @@ from sgu.files.location import Location, reaching
 HELDOUT = ("test", "val", "validation")
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
+NO_FAULT = ("Thumbs.db", "desktop.ini")
+"""What Windows puts beside pictures; macOS's files begin with a dot, and are not seen."""
+
 Tell = Callable[[str], object]
 """Told each fault of a folder; it may raise, and else the fault is passed over."""
 
@@ -82,7 +85,7 @@ def parts_of(
     train, apart = folder.inside("train"), list[Location]()
     if train.is_folder:
         apart = [place for name in HELDOUT if (place := folder.inside(name)).is_folder]
-    skip = warnings.warn if how.skip_corrupt and tell is refuse else tell
+    skip = _leave_out if how.skip_corrupt and tell is refuse else tell
     first = _part(train if train.is_folder else folder, tell, skip, train.is_folder)
     if not apart:
         if how.holdout is None:
@@ -118,15 +121,22 @@ def _part(folder: Location, tell: Tell, skip: Tell, apart: bool = True) -> Class
 
 
 def _image_names(folder: Location, tell: Tell, skip: Tell) -> list[str]:
-    files = folder.entries()
-    for file in files:
-        if not _is_image(file):
+    images = list[str]()
+    for file in folder.entries():
+        if file.is_folder:
+            skip(f"{file.shown}: a folder in a class, which is not read: move its images up")
+        elif _is_image(file):
+            images.append(file.name)
+        elif file.name not in NO_FAULT:
             need = ", ".join(SUFFIXES)
             skip(f"{file.shown}: no image by its name; need {need}: move it away")
-    names = [file.name for file in files if _is_image(file)]
-    if not names:
+    if not images:
         tell(f"{folder.shown}: no image of this class: add some, or delete the class")
-    return names
+    return images
+
+
+def _leave_out(fault: str) -> None:
+    warnings.warn(f"left out {fault}", stacklevel=2)
 
 
 def _is_image(file: Location) -> bool:

@@ -28,6 +28,7 @@ FILE = ("path", "file", "filename")
 KNOWN = (*INDEX, *FILE, *LABEL, "split")
 SEPARATED = {".csv": ",", ".tsv": "\t"}
 HELDOUT = ("test", "val", "validation")
+LISTED = 20
 
 Columns = Mapping[str, Sequence[str]]
 
@@ -107,24 +108,33 @@ def _indices(path: Path, columns: Columns, source: Source) -> list[int]:
     if not known:
         raise ValueError(f"{path} names files, and {source.name} has none: name indices")
     heldout = set(source.heldout.names)
-    return [_found(f"{path}, row {i}", name, known, heldout) for i, name in enumerate(names, 1)]
+    found = {row: _index(name, known, heldout) for row, name in enumerate(names, 1)}
+    unfit = [row for row, index in found.items() if isinstance(index, str)]
+    if unfit:
+        raise ValueError(f"{path}, row {unfit[0]}: {found[unfit[0]]}{_others(unfit[1:])}")
+    return [index for index in found.values() if isinstance(index, int)]
 
 
-def _found(where: str, name: str, known: Mapping[str, int], heldout: set[str]) -> int:
-    """Return the position of a file, named CLASS/FILE, with folders before it or without CLASS."""
+def _index(name: str, known: Mapping[str, int], heldout: set[str]) -> int | str:
+    """Return the position of a file, named CLASS/FILE, with folders before it or without CLASS; or
+    why it has none."""
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
     apart, file = len(parts) > 2 and parts[-3] in HELDOUT, "/".join(parts[-2:])
     if apart or (file in heldout and file not in known):
-        raise ValueError(f"{where}: {name} is held out, nobody was trained on it: leave it out")
+        return f"{name} is held out, nobody was trained on it: leave it out"
     if len(parts) == 1:
         same = [index for file, index in known.items() if file.endswith(f"/{parts[0]}")]
         if len(same) > 1:
-            raise ValueError(f"{where}: {name} is in {len(same)} classes: write CLASS/{name}")
+            return f"{name} is in {len(same)} classes: write CLASS/{name}"
         if same:
             return same[0]
-    if (index := known.get(file)) is None:
-        raise ValueError(f"{where}: {name} is no file of train: write CLASS/FILE")
-    return index
+    return known.get(file, f"{name} is no file of train: write CLASS/FILE")
+
+
+def _others(rows: Sequence[int]) -> str:
+    """Return which other rows are unfit, in words."""
+    more = f" and {len(rows) - LISTED} more" if len(rows) > LISTED else ""
+    return f"; unfit, too: row {', '.join(map(str, rows[:LISTED]))}{more}" if rows else ""
 
 
 def _check_labels(path: Path, columns: Columns, indices: Sequence[int], source: Source) -> None:

@@ -64,7 +64,7 @@ def test_a_term_that_never_played_says_so(before, own):
         held.clear()
     held.append(sgu.GameTerm(own, solve_every=8))
     loop(model, own, held[0], epochs=2)  # its loop says which steps are the last
-    with pytest.warns(UserWarning, match="an epoch has 6 steps, fewer than solve_every = 8"):
+    with pytest.warns(UserWarning, match="an epoch is over at step 6, before solve_every = 8"):
         held.clear()
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -83,8 +83,8 @@ def test_the_result_is_a_table_a_frame_and_json(before, own):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"solve_every": 20}, "never played: solve_every = 20, and there are 12 steps in all"),
-        ({"solve_every": 8}, "an epoch has 6 steps, fewer than solve_every = 8"),
+        ({"solve_every": 20}, "never played: solve_every = 20, and the steps in all are 12"),
+        ({"solve_every": 8}, "an epoch is over at step 6, before solve_every = 8"),
     ],
 )
 def test_a_game_that_is_not_played_is_said(before, own, settings, message):

@@ -53,7 +53,10 @@ def test_all_faults_are_told_at_once(folder):
     train, test = folder / "train", folder / "test"
     (train / "cat" / "0.png").write_bytes((train / "cat" / "1.png").read_bytes()[:90])
     (test / "dog" / "0.png").write_bytes(b"nothing of the kind")
-    (train / "dog" / "Thumbs.db").write_bytes(b"")
+    (train / "dog" / "list.txt").write_text("")
+    (train / "dog" / "Thumbs.db").write_bytes(b"")  # no fault: Windows writes it
+    (test / "cat" / ".DS_Store").write_bytes(b"")  # nor this: macOS does
+    save(train / "dog" / "2019.png" / "0.png", 52)
     (train / "notes.txt").write_text("")
     (test / "emu").mkdir()
     save(train / "owl" / "0.png", 50)
@@ -65,24 +68,25 @@ def test_all_faults_are_told_at_once(folder):
     for wanted in (
         "train/cat/0.png: corrupt image",
         "test/dog/0.png: no image of a known format",
-        "train/dog/Thumbs.db: no image by its name",
+        "train/dog/list.txt: no image by its name",
+        "train/dog/2019.png: a folder in a class, which is not read",
         "train/notes.txt: is no directory of a class",
         "test/emu: no image of this class",
         "test/emu: a class that",
         "train/owl: a class that",
-        "train, class owl: 1 images; need 5",
+        "train, class owl: 1 of 5 images needed",
         f"2 sizes of images: resize all to one, or say {folder}@64",
     ):
         assert any(wanted in fault for fault in checked.faults), wanted
-    assert len(checked.faults) == 9
+    assert len(checked.faults) == 10
     for wanted in (
         f"2 times across train and test: {train}/dog/1.png = {test}/dog/again.png",
         f"2 times within train, as cat and as dog: {train}/cat/other.png = {train}/dog/2.png",
-        "1 grey images among coloured ones",
+        "grey images among coloured ones, which count as coloured: 1",
     ):
         assert any(wanted in note for note in checked.notes), wanted
     resized = check_folder(f"{folder}@4")
-    assert len(resized.faults) == 8  # all but the sizes
+    assert len(resized.faults) == 9  # all but the sizes
 
 
 def test_the_command_prints_all_and_ends_with_2(folder, tmp_path):
@@ -142,17 +146,19 @@ def test_what_has_a_test_part_takes_no_holdout(folder):
 def test_unreadable_images_are_left_out_and_named(folder, tmp_path, monkeypatch):
     broken = folder / "train" / "cat" / "3.png"
     broken.write_bytes(b"nothing")
-    (folder / "test" / "dog" / "Thumbs.db").write_bytes(b"")
+    (folder / "test" / "dog" / "list.txt").write_text("")
+    (folder / "test" / "dog" / "2019").mkdir()
     names = [f"{label}/{i}.png" for label in ("cat", "dog") for i in range(6)]
     names.remove("cat/3.png")
     for limit in ("1000000", "1"):  # in memory, and on disk
         monkeypatch.setenv("SGU_MEMORY_LIMIT", limit)
         monkeypatch.setenv("SGU_DATA", str(tmp_path))
-        with pytest.warns(UserWarning, match="left out|no image by its name") as told:
+        with pytest.warns(UserWarning, match="left out") as told:
             source = load_source(str(folder), skip_corrupt=True)
         texts = " ".join(str(warning.message) for warning in told)
         assert f"left out 1 of 12 images: {broken}: no image of a known format" in texts
-        assert "Thumbs.db: no image by its name" in texts
+        for left_out in ("list.txt: no image by its name", "2019: a folder in a class"):
+            assert f"left out {folder}/test/dog/{left_out}" in texts
         assert list(source.train.names) == names
         assert len(source.train) == 11
         assert source.train.targets.tolist() == [0] * 5 + [1] * 6

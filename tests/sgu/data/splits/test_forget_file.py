@@ -67,6 +67,11 @@ def test_tables_of_parquet(photos, columns, tmp_path):
         ("f.txt", "3\ncat/1.png\n", r"row 2: index 'cat/1.png' is no whole number"),
         ("f.txt", "bird/1.png\n", "row 1: bird/1.png is no file of train"),
         ("f.txt", "test/cat/1.png\n", "row 1: test/cat/1.png is held out"),
+        (
+            "f.txt",
+            "test/cat/1.png\ncat/1.png\ndog/9.png\n",
+            r"row 1: .* leave it out; unfit, too: row 3$",
+        ),
         ("f.txt", "1.png\n", r"row 1: 1.png is in 2 classes: write CLASS/1.png"),
         ("f.csv", "index,label\n1,dog\n", r"row 1: example 1 has label dog there, and cat \(0\)"),
         ("f.csv", "a,b\n1,2\n", "no column is called index, path"),
