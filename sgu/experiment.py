@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import warnings
 from collections.abc import Callable, Mapping
@@ -161,8 +162,10 @@ class Experiment:
         names = [field.name for field in fields(method)]
         for name in self.options:
             if name not in names:
+                close = difflib.get_close_matches(name, [*names, *vars(self)], n=2)
+                guess = f" (did you mean {', '.join(close)}?)" if close else ""
                 known = ", ".join(names)
-                raise ValueError(f"{self.method} has no setting {name!r}: it has {known}")
+                raise ValueError(f"{self.method} has no setting {name!r}: it has {known}{guess}")
         return method(**self.options)
 
     def forgetting(self) -> Scenario:

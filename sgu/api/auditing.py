@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from torch import nn
 
-from sgu.api.fitting import check_network
+from sgu.api.fitting import check_network, check_task
 from sgu.api.networks import Compared, Train, compared
 from sgu.api.tables import WIDTH
 from sgu.audit.findings import Audit
@@ -72,7 +72,12 @@ class Report:
         }
 
     def html(self, path: str | Path) -> Path:
-        """Write the report as one page that needs nothing else, and return its path."""
+        """Write the report as one page that needs nothing else, and return its path.
+
+        Raises ValueError if the path is a folder.
+        """
+        if Path(path).is_dir():
+            raise ValueError(f"{path} is a folder: name a file in it, such as report.html")
         with atomic_write(Path(path)) as unfinished:
             text = page(self.findings, self.facts, self.settings)
             unfinished.write_text(text, encoding="utf-8")
@@ -117,6 +122,7 @@ def audit(
     if not isinstance(models, Mapping):
         kind = type(models).__name__
         raise ValueError(f'models is a {kind}; need networks by name, such as {{"mine": model}}')
+    check_task(task)
     for name, model in models.items():
         if name in RESERVED:
             raise ValueError(f"{name} is the name of a network that train gives: choose another")

@@ -9,6 +9,13 @@ from sgu.task import Task
 from sgu.training.inference import device_of, evaluating
 
 
+def check_task(task: object) -> None:
+    """Raise ValueError for what is no task."""
+    if not isinstance(task, Task):
+        kind = type(task).__name__
+        raise ValueError(f"task is a {kind}; need sgu.Task.of(train, heldout, forget=indices)")
+
+
 def check_network(model: nn.Module, task: Task, name: str = "model") -> None:
     """Raise ValueError unless the network gives logits (n, C) for the task's inputs.
 

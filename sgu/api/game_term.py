@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from sgu.api.fitting import check_network, check_trainable
+from sgu.api.fitting import check_network, check_task, check_trainable
 from sgu.experiment import Experiment
 from sgu.game import Match
 from sgu.task import Task
@@ -70,6 +70,7 @@ class GameTerm:
         seed: int = 0,
         **settings: Any,
     ):
+        check_task(task)
         experiment = Experiment.of(
             method="sg", alpha=alpha, reg=reg, solve_every=solve_every, seed=seed, **settings
         )

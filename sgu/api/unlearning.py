@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from sgu.api.fitting import check_network, check_trainable
+from sgu.api.fitting import check_network, check_task, check_trainable
 from sgu.api.tables import ROWS, as_text, metric_table
 from sgu.evaluation import all_metrics
 from sgu.experiment import REFERENCE_SETTINGS, Experiment
@@ -93,6 +93,7 @@ def unlearn(
                 f"{name} = {settings[name]!r}: the network and the task say it already"
             )
     experiment = Experiment.of(method=method, seed=seed, **settings)
+    check_task(task)
     check_network(model, task)
     check_trainable(model)
     device = device_of(model)

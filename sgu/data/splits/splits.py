@@ -232,16 +232,20 @@ def stated_splits(source: Source, forget: Indices, seed: int = 0) -> Splits:
 
 def _stated(forget: Indices, size: int) -> Tensor:
     """Return the indices that `forget` states, ascending (n,). size: of train."""
+    wanted = f"need indices into train (n,), or a mask ({size},)"
     if isinstance(forget, Tensor):
-        forget = forget.cpu()
-    stated = np.array(list(forget) if isinstance(forget, Set) else forget)
+        forget = forget.numpy(force=True)
+    try:
+        stated = np.array(list(forget) if isinstance(forget, Set) else forget)
+    except ValueError as error:  # numpy's, of a ragged one
+        raise ValueError(f"forget is a {type(forget).__name__}; {wanted}") from error
     if not stated.size:
         return torch.empty(0, dtype=torch.int64)
     if stated.dtype == bool and stated.shape == (size,):
         stated = stated.nonzero()[0]
     if stated.dtype.kind not in "iu" or stated.ndim != 1:
         kind = f"{stated.dtype.name} {stated.shape}" if stated.ndim else type(forget).__name__
-        raise ValueError(f"forget is {kind}; need indices into train (n,), or a mask ({size},)")
+        raise ValueError(f"forget is {kind}; {wanted}")
     return torch.from_numpy(np.sort(stated.astype(np.int64)))
 
 

@@ -89,6 +89,8 @@ def test_a_report_is_text_a_frame_json_and_a_page(report, tmp_path):
     assert set(frame["model"]) == {"original", "before", "fed", "fresh", "retrained"}
     plain = json.loads(json.dumps(report.to_dict()))
     assert plain["verdicts"] == report.verdicts
+    with pytest.raises(ValueError, match="is a folder: name a file in it"):
+        report.html(tmp_path)
     page = report.html(tmp_path / "deep" / "report.html").read_text()
     assert "float32 (1, 8, 8), as the data yield them" in page
     assert "How to repeat it" not in page

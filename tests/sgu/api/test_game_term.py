@@ -60,7 +60,9 @@ def test_a_term_that_never_played_says_so(before, own):
     loop(model, own, term, epochs=1)
     held = [term]
     del term
-    with pytest.warns(UserWarning, match="never played: solve_every = 50, and the steps in all are 6"):
+    with pytest.warns(
+        UserWarning, match="never played: solve_every = 50, and the steps in all are 6"
+    ):
         held.clear()
     held.append(sgu.GameTerm(own, solve_every=8))
     loop(model, own, held[0], epochs=2)  # its loop says which steps are the last

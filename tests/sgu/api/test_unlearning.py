@@ -151,12 +151,23 @@ def test_a_network_that_does_not_fit_is_named(own, model, message):
         sgu.unlearn(model, own)
 
 
+def test_what_is_no_task_is_named(before):
+    for call in (
+        lambda: sgu.unlearn(before, [1, 2]),
+        lambda: sgu.GameTerm([1, 2]),
+        lambda: sgu.audit({"mine": before}, [1, 2]),
+    ):
+        with pytest.raises(ValueError, match="task is a list; need"):
+            call()
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"data": "cifar10"}, "data = 'cifar10': the network and the task say it"),
         ({"method": "forgetting"}, "must be one of finetune, sg"),
         ({"epoch": 3}, "sg has no setting 'epoch'"),
+        ({"alhpa": 1}, r"sg has no setting 'alhpa': it has .* \(did you mean alpha\?\)"),
         ({"alpha": -1}, "alpha = -1.0: must be >= 0"),
     ],
 )

@@ -94,6 +94,7 @@ def test_held_out_is_split_as_by_the_scenarios(toy_source):
         ([True, False], "need indices into train"),
         ("forget.csv", "forget is str; need indices into train"),
         (None, "forget is not given"),
+        ([(torch.zeros(2), 1), (torch.zeros(3), 0)], "forget is a list; need indices"),
     ],
 )
 def test_indices_that_cannot_be_forgotten_are_named(forget, message):
