@@ -24,9 +24,12 @@ OF_THE_RESULT = {"code_version"}
 
 
 def configured(config: Path | None) -> dict[str, Any]:
-    """Return the settings of a file; without one, none. Raises ValueError if it is no mapping."""
+    """Return the settings of a file; without one, none. Raises ValueError if there is no
+    such file, or if it holds no mapping."""
     if config is None:
         return {}
+    if not config.is_file():
+        raise ValueError(f"{config}: no such file: give a YAML file of settings")
     try:
         written = yaml.safe_load(config.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:

@@ -90,7 +90,7 @@ def test_an_original_of_other_data_is_asked_about_and_what_is_saved_is_named(tmp
         (["--forget", "nothing.csv"], "nothing.csv: no such file"),
         (["--forget", "x.csv", "--forget-fraction", "0.2"], "forget names a file: leave scenario"),
         (["--mean", "0.5"], "state both, or neither"),
-        (["--config", "nothing.yaml"], "No such file"),
+        (["--config", "nothing.yaml"], "no such file: give a YAML file"),
     ],
 )
 def test_a_file_that_is_missing_is_one_line(words, message, tmp_path):
