@@ -30,7 +30,7 @@ def results(tmp_path_factory) -> Path:
 
 def ran(results: Path, name: str, settings: list[str]):
     """Run a shipped study, and return its rows by trial and its rows of epochs."""
-    small = ["trials=1", "oracles=0", "objectives=[val_error, val_mia_advantage]"]
+    small = ["trials=1", "slots=1", "oracles=0", "objectives=[val_error, val_mia_advantage]"]
     small += [f"experiment.{setting}" for setting in settings]
     changes = [word for change in small for word in ("--set", change)]
     command = [sys.executable, "-m", "tune", "run", f"studies/{name}.yaml", *changes]
@@ -79,7 +79,7 @@ def test_all_methods_start_from_a_network_and_a_list_of_ones_own(results):
     for name, stated in (("plain", {}), ("own", files)):
         settings = {"subset": 400, "pretrain_epochs": 2, "epochs": 1}
         content = {"name": name, "experiment": settings | stated, "methods": ["scrub", "sg"]}
-        content |= {"trials": 1, "oracles": 0, "slots": 2, "sampler": "random"}
+        content |= {"trials": 1, "oracles": 0, "slots": 1, "sampler": "random"}
         run(Spec.model_validate(content), results, None, print)
         frames.append(load_study(results / name).set_index(["cell", "trial_id"]))
     plain, by_file = frames

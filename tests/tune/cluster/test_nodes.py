@@ -28,6 +28,7 @@ FEWER = [
     "shadows=0",
     "objectives=[val_error, val_mia_advantage]",
     "trials=6",
+    "slots=1",
 ]
 
 

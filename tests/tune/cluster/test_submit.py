@@ -29,7 +29,7 @@ SPEC = {
     "experiment": {"data": "embedded", "subset": 400, "pretrain_epochs": 1, "epochs": 1},
     "search": {"alpha": {"low": 0.1, "high": 1.0}},
     "trials": 2,
-    "slots": 2,
+    "slots": 1,
     "oracles": 0,
 }
 
