@@ -398,3 +398,15 @@ def test_bad_data_leave_no_trace(tmp_path):
     spec = write_spec(tmp_path, "bad", experiment={"data": str(tmp_path / "missing")})
     assert "no such folder" in refused("run", str(spec), "--results", str(tmp_path))
     assert not (tmp_path / "bad").exists()
+
+
+@pytest.mark.long
+def test_more_retrained_models_are_made_and_no_trial_is_run_again(small):
+    before = load_study(small).set_index("trial_id")
+    more = write_spec(small.parent, "small", oracles=2)
+    assert command(small.parent, "run", str(more)).code == 0
+    after = load_study(small).set_index("trial_id")
+    assert set(after.index) - set(before.index) == {"retrain-2"}
+    assert set(after["attempt"]) == {0}
+    assert list(after.loc[before.index, "started"]) == list(before["started"])
+    assert "all trials are there" in without_ray(small.parent, "run", str(more)).text
