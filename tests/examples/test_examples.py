@@ -24,7 +24,7 @@ def example(name: str) -> ModuleType:
 
 def test_the_researcher_is_told_that_the_network_remembers():
     torch.set_num_threads(1)
-    report = example("researcher").main(subset=300, epochs=10, retrained=3, shadows=0)
+    report = example("researcher").main(subset=300, epochs=12, retrained=3, shadows=0)
     assert report.verdicts["before"].startswith("Remembers")
     assert {"unlearned", "mine"} < set(report.verdicts)
 
@@ -44,10 +44,10 @@ def test_the_privacy_engineer_gets_a_network_and_a_report(tmp_path):
 
 def test_a_sweep_has_the_numbers_of_the_commands(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    table = example("sweep").main(subset=100, pretrain_epochs=1)
+    table = example("sweep").main(subset=200, pretrain_epochs=1)
     assert len(table) == 8
     row = table[table["method"] == "sg"].iloc[0]
-    experiment = Experiment.of(subset=100, pretrain_epochs=1, method="sg", **row["settings"])
+    experiment = Experiment.of(subset=200, pretrain_epochs=1, method="sg", **row["settings"])
     task = experiment.task()
     wanted = unlearn(experiment, task, experiment.reference("original", task).model).metrics
     for name in ("forget_acc", "val_acc", "mia_auc", "ks"):

@@ -19,7 +19,7 @@ from sgu.methods import METHODS, method_class
 from sgu.models import build, save_model
 from sgu.results.schema import METRICS, SCHEMA_VERSION
 
-WORDS = ["--subset", "200", "--pretrain-epochs", "1", "--set", "audit_batch=20"]
+WORDS = ["--subset", "200", "--pretrain-epochs", "1", "--set", "audit_batch=40"]
 WORDS += ["--set", "solve_every=2", "--set", "epochs=1"]
 
 

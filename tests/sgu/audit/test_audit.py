@@ -175,7 +175,7 @@ def test_no_model_is_changed(before, models, bits, same):
     assert all(same(before[name], bits(model)) for name, model in models.items())
 
 
-def test_what_diverges_is_named_and_the_rest_goes_on(models, run_audit, audited, small, cache):
+def test_what_diverges_is_named_and_the_rest_goes_on(models, run_audit, audited, small, tmp_path):
     said: list[str] = []
     wild = Experiment.of(**EXPERIMENT.settings() | {"lr": 1e30})
     fine = {"finetune": models["finetune"]}
@@ -194,7 +194,7 @@ def test_what_diverges_is_named_and_the_rest_goes_on(models, run_audit, audited,
                 raise Diverged("loss is nan")
             yield work(job)
 
-    fewer = audit({}, EXPERIMENT, small, cache, CPU, oracle_count=2, shadow_count=0, run=run)
+    fewer = audit({}, EXPERIMENT, small, tmp_path, CPU, oracle_count=2, shadow_count=0, run=run)
     assert fewer.notes[0] == "oracle 2 left out: loss is nan"
     assert fewer.notes[1].startswith("bands left out: 1 retrained model")
 

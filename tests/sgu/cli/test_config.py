@@ -29,7 +29,7 @@ def test_the_version_is_that_of_the_package():
 @pytest.fixture
 def own(tmp_path: Path) -> dict[str, Path]:
     """A network of one's own in a .pt file, and a list of who is to be forgotten."""
-    experiment = Experiment(subset=100, pretrain_epochs=1)
+    experiment = Experiment(subset=200, pretrain_epochs=1)
     task = experiment.task(tmp_path)
     model = reference(
         experiment.recipe("original", task), task, tmp_path, torch.device("cpu")
@@ -43,7 +43,7 @@ def own(tmp_path: Path) -> dict[str, Path]:
 
 def test_an_original_and_a_list_of_ones_own_do_what_the_commands_own_do(own, tmp_path):
     """The same network and the same examples, by file: the same numbers, to the last digit."""
-    settings = {"subset": 100, "pretrain_epochs": 1, "epochs": 1, "batch_size": 64}
+    settings = {"subset": 200, "pretrain_epochs": 1, "epochs": 1, "batch_size": 64}
     config, saved = tmp_path / "run.yaml", tmp_path / "saved.safetensors"
     config.write_text("".join(f"{name}: {value}\n" for name, value in settings.items()))
     shared = ["--config", str(config), "--cache", str(tmp_path), "--json", "--solve-every", "1"]
@@ -60,7 +60,7 @@ def test_an_original_and_a_list_of_ones_own_do_what_the_commands_own_do(own, tmp
     assert wanted["settings"]["solve_every"] == 1
     info = read_info(saved)
     assert json.loads(info["settings"])["forget"] == str(own["forget"])
-    assert info["data_fingerprint"] == load_source("embedded", 100).fingerprint
+    assert info["data_fingerprint"] == load_source("embedded", 200).fingerprint
     assert given["saved"] == str(saved)
     (tmp_path / "again.json").write_text(by_file.stdout)  # what a run prints can be run
     again = invoked("--config", str(tmp_path / "again.json"), "--cache", str(tmp_path), "--json")
@@ -94,7 +94,7 @@ def test_an_original_of_other_data_is_asked_about_and_what_is_saved_is_named(tmp
     ],
 )
 def test_a_file_that_is_missing_is_one_line(words, message, tmp_path):
-    result = invoked(*words, "--subset", "100", "--cache", str(tmp_path))
+    result = invoked(*words, "--subset", "200", "--cache", str(tmp_path))
     assert result.exit_code == 2, result.output
     assert message in result.output
     assert result.output.strip().count("\n") == 0
