@@ -6,9 +6,12 @@ import importlib.util
 import json
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu_check.py"
 
 
+@pytest.mark.long
 def test_the_check_leaves_its_figures(device, tmp_path, capsys):
     spec = importlib.util.spec_from_file_location("gpu_check", SCRIPT)
     assert spec
@@ -18,7 +21,7 @@ def test_the_check_leaves_its_figures(device, tmp_path, capsys):
 
     sys.modules["gpu_check"] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
-    words = ["--small", "--device", str(device), "--subset", "200", "--out", str(tmp_path)]
+    words = ["--small", "--device", str(device), "--subset", "400", "--out", str(tmp_path)]
     module.main(words)
     parts = json.loads((tmp_path / "gpu.json").read_text())["parts"]
     assert list(parts) == ["tests", "engine", "steps", "runs"]

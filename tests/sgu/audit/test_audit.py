@@ -175,6 +175,7 @@ def test_no_model_is_changed(before, models, bits, same):
     assert all(same(before[name], bits(model)) for name, model in models.items())
 
 
+@pytest.mark.long
 def test_what_diverges_is_named_and_the_rest_goes_on(models, run_audit, audited, small, tmp_path):
     said: list[str] = []
     wild = Experiment.of(**EXPERIMENT.settings() | {"lr": 1e30})
