@@ -8,13 +8,11 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
 import torch
 from torch import Tensor
-
-from pretended.trees import tree_leaves
+from torch.utils._pytree import tree_leaves
 
 SPEC = importlib.util.find_spec("sgu")
 ROOT = f"{Path(SPEC.origin).parents[1]}/"  # type: ignore[union-attr, arg-type]
@@ -104,7 +102,6 @@ def launch(name: str, kernels: int = 1) -> None:
         count.launched[name] += kernels
 
 
-@cache
 def name_of(operation: torch._ops.OpOverload) -> str:
     return operation._schema.name.removeprefix("aten::")
 
@@ -116,23 +113,12 @@ def count_operation(operation: torch._ops.OpOverload, args: tuple) -> None:
         wait(WAITS[name])
     if name in INDEXING and any(_is_mask(x) for x in tree_leaves(args[1])):
         wait("index by a mask")
-    if name in FREE or is_view(operation):
+    returns = operation._schema.returns
+    view = any(r.alias_info is not None and not r.alias_info.is_write for r in returns)
+    if view or name in FREE:
         return
     adds = "index_put" in name and len(args) > 3 and args[3]
     launch(name, ACCUMULATING if adds else LAUNCHES.get(name, 1))
-
-
-@cache
-def is_view(operation: torch._ops.OpOverload) -> bool:
-    returns = operation._schema.returns
-    return any(r.alias_info is not None and not r.alias_info.is_write for r in returns)
-
-
-@cache
-def changes(operation: torch._ops.OpOverload) -> bool:
-    """Return True for an operation that writes into its arguments; of batch-norm, its schema does
-    not say so."""
-    return operation._schema.is_mutable or "batch_norm" in name_of(operation)
 
 
 def _is_mask(x: object) -> bool:

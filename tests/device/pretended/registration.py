@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
 from pretended.counting import FREE, copy_unwaited, launch, name_of, wait
 from pretended.tensors import DEVICE, PINNED, PretendedTensor, handle, refuse
-from pretended.trees import tree_leaves, tree_map
 
 aten = torch.ops.aten
 NO_FACTORIES = (

@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_leaves, tree_map
 
 from pretended.counting import INDEXING, copy_unwaited, count_operation, launch, line, name_of, wait
-from pretended.trees import tree_leaves, tree_map
 
 aten = torch.ops.aten
 DEVICE = "pretended"
@@ -83,11 +83,12 @@ def _ours(x: Any) -> bool:
 
 
 def _on_cpu(x: Any) -> bool:
-    return isinstance(x, Tensor) and not _ours(x) and x.device.type == "cpu"
+    return isinstance(x, Tensor) and x.device.type == "cpu"
 
 
-def check(name: str, args: tuple, leaves: list[Any]) -> None:
-    """Raise MixedDevicesError where CUDA would. leaves: of args and kwargs."""
+def check(name: str, args: tuple, kwargs: dict) -> None:
+    """Raise MixedDevicesError where CUDA would."""
+    leaves = tree_leaves((args, kwargs))
     if not any(_ours(x) for x in leaves):
         return
     if any(isinstance(x, torch.Generator) for x in leaves):
@@ -115,10 +116,9 @@ def _check_indexing(name: str, args: tuple) -> None:
 def handle(operation: Any, args: tuple, kwargs: dict) -> Any:
     """Check, count and run one operation."""
     name = name_of(operation)
-    leaves = tree_leaves((args, kwargs))
-    if any(isinstance(x, Tensor) and not _ours(x) and x.is_meta for x in leaves):
+    if any(isinstance(x, Tensor) and x.device.type == "meta" for x in tree_leaves((args, kwargs))):
         return operation(*tree_map(_to_meta, args), **tree_map(_to_meta, kwargs))
-    check(name, args, leaves)
+    check(name, args, kwargs)
     with torch._C._DisableAutocast(), torch.no_grad():
         if name == "copy_":
             unwaited = bool(args[2] if len(args) > 2 else kwargs.get("non_blocking", False))
@@ -132,11 +132,11 @@ def handle(operation: Any, args: tuple, kwargs: dict) -> Any:
         if name == "_has_same_storage_numel":
             return operation(*tree_map(unwrap, args))
         count_operation(operation, args)
-        return _run(operation, args, kwargs, leaves)
+        return _run(operation, args, kwargs)
 
 
-def _run(operation: Any, args: tuple, kwargs: dict, leaves: list[Any]) -> Any:
-    wrapped = {id(x.raw): x for x in leaves if _ours(x)}
+def _run(operation: Any, args: tuple, kwargs: dict) -> Any:
+    wrapped = {id(unwrap(x)): x for x in tree_leaves((args, kwargs)) if _ours(x)}
     to_cpu = kwargs.get("device") is not None and torch.device(kwargs["device"]).type == "cpu"
     if kwargs.get("device") is not None:
         kwargs = kwargs | {"device": torch.device("cpu")}
