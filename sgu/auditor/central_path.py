@@ -41,7 +41,7 @@ class Path:
     with l1, the penalty's hinge. apart: the two of a linear programme, where nothing couples the
     steps of multipliers and slacks, so that each goes as far as it can. kappa: products of the
     penalty's pairs for one of the examples', until both are at the end. The penalty weighs 4 reg
-    where an example weighs c, so with equal products a small reg would leave the middle of the path.
+    where an example weighs c, so with equal products a small reg would leave the path.
     """
 
     def __init__(

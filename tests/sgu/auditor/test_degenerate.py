@@ -196,7 +196,7 @@ def test_malformed_input_is_refused():
 
 def test_a_jammed_problem_starts_again_carefully() -> None:
     """With l1 and pairs of near twins some of these problems jam without the restart."""
-    scores, members = draw(30, 14, 101)
+    scores, members = draw(100, 14, 101)
     scores[:, 1::2] = scores[:, ::2] + 0.1 * scores[:, 1::2] + 0.3
     fit = LinearAuditor(penalty="l1", reg=1e-4).fit(scores, members)
     assert fit.converged.all()
