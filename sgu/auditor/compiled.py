@@ -28,7 +28,7 @@ def follow(path: Path, most: int) -> int:
     """Take every problem along its path; return the iterations of the slowest, `most` at most."""
     assert isinstance(path.at, Features)
     assert path.kappa is not None
-    dual, end, A, c = path.route is DualSystem, path.end, path.at.A, path.at.c.numpy()
+    dual, end, A, c = path.route is DualSystem, path.end, path.at.A, path.at.c.contiguous().numpy()
     S = (A if dual else A.mT).contiguous().numpy()
     reg, theta, stuck = path.reg[:, 0].numpy(), path.theta.numpy(), path.stuck.numpy()
     pairs = torch.cat([loss.pairs for loss in path.losses], -1).movedim(2, 0).contiguous()
