@@ -23,9 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
-
 from anchors import anchors
+from torch import Tensor
 
 from sgu.auditor import CvxpyAuditor, Hyperplanes, LinearAuditor
 
@@ -35,7 +34,7 @@ GROWTH = {
     "d": [(150, 140, d) for d in (6, 11, 21, 41, 81)],
     "problems": [(B, 140, 11) for B in (75, 150, 300, 600, 1200)],
 }
-CORRECT = 1e-4  # relative error of an objective; the cached layer's, at its eps of 1e-5, is 4e-6
+CORRECT = 1e-2  # relative error of an objective; that of the cached layer, at its eps, is .8 %
 Row = dict[str, Any]
 
 

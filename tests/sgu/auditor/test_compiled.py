@@ -13,7 +13,7 @@ pytest.importorskip("numba", reason="the compiled path is optional: pip install 
 @pytest.mark.parametrize(("shape", "reg"), [((20, 60, 7), 1e-3), ((20, 14, 40), 1e-5)])
 def test_compiled_and_batched_paths_end_alike(shape, reg, monkeypatch):
     """Padding, a problem of one side alone and one without examples included."""
-    problems, n, d = shape
+    problems, n, _ = shape
     generator = torch.Generator().manual_seed(0)
     members = (torch.arange(n) % 2).expand(problems, n).clone()
     x = torch.randn(shape, generator=generator, dtype=torch.float64) + 0.3 * members[..., None]
@@ -22,7 +22,7 @@ def test_compiled_and_batched_paths_end_alike(shape, reg, monkeypatch):
     auditor, answers = LinearAuditor(penalty="l1", reg=reg), []
     for compiled in (True, False):
         if not compiled:
-            monkeypatch.setattr(linear, "find_spec", lambda name: None)
+            monkeypatch.setattr(linear, "find_spec", lambda _: None)
         scores = x.clone().requires_grad_()
         fit = auditor.fit(scores, members, weight)
         fit.decision(x).square().mean().backward()
