@@ -20,8 +20,10 @@ SMALL = [
     "shadows=0",
     "objectives=[val_error, val_mia_advantage]",
     "trials=4",
+    "search={alpha: [0.25, 0.5, 2.0, 4.0]}",
+    "slots=1",
 ]
-SMALL_SWEEP = ["name=sweep", "experiment.epochs=1", "experiment.pretrain_epochs=1"]
+SMALL_SWEEP = ["name=sweep", "experiment.epochs=1", "experiment.pretrain_epochs=1", "slots=1"]
 
 
 @pytest.fixture(scope="module")
