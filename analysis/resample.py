@@ -50,7 +50,7 @@ class Drawn:
         """Return low and high of each quantity's interval; NaN if it rests on a single unit.
 
         Quantiles of the draws, stretched about their mean from the normal's to Student's. Measured
-        by benchmarks/coverage.py.
+        by benchmarks/interval_coverage.py.
         """
         tail, middle = (1 - LEVEL) / 2, self.draws.mean(axis=0)
         low, high = np.quantile(self.draws, [tail, 1 - tail], axis=0) - middle

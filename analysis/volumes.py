@@ -6,7 +6,7 @@ Draws of the means do to V what seeds did to the truth, so the draws are reflect
 2 V - V* (the basic bootstrap; Davison and Hinkley 1997, 5.2): the interval is of the true front's
 hypervolume, and may lie below V. With 100 configurations near the front, 90 % intervals cover 91 to
 97 % of the time, most at three seeds, where they are wide; unreflected ones covered 31 to 74 %
-(150 simulations of 3, 5 and 10 seeds; see benchmarks/coverage.py).
+(150 simulations of 3, 5 and 10 seeds; see benchmarks/interval_coverage.py).
 """
 
 from __future__ import annotations

@@ -1,12 +1,14 @@
-"""The speed and exactness of the linear auditor, beside the two ways of using CVXPY layers.
+"""The speed and exactness of the linear auditor, beside other differentiable solvers.
 
     python benchmarks/auditor.py [--quick] [--out results/benchmarks] [--device cpu|cuda]
 
-One audit pass is a solve and its gradient. Three ways, in one run on one machine:
+One audit pass is a solve and its gradient. The ways, in one run on one machine:
   rebuilt  one CvxpyLayer a problem, built each time, SCS, l1: the authors' way, timed on a sample
            of the problems and scaled to all of them
   cached   one CvxpyLayer, canonicalised once (not counted), called on the whole batch, l2
   engine   LinearAuditor, l2; its l1 is given too
+  anchors  qpth, qpax, Moreau where they are installed (`anchors.py`), l2
+The answer of each l2 way is compared with the engine's; a wrong one gets no ratio.
 Without cvxpy or altair (a GPU machine with torch alone) what needs it is skipped with a message.
 """
 
@@ -21,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from anchors import anchors
 from torch import Tensor
 
 from sgu.auditor import CvxpyAuditor, Hyperplanes, LinearAuditor
@@ -31,6 +34,7 @@ GROWTH = {
     "d": [(150, 140, d) for d in (6, 11, 21, 41, 81)],
     "problems": [(B, 140, 11) for B in (75, 150, 300, 600, 1200)],
 }
+CORRECT = 1e-2  # relative error of an objective; that of the cached layer, at its eps, is .8 %
 Row = dict[str, Any]
 
 
@@ -93,7 +97,15 @@ def timed(auditor: Any, shape: tuple[int, int, int], device: str, repeats: int) 
         "forward_s": forward, "backward_s": backward, "total_s": forward + backward,
         "iterations": getattr(fit, "iterations", None),
         "converged": fit.converged.double().mean().item(),
+        "objective_error": worst_error(fit, x, members),
     }  # fmt: skip
+
+
+def worst_error(fit: Any, x: Tensor, members: Tensor) -> float:
+    """Return the worst relative error of the l2 objective, against the engine's."""
+    best = LinearAuditor().fit(x, members)
+    ours, exact = (objective(one.w.detach(), one.b.detach(), x, members) for one in (fit, best))
+    return (ours / exact - 1).abs().max().item()
 
 
 class Rebuilt:
@@ -118,27 +130,36 @@ def ways(problems: int, quick: bool) -> Iterator[tuple[str, Any, int]]:
         yield "rebuilt", Rebuilt(), 5
         yield "cached", CvxpyAuditor(solver_args={"eps": 1e-5}), problems // (10 if quick else 1)
     else:
-        print("cvxpylayers is absent: the engine is timed alone")
+        print("cvxpylayers is absent: its two ways are left out")
+    if not quick:
+        for name, auditor, most in anchors():
+            yield name, auditor, min(problems, most)
 
 
 def speed(device: str, repeats: int) -> list[Row]:
     rows = []
     for name, (problems, n, d) in SHAPES.items():
-        total = {}
         for way, auditor, sample in ways(problems, repeats < 5):
-            few = 1 if way == "cached" and repeats < 5 else repeats
-            place = device if way.startswith("engine") else "cpu"
-            row = timed(auditor, (sample, n, d), place, few)
+            ours = way.startswith("engine")
+            few = repeats if ours or way == "rebuilt" else 1 if repeats < 5 else 3
+            try:
+                row = timed(auditor, (sample, n, d), device if ours else "cpu", few)
+            except RuntimeError as error:
+                print(f"{way} fails at {name}: {str(error).splitlines()[0]}")
+                continue
             for part in ("forward_s", "backward_s", "total_s"):
                 row[part] *= problems / sample
-            total[way] = row["total_s"]
+            if way in ("engine l1", "rebuilt"):
+                row["objective_error"] = None  # of another problem
             row.update(part="speed", shape=name, way=way, timed_on=sample, problems=problems)
             rows.append(row)
-        for row in rows:
-            if row["shape"] == name:
-                row["ratio"] = row["total_s"] / total["engine"]
+    engine = {row["shape"]: row["total_s"] for row in rows if row["way"] == "engine"}
+    for row in rows:
+        if (row["objective_error"] or 0) < CORRECT:
+            row["ratio"] = row["total_s"] / engine[row["shape"]]
     columns = ("shape", "way", "timed_on", "forward_s", "backward_s", "total_s", "ratio")
-    show("One audit pass (seconds for all problems)", rows, (*columns, "iterations", "converged"))
+    columns += ("iterations", "converged", "objective_error")
+    show("One audit pass (seconds for all problems)", rows, columns)
     return rows
 
 

@@ -39,7 +39,9 @@ class Path:
 
     theta = (u, b); u = w, or with the kernel's coordinates w = z'u. losses: the examples' loss and,
     with l1, the penalty's hinge. apart: the two of a linear programme, where nothing couples the
-    steps of multipliers and slacks, so that each goes as far as it can.
+    steps of multipliers and slacks, so that each goes as far as it can. kappa: products of the
+    penalty's pairs for one of the examples', until both are at the end. The penalty weighs 4 reg
+    where an example weighs c, so with equal products a small reg would leave the path.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Path:
     ) -> None:
         self.end, self.route, self.at, self.reg = end, route, at, reg
         self.apart = end.l1 and end.loss is Hinge
+        self.kappa = (at.c.amax(1) / (4 * reg[:, 0])).clamp(min=1) if end.l1 else None
 
     def take(self, some: Tensor) -> Path:
         """Return the problems at the indices `some`, to go on with alone."""
@@ -80,8 +83,8 @@ class Path:
         self.look()
 
     def look(self) -> None:
-        """Update the stationarity residual g = -dL/dtheta, the mean product -mu, and which problems
-        have arrived."""
+        """Update the stationarity residual g = -dL/dtheta, the mean product -mu (with l1, what the
+        end leaves of it, and the penalty's by kappa), and which problems have arrived."""
         g = torch.addcmul(self.at.pull(self.loss.p), self.ridge, self.theta, value=-1)
         if self.end.l1:
             g[:, :-1].sub_(self.reg * (2 * self.losses[1].p - 1))
@@ -93,17 +96,23 @@ class Path:
             off = torch.rsub(pairs, -mu * scale, alpha=scale)
             worst = torch.maximum(worst, largest(off))
         self.arrived = worst <= tolerance
+        if self.kappa is not None:
+            products = [pairs + mu for pairs in products]
+            products[-1] /= self.kappa[:, None]
         self.mu = _mean(products) if products else torch.zeros_like(worst)
 
     def factor(self, stiffest: float = torch.inf) -> None:
         """Factor the Newton matrix; `stiffest` bounds the loss's curvatures -1/slope and the slopes
         of the l1 penalty."""
-        slope, E = self.loss.slope(), self.reg
+        slope, E, self.drift = self.loss.slope(), self.reg, []
         bounded = stiffest < torch.inf
         if self.end.l1:
             kinks = self.losses[1].slope()
             self.kinks = kinks.clamp(min=-stiffest) if bounded else kinks
             E = -4 * self.reg / self.kinks
+            margins = self.at.forward(self.theta), 1 - 2 * self.theta[:, :-1]
+            pairs = zip(self.losses, margins, strict=True)
+            self.drift = [loss.margin() - margin for loss, margin in pairs]
         slope = slope.clamp(max=-1 / stiffest) if bounded else slope
         self.system: System = self.route(self.at, slope, E)
 
@@ -112,6 +121,7 @@ class Path:
         rho = [loss.rho(target) for loss, target in zip(self.losses, targets, strict=True)]
         g = self.g
         if self.end.l1:
+            rho = [own + off for own, off in zip(rho, self.drift, strict=True)]
             g = g.clone()
             g[:, :-1].addcdiv_(self.reg * rho[1], self.kinks, value=2)
         dtheta, dp = self.system.solve(g, rho[0])
@@ -158,9 +168,16 @@ class Path:
         for loss, held in zip(self.losses, pairs, strict=True):
             loss.pairs = held
 
+    def aims(self, aim: Tensor) -> list[Tensor]:
+        """Return the products to aim at in each loss, (problems,), for a mean of `aim`."""
+        end = self.end.smoothing
+        if self.kappa is None:
+            return [aim.clamp_(max=-end)]
+        aim = aim.clamp_(max=0)
+        return [aim - end, aim * self.kappa - end]
+
     def cautious(self) -> list[Tensor | None]:
-        aim = (CAREFUL[0] * self.mu).clamp(max=-self.end.smoothing)
-        return [aim[:, None] for _ in self.losses]
+        return [aim[:, None] for aim in self.aims(CAREFUL[0] * self.mu)]
 
     def predicted(self) -> list[Tensor | None]:
         """Return the targets of the corrector: where the full step to 0 gets as far as alpha, aim
@@ -172,8 +189,8 @@ class Path:
             share = (1 - 1 / over.clamp(min=1)).prod(0).pow_(1.5)
         else:
             share = torch.addcdiv(self.one, self.one, over, value=-1).pow_(3)
-        aim = share.mul_(self.mu).clamp_(max=-self.end.smoothing)
-        return [loss.corrected(aim, dp) for loss, dp in pairs]
+        aims = self.aims(share.mul_(self.mu))
+        return [loss.corrected(aim, dp) for aim, (loss, dp) in zip(aims, pairs, strict=True)]
 
 
 def _largest(values: list[Tensor]) -> Tensor:

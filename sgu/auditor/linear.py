@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from importlib.util import find_spec
 from typing import Any, Literal
 
 import torch
@@ -166,8 +167,19 @@ def _solve(auditor: LinearAuditor, problem: Problem, start: LinearFit | None) ->
     if replays(device) and auditor.max_iterations >= PATIENCE:
         return _rounds(auditor, device, *(tensor.shape for tensor in tensors))(*tensors)
     path, out = _begin(auditor, *tensors)
-    out.iterations = follow(path, auditor.max_iterations)
+    fused = _fused(path, min(auditor.max_iterations, PATIENCE))
+    out.iterations = follow(path, auditor.max_iterations, fused)
     return _end(path, out)
+
+
+def _fused(path: Path, most: int) -> int:
+    """Go along the path by compiled loops, where these are for it; return the iterations."""
+    on_cpu = path.theta.device.type == "cpu" and path.theta.dtype == torch.float64
+    if not (path.apart and on_cpu and find_spec("numba")):
+        return 0
+    from sgu.auditor import compiled  # loads numba
+
+    return compiled.follow(path, most)
 
 
 @lru_cache(maxsize=4)  # each keeps the memory of a path

@@ -65,6 +65,10 @@ class Loss:
         self.full = target / self.pairs[0]
         return self.short - _sum(self.full)
 
+    def margin(self) -> Tensor:
+        """Return the margins (problems, n) that the pairs stand for."""
+        return 1 - _sum(self.pairs[1])
+
     def overshoot(self, dp: Tensor, apart: bool) -> Tensor:
         """Return how far a full step to the target 0 goes, in ways to the boundary (problems,); of
         multipliers and of slacks, (2, problems), where these go apart. With r = dp/multiplier they
@@ -143,6 +147,9 @@ class SquaredHinge(Loss):
     def slope(self) -> Tensor:
         return super().slope() - 0.5
 
+    def margin(self) -> Tensor:
+        return super().margin() - self.p / 2
+
 
 class Logistic(Loss):
     """No pairs: p follows the margin, and steps are bounded instead.
@@ -160,6 +167,9 @@ class Logistic(Loss):
     @property
     def p(self) -> Tensor:
         return torch.sigmoid(-self.pairs[0, 0])
+
+    def margin(self) -> Tensor:
+        return self.pairs[0, 0]
 
     def slope(self) -> Tensor:
         self.dm_dp = -2 - 2 * torch.cosh(self.pairs[0, 0])  # -1 / (p (1 - p))

@@ -43,7 +43,7 @@ def test_an_interval_is_near_students_for_many_normal_seeds():
 @pytest.mark.parametrize("draw", ["normal", "gamma"])
 @pytest.mark.parametrize("seeds", [3, 5, 10])
 def test_nine_of_ten_intervals_of_a_mean_cover_it(draw, seeds):
-    """Normal values, and gamma ones of skewness 1; see benchmarks/coverage.py for more."""
+    """Normal values, and gamma ones of skewness 1; see benchmarks/interval_coverage.py for more."""
     generator, groups = np.random.default_rng(3), 3000
     values = {"normal": generator.normal(size=(groups, seeds)) + 4,
               "gamma": generator.gamma(4, size=(groups, seeds))}[draw]  # fmt: skip

@@ -86,6 +86,18 @@ def test_objective_at_extreme_regularisation(penalty, reg):
         assert abs(ours / exact_minimum(auditor, x[p], members[p]) - 1) < 1e-8
 
 
+@pytest.mark.parametrize("reg", [1e-4, 1e-6])
+@pytest.mark.parametrize("shape", [CIFAR10, CIFAR100], ids=["140x11", "14x101"])
+def test_l1_converges_at_a_small_reg(reg, shape):
+    auditor = LinearAuditor(penalty="l1", reg=reg)
+    x, members = draw(30, *shape)
+    fit = auditor.fit(x, members)
+    assert fit.converged.all()
+    ours = objective(auditor, fit.w[0], fit.b[0], x[0], members[0])
+    above = ours - exact_minimum(auditor, x[0], members[0])
+    assert abs(above) <= 2 * auditor.smoothing * (1 + shape[1] * reg) + 1e-8 * ours
+
+
 @pytest.mark.parametrize("loss", ["hinge", "squared_hinge"])
 def test_agrees_with_linear_svc(loss):
     """LinearSVC minimises |w|²/2 + C sum loss; a large intercept_scaling leaves b unregularised."""

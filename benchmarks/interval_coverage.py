@@ -1,6 +1,6 @@
 """Coverage of the 90 % intervals of analysis, by simulation.
 
-    python benchmarks/coverage.py [--rounds 4000]
+    python benchmarks/interval_coverage.py [--rounds 4000]
 
 Means over 3, 5 and 10 seeds of values of growing skewness, beside what a plain percentile bootstrap
 and Student's t do; differences of methods with and without shared seeds; hypervolumes of few
