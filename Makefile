@@ -27,7 +27,7 @@ test: setup
 test-all: setup
 	$(BIN)/pytest $(AT_ONCE) -m "not siege"
 
-# Half an hour on two cores, before a release; docs/cluster.md says what it needs
+# Half an hour on two idle cores, before a release; docs/cluster.md says what it needs
 siege: setup
 	$(BIN)/pytest -m siege -rs
 
