@@ -70,6 +70,7 @@ def cluster() -> Iterator[tuple[Cluster, list]]:
         cluster.shutdown()
 
 
+@pytest.mark.siege
 def test_four_nodes_run_the_default_study_although_one_is_lost(tmp_path, cluster):
     running, nodes = cluster
     process = driver(tmp_path, "run", DEFAULT, "--address", running.address, "--set", "slots=4")
