@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.configurations import complete, configurations
+from analysis.configurations import complete, most_seeds
 from sgu.results.null_band import ASPECTS, MEMORY, Band, band
 from sgu.results.schema import METRICS
 
@@ -59,8 +59,7 @@ def bands_of(rows: pd.DataFrame, seeds: int = 1) -> dict[str, Band]:
 def null_band(frame: pd.DataFrame) -> dict[str, Band]:
     """Return the band of each metric, from the retrained models in `frame`, for a mean over as many
     seeds as its trials have."""
-    seeds = configurations(frame)["seeds"].max()
-    return bands_of(_complete(frame), int(seeds) or 1)
+    return bands_of(_complete(frame), most_seeds(frame) or 1)
 
 
 def limits(frame: pd.DataFrame, rows: pd.DataFrame, metric: str) -> pd.DataFrame:

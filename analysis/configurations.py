@@ -50,6 +50,11 @@ def configurations(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([others, measured.mean(), spreads], axis=1)[columns].copy()  # in few blocks
 
 
+def most_seeds(frame: pd.DataFrame) -> int:
+    """Return how many complete seeds the configuration with most of them has, in the search."""
+    return max(complete(frame).groupby(list(CONFIGURED), dropna=False).size(), default=0)
+
+
 def cells(frame: pd.DataFrame) -> list[str]:
     """Return the names of the cells that a study searched."""
     searched = (frame["phase"] == "search") & ~frame["method"].isin(REFERENCES)

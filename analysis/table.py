@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.band import Band, null_band
-from analysis.configurations import cells, configurations, of_cell, searched
+from analysis.configurations import cells, configurations, most_seeds, of_cell, searched
 from analysis.formats import (
     NONE,
     arrow,
@@ -193,7 +193,7 @@ def legend(
 ) -> dict[str, str]:
     """Return the meaning of the rows and of each column, and which way is better."""
     settings = [name for name in EXPLAINED if (frame[name].nunique() > 1)] if len(frame) else []
-    several = configurations(frame)["seeds"].max() > 1
+    several = most_seeds(frame) > 1
     return {
         "first rows": "controls to compare with: mean ± standard deviation over runs",
         "retrain": "never saw the forget set: the target in every column",

@@ -36,7 +36,8 @@ from tune.spec.errors import SpecError, last_line
 from tune.spec.sections import WITHOUT_RESIDUAL
 from tune.spec.spec import Spec
 from tune.storage.study_folder import Cache, StudyFolder, rows_of
-from tune.worker.networks import Measured, Progress, beside, measured, recipes
+from tune.worker.counting import Progress
+from tune.worker.networks import Measured, beside, measured, recipes
 from tune.worker.trial import TrialInputs
 
 SAY_EVERY = 15.0  # seconds between two lines about progress

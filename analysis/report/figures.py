@@ -59,7 +59,7 @@ def _figures(drawn: dict[str, Chart | None]) -> list[dict[str, Any]]:
 def figure(name: str, chart: Chart) -> dict[str, Any]:
     """Return name, heading, note and specification. The page sets heading and width: its heading
     breaks into lines, which a chart's cannot."""
-    spec = chart.to_dict()
+    spec = chart.to_dict(validate=False)  # altair has looked at its parts; again takes a second
     title = spec.pop("title")
     spec.pop("$schema")
     spec["datasets"] = {key: json.loads(text) for key, text in spec["datasets"].items()}

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader
 from analysis.band import null_band
 from analysis.charts import residual_chart
 from analysis.choose import choose
-from analysis.configurations import cells, configurations, of_cell
+from analysis.configurations import cells, most_seeds, of_cell
 from analysis.pareto import OBJECTIVES, candidates, check_objectives, knee
 from analysis.report import figures, tables
 from analysis.report.answer import answer, data_sets
@@ -75,7 +75,7 @@ def _cell(study: Study, number: int, cell: str, objectives: Sequence[str]) -> di
         "name": cell,
         "counts": counts(trials),
         "front": [],
-        "seeds": int(configurations(trials)["seeds"].max()) if len(trials) else 0,
+        "seeds": most_seeds(trials),
         "notes": notes(frame, objectives),
     }
     if candidates(frame, objectives).empty:

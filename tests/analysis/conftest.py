@@ -188,7 +188,7 @@ def judged() -> pd.DataFrame:
     return as_frame(*judged_rows())
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def synthetic() -> SimpleNamespace:
     """Return the builders above, for tests that need rows of their own."""
     return SimpleNamespace(

@@ -352,6 +352,7 @@ def test_sparse_studies_are_drawn(frame, tmp_path, case):
         assert save(chart, tmp_path / "x.svg").stat().st_size > 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("suffix", "start"), [("png", b"\x89PNG"), ("svg", b"<svg"), ("html", b"<!DOCTYPE html>")]
 )
@@ -366,6 +367,7 @@ def test_save_refuses_another_suffix(frame, tmp_path):
         save(front_chart(frame), tmp_path / "front.gif")
 
 
+@pytest.mark.long
 def test_more_rows_than_a_default_limit(frame):
     game = frame[frame["alpha"] > 0]
     many = [game.assign(trial_id=game["trial_id"] + f"-{copy}") for copy in range(150)]

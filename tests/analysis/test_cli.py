@@ -27,6 +27,7 @@ def test_front_prints_the_table_and_draws_it(study):
     assert (study / "front.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.long
 def test_a_study_in_a_bucket_is_read_where_it_lies(study, bucket, tmp_path, monkeypatch):
     """Table, picture, page and choice; what is drawn lies here."""
     address = bucket("report")

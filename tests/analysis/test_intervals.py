@@ -97,6 +97,7 @@ def test_what_seeds_share_cancels_in_a_difference():
     assert apart.high - apart.low > 0.1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shared", [True, False])
 def test_differences_cover_over_two_data_sets(shared):
     generator, rounds, inside, seeds = np.random.default_rng(4), 200, 0, 3
@@ -138,6 +139,7 @@ TRUE = np.stack([np.linspace(0.1, 0.9, 12), 0.7 - 0.5 * np.sqrt(np.linspace(0.1,
 VOLUME = float(np.sum(np.diff([*TRUE[:, 0], 1.0]) * (1 - TRUE[:, 1])))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("seeds", "noise"), [(3, 0.02), (5, 0.05)])
 def test_hypervolumes_are_covered(seeds, noise):
     """Also where the front of noisy means flatters (at 0.05, by up to half its deviation)."""
@@ -156,6 +158,7 @@ AT = np.linspace(0.05, 0.95, 60)
 NEAR = np.stack([0.3 + 0.1 * AT, 0.5 * (1 - AT) ** 2 + 0.02], axis=1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seeds", [3, 10])
 def test_hypervolumes_of_many_configurations_are_covered(seeds):
     """Most of them near the front, whose means flatter by more than the draws' deviation."""

@@ -15,6 +15,14 @@ def text(page):
     return page.read_text(encoding="utf-8")
 
 
+@pytest.fixture(scope="module")
+def judged_text(synthetic, tmp_path_factory):
+    """Return the page of a study with a trial of each verdict."""
+    path = tmp_path_factory.mktemp("judged") / "report.html"
+    study = Study(synthetic.frame(*synthetic.judged_rows()))
+    return write_report(study, path).read_text(encoding="utf-8")
+
+
 def outside_scripts(page):
     """Return the page without its scripts' text."""
     return re.sub(r"(<script[^>]*>).*?</script>", r"\1", page, flags=re.DOTALL)
@@ -52,9 +60,8 @@ def test_a_study_cannot_inject_markup(text):
     assert "&lt;b&gt;&amp;&lt;/b&gt;" in markup
 
 
-def test_the_answer_comes_first_with_its_command(judged, tmp_path, text):
-    page = write_report(Study(judged), tmp_path / "r.html").read_text(encoding="utf-8")
-    first = page[page.index("<h1>") : page.index('id="searched"')]
+def test_the_answer_comes_first_with_its_command(judged_text, text):
+    first = judged_text[judged_text.index("<h1>") : judged_text.index('id="searched"')]
     assert "trial like, sg with alpha 0.1, is like retrained" in first
     assert 'data-name="answer"' in first
     assert "<pre>sgu --set alpha=0.1" in first
@@ -69,7 +76,7 @@ def test_provenance_and_every_trial_stand_on_it(text, study):
 
 
 def test_mixed_provenance_is_marked(study, tmp_path):
-    frame = load_study(study)
+    frame = load_study(study).query("status != 'complete'").reset_index(drop=True)
     frame.loc[0, "code_version"] = "zzz9999"
     frame["code_dirty"] = True
     page = write_report(Study(frame), tmp_path / "r.html").read_text(encoding="utf-8")
@@ -85,7 +92,7 @@ def test_a_study_that_only_failed_still_has_a_page(study, tmp_path):
 
 
 def test_each_cell_has_a_section(study, tmp_path):
-    frame = load_study(study)
+    frame = load_study(study).query("alpha > 0").head(2)
     other = frame.assign(dataset="letters", cell=frame["cell"].str.replace("digits", "letters"))
     both = Study(frame.merge(other, how="outer"))
     page = write_report(both, tmp_path / "r.html").read_text(encoding="utf-8")
@@ -102,18 +109,17 @@ def test_a_sweep_of_sizes_alone_has_a_page(study, tmp_path):
     assert re.findall(r'data-name="(\w+)"', page) == ["scaling"]
 
 
-def test_two_studies_stand_side_by_side_each_judged_by_its_own(judged, tmp_path):
+def test_two_studies_stand_side_by_side_each_judged_by_its_own(judged, judged_text, tmp_path):
     """The same rows under two names: each part of the page has both, with the same numbers."""
     other = judged.assign(study="other")
     certified = {("other", "like"): Certified(verdict="remembers", memory="40 %, 30 to 50")}
     both = side_by_side([Study(judged), Study(other, certified=certified)])
-    alone = write_report(Study(judged), tmp_path / "one.html").read_text(encoding="utf-8")
     page = write_report(both, tmp_path / "two.html").read_text(encoding="utf-8")
     for sentence, times in (
         ("trial like, sg with alpha 0.1, is like retrained", 2),
         ("sgu-report choose demo --audit", 1),  # the other has its audit
     ):
-        assert page.count(sentence) == times * alone.count(sentence) > 0, sentence
+        assert page.count(sentence) == times * judged_text.count(sentence) > 0, sentence
     assert "its audit by fresh networks says remembers (40 %, 30 to 50), so do not use it" in page
     (cell,) = set(judged.loc[~judged["method"].isin(["original", "retrain"]), "cell"])
     for name in ("demo", "other"):

@@ -39,6 +39,7 @@ def test_a_power_law_is_found(synthetic):
     assert set(found["sizes"]) == {4}
 
 
+@pytest.mark.long
 def test_the_exponents_interval_covers(synthetic):
     generator, inside, rounds = np.random.default_rng(1), 0, 150
     for _ in range(rounds):

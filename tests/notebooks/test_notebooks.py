@@ -19,9 +19,11 @@ SMALL = [
     "oracles=1",
     "shadows=0",
     "objectives=[val_error, val_mia_advantage]",
-    "trials=4",
+    "trials=3",
+    "search.alpha=[0.5, 2.0]",
+    "slots=1",
 ]
-SMALL_SWEEP = ["name=sweep", "experiment.epochs=1", "experiment.pretrain_epochs=1"]
+SMALL_SWEEP = ["name=sweep", "experiment.epochs=1", "experiment.pretrain_epochs=1", "slots=1"]
 
 
 @pytest.fixture(scope="module")

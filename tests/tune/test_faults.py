@@ -317,15 +317,16 @@ def check_bits(siege: Siege, count: int) -> None:
 
 
 @pytest.mark.long
-def test_twenty_kills_at_random_moments(tmp_path):
-    trials = 30
+def test_kills_at_random_moments(tmp_path):
+    """Some of each kind; `test_kills_a_partition_and_an_outage_of_the_store` has all twenty."""
+    trials = 10
     with nodes() as (cluster, workers):
         siege = Siege(tmp_path, cluster, workers, seed=0, trials=trials)
-        for what in KILLS:
+        for what in ("worker", "driver", "node", "worker"):
             siege.kill(what)
         siege.finish()
     check(siege, trials)
-    check_bits(siege, 3)
+    check_bits(siege, 1)
 
 
 WHOLE = "SGU_WHOLE_SIEGE"

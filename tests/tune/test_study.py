@@ -45,7 +45,7 @@ SPEC = {
     "search": {"alpha": {"low": 0.1, "high": 1.0}, "lr": [0.01, 1e6]},  # the last one diverges
     "trials": TRIALS,
     "oracles": 1,
-    "slots": 2,
+    "slots": 1,
     "sampler": "random",
     "tracking": {"tensorboard": True},
 }
@@ -289,6 +289,7 @@ def test_tensorboard_has_the_numbers_of_the_rows(small):
         assert found["ray/tune/test_acc"] == pytest.approx([row["test_acc"]], abs=1e-6)
 
 
+@pytest.mark.long
 def test_a_killed_study_says_how_to_go_on(killed):
     done = len(sampled(killed.before))
     assert 1 <= done < MORE, "the kill came too late to mean anything"
@@ -297,6 +298,7 @@ def test_a_killed_study_says_how_to_go_on(killed):
     assert "sgu-study resume killed" in killed.status.text
 
 
+@pytest.mark.long
 def test_a_resumed_study_keeps_what_was_finished(killed):
     assert killed.resumed.code == 0, killed.resumed.text
     after = load_study(killed.folder)
@@ -304,6 +306,7 @@ def test_a_resumed_study_keeps_what_was_finished(killed):
     pd.testing.assert_frame_equal(kept, killed.before)
 
 
+@pytest.mark.long
 def test_a_resumed_study_has_each_trial_once(killed):
     after = load_study(killed.folder)
     assert len(sampled(after)) == MORE
@@ -315,12 +318,14 @@ def test_a_resumed_study_has_each_trial_once(killed):
     assert len(states(killed.folder)) == MORE
 
 
+@pytest.mark.long
 def test_what_was_in_flight_ran_with_the_same_settings(killed):
     ran = [json.loads(text) for text in sampled(load_study(killed.folder))["config"]]
     for params in killed.in_flight:
         assert any(settings.items() >= params.items() for settings in ran)
 
 
+@pytest.mark.long
 def test_no_file_is_torn(killed):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -330,6 +335,7 @@ def test_no_file_is_torn(killed):
         assert pq.read_table(path).num_rows > 0
 
 
+@pytest.mark.long
 def test_one_seed_gives_one_control_in_every_study(small, killed):
     """The first study trained the original, the second one loaded it from the cache."""
     rows = [load_study(folder).set_index("trial_id") for folder in (small, killed.folder)]
@@ -392,3 +398,15 @@ def test_bad_data_leave_no_trace(tmp_path):
     spec = write_spec(tmp_path, "bad", experiment={"data": str(tmp_path / "missing")})
     assert "no such folder" in refused("run", str(spec), "--results", str(tmp_path))
     assert not (tmp_path / "bad").exists()
+
+
+@pytest.mark.long
+def test_more_retrained_models_are_made_and_no_trial_is_run_again(small):
+    before = load_study(small).set_index("trial_id")
+    more = write_spec(small.parent, "small", oracles=2)
+    assert command(small.parent, "run", str(more)).code == 0
+    after = load_study(small).set_index("trial_id")
+    assert set(after.index) - set(before.index) == {"retrain-2"}
+    assert set(after["attempt"]) == {0}
+    assert list(after.loc[before.index, "started"]) == list(before["started"])
+    assert "all trials are there" in without_ray(small.parent, "run", str(more)).text

@@ -35,22 +35,6 @@ def recipes(
     return by_name | retrained | {f"shadow-{i}": r for i, r in enumerate(design)}
 
 
-class Progress:
-    """An actor that knows how far the networks in training are."""
-
-    def __init__(self) -> None:
-        self.lines: dict[str, str] = {}
-
-    def reached(self, name: str, text: str) -> None:
-        self.lines[name] = text
-
-    def over(self, name: str) -> None:
-        self.lines.pop(name, None)
-
-    def text(self) -> str:
-        return ", ".join(f"{name} {text}" for name, text in sorted(self.lines.items()))
-
-
 @dataclass(frozen=True, eq=False)
 class Measured:
     """A network for the cache, its logits, and the columns of its row that need no other one."""

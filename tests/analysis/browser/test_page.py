@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+pytestmark = pytest.mark.long
 GREY = "#c9c9c9"
 LINKED = "document.querySelector('[data-name=linked]')"
 

@@ -33,6 +33,7 @@ def _cluster() -> Iterator[None]:
     ray.shutdown()
 
 
+@pytest.mark.long
 def test_ray_trains_what_a_loop_trains(task: Task, tmp_path: Path):
     """To the bit, and all cached: shadow models, models unlearned from them in the same training,
     and an oracle."""

@@ -29,7 +29,7 @@ SPEC = {
     "experiment": {"data": "embedded", "subset": 400, "pretrain_epochs": 1, "epochs": 1},
     "search": {"alpha": {"low": 0.1, "high": 1.0}},
     "trials": 2,
-    "slots": 2,
+    "slots": 1,
     "oracles": 0,
 }
 
@@ -132,18 +132,11 @@ def test_a_job_need_not_be_waited_for(head, tmp_path):
     assert "ray job logs --follow sent-" in result.stdout
 
 
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        (["--results", "here"], "all the cluster's machines share"),
-        (["--results", "/tmp", "--set", "trial=3"], "did you mean trials"),
-    ],
-)
-def test_a_mistake_is_named_before_anything_is_sent(head, words, expected):
-    result = head.submit(*words)
+def test_a_mistake_is_named_before_anything_is_sent(head):
+    result = head.submit("--results", "here")
     assert result.returncode == 2
     assert result.stdout == ""
-    assert expected in result.stderr
+    assert "all the cluster's machines share" in result.stderr
     assert result.stderr.count("\n") == 1
 
 

@@ -29,7 +29,7 @@ SPEC = {
     "oracles": 1,
     "shadows": 4,
     "constraints": {"val_error": {"at_most": 0.05, "above": "original"}},
-    "slots": 2,
+    "slots": 1,
 }
 
 
