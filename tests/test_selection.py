@@ -28,10 +28,10 @@ from sgu.task import Task
 from tune.spec.spec import parse_spec
 from tune.study import run
 
-TRIALS = 7  # the sampler proposes the first 4 without a look at objectives
+TRIALS = 6  # the sampler proposes the first 4 without a look at objectives
 SPEC = """
 name: blind
-experiment: {{data: {data}, pretrain_epochs: 2, epochs: 2, solve_every: 1, forget_fraction: 0.2}}
+experiment: {{data: {data}, pretrain_epochs: 6, epochs: 1, solve_every: 2, forget_fraction: 0.2}}
 search:
   alpha: {{low: 0.1, high: 4.0, log: true}}
   lr: {{low: 0.005, high: 0.1, log: true}}
@@ -114,7 +114,7 @@ class TestAPoisonedStudy:
     def test_each_epoch_reports_the_same(self, studies):
         clean, poisoned = (study.epochs for study in studies.values())
         names = [name for name in EPOCHS.names if name not in COSTS]
-        assert len(clean) >= 2 * TRIALS
+        assert len(clean) >= TRIALS
         assert not set(READS_TEST) & set(EPOCHS.names)
         pd.testing.assert_frame_equal(clean[names], poisoned[names], check_exact=True)
 

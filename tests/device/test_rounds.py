@@ -37,17 +37,17 @@ def agree(found, expected, rtol=1e-9) -> None:
 @pytest.mark.parametrize(
     ("loss", "penalty", "route"),
     [
-        ("hinge", "l2", "primal"), ("hinge", "l2", "dual"), ("hinge", "l1", "primal"),
-        ("hinge", "l1", "dual"), ("squared_hinge", "l1", "primal"), ("logistic", "l2", "dual"),
+        ("hinge", "l2", "primal"), ("hinge", "l1", "dual"), ("squared_hinge", "l1", "primal"),
+        ("logistic", "l2", "dual"),
     ],
 )  # fmt: skip
 def test_rounds_answer_as_fits_do(loss, penalty, route, device, replays):
-    """Four rounds, of other data each."""
+    """Three rounds, of other data each."""
     x, members = draw(4, 16, 4) if route == "primal" else draw(4, 8, 12)
     auditor = LinearAuditor(loss=loss, penalty=penalty, route=route, reg=0.1)
-    rounds = [((x * (1 + k)).to(device), members.roll(k, 0).to(device)) for k in range(4)]
+    rounds = [((x * (1 + k)).to(device), members.roll(k, 0).to(device)) for k in range(3)]
     found = [answer(auditor, *data) for data in rounds]
-    assert replays.count >= 3 + 2  # the beginning from the second on, the end from the third on
+    assert replays.count >= 2 + 1  # the beginning from the second on, the end from the third on
     agree(found, [plainly(auditor, *data) for data in rounds])
 
 
@@ -65,7 +65,7 @@ def test_fits_before_one_backward_pass(device):
     x, members = (t.to(device) for t in draw(3, 16, 4))
 
     def slopes() -> list[torch.Tensor]:
-        leaves = [(x + 0.1 * k).requires_grad_() for k in range(4)]
+        leaves = [(x + 0.1 * k).requires_grad_() for k in range(3)]
         fits = [LinearAuditor(reg=0.1).fit(leaf, members) for leaf in leaves]
         sum((fit.decision(x) - k).square().mean() for k, fit in enumerate(fits)).backward()
         return [leaf.grad.cpu() for leaf in leaves]
@@ -79,7 +79,7 @@ def test_fits_before_one_backward_pass(device):
 def test_warm_starts_and_other_shapes_in_between(device):
     auditor = LinearAuditor(reg=0.1)
     start = found = None
-    for k in range(4):
+    for k in range(3):
         x, members = (t.to(device) for t in draw(3, 16, 4))
         found = answer(auditor, x + 0.01 * k, members, start=start)
         answer(auditor, *(t.to(device) for t in draw(2, 9 + k, 3)))

@@ -90,7 +90,7 @@ def test_a_round_is_that_of_the_cpu(statistics, task, there, network):
 
 
 @pytest.mark.counts
-@pytest.mark.parametrize("rules", [{}, {"warm_start": True}, {"view": "loss"}, {"repeats": 1}])
+@pytest.mark.parametrize("rules", [{"repeats": 1}, {"warm_start": True, "view": "loss"}])
 def test_a_round_waits_three_times_at_most(rules, there, network, device):
     match = match_of(there, device, **rules)
     match.play(network.train())

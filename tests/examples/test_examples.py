@@ -22,6 +22,7 @@ def example(name: str) -> ModuleType:
     return module
 
 
+@pytest.mark.long
 def test_the_researcher_is_told_that_the_network_remembers():
     torch.set_num_threads(1)
     report = example("researcher").main(subset=300, epochs=12, retrained=3, shadows=0)
@@ -31,7 +32,7 @@ def test_the_researcher_is_told_that_the_network_remembers():
 
 @pytest.mark.long
 def test_the_privacy_engineer_gets_a_network_and_a_report(tmp_path):
-    sizes = {"subset": 200, "epochs": 1, "oracles": 2, "shadows": 0}
+    sizes = {"subset": 120, "epochs": 1, "oracles": 0, "shadows": 0}
     run, audit = example("privacy_engineer").main(tmp_path, **sizes)
     assert "forget_acc" in run
     assert "forgotten" in audit
@@ -42,6 +43,7 @@ def test_the_privacy_engineer_gets_a_network_and_a_report(tmp_path):
     assert "as forget.csv states" in page
 
 
+@pytest.mark.long
 def test_a_sweep_has_the_numbers_of_the_commands(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     table = example("sweep").main(subset=200, pretrain_epochs=1)

@@ -19,8 +19,8 @@ SMALL = [
     "oracles=1",
     "shadows=0",
     "objectives=[val_error, val_mia_advantage]",
-    "trials=3",
-    "search.alpha=[0.5, 2.0]",
+    "trials=4",
+    "search={alpha: [0.25, 0.5, 2.0, 4.0]}",
     "slots=1",
 ]
 SMALL_SWEEP = ["name=sweep", "experiment.epochs=1", "experiment.pretrain_epochs=1", "slots=1"]

@@ -19,8 +19,8 @@ from sgu.methods import METHODS, method_class
 from sgu.models import build, save_model
 from sgu.results.schema import METRICS, SCHEMA_VERSION
 
-WORDS = ["--subset", "400", "--pretrain-epochs", "1", "--set", "audit_batch=40"]
-WORDS += ["--set", "solve_every=4", "--set", "epochs=1"]
+WORDS = ["--subset", "200", "--pretrain-epochs", "1", "--set", "audit_batch=40"]
+WORDS += ["--set", "solve_every=2", "--set", "epochs=1"]
 
 
 def compared(folder: Path, *words: str):
@@ -90,9 +90,9 @@ def test_other_settings_are_other_rows(folder):
 @pytest.mark.usefixtures("result")
 def test_methods_start_from_a_network_and_a_list_of_ones_own(folder, tmp_path):
     """Those of the command itself, by file: the same numbers; another file is another row."""
-    task = Experiment(subset=400).task(folder / "cache")
+    task = Experiment(subset=200).task(folder / "cache")
     (tmp_path / "forget.txt").write_text("\n".join(map(str, task.splits.forget.tolist())))
-    kept = Experiment(subset=400, pretrain_epochs=1).recipe("original", task).filename
+    kept = Experiment(subset=200, pretrain_epochs=1).recipe("original", task).filename
     mine = shutil.copy(folder / "cache" / kept, tmp_path / "mine.safetensors")
     words = ["--methods", "finetune", "--seeds", "1", "--original", str(mine)]
     words += ["--forget", str(tmp_path / "forget.txt")]

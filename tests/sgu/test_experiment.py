@@ -60,15 +60,12 @@ def test_finetuning_has_no_game(task, original):
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({"method": "finetune", "epochs": 2}, 2 * 360),
-        ({"method": "sg", "epochs": 2, "solve_every": 1}, 2 * (360 + 3 * 80)),  # 3 steps
-        ({"method": "sg", "epochs": 2, "solve_every": 2}, 2 * 360 + 3 * 80),
+        ({"method": "sg", "epochs": 2, "solve_every": 2}, 2 * 360 + 3 * 80),  # 3 steps an epoch
         ({"method": "sg", "epochs": 1, "update": "alternate"}, 360 + 80),
         ({"method": "scrub", "epochs": 3, "max_epochs": 2}, 3 * 360 + 2 * 40),
         # the reference, retain, and a batch of forget in every second of 3 steps
         ({"method": "reference_distill", "epochs": 2, "distill_batch": 20}, 3 * 360 + 2 * 380),
-        ({"method": "fisher"}, 360),
-        ({"method": "fisher", "draws": 3}, 3 * 360),
+        ({"method": "fisher", "draws": 2}, 2 * 360),
         ({"method": "ssd"}, 400 + 40),  # train, and forget again
         ({"method": "influence", "iterations": 2}, 400 + 2 * 360),
         ({"method": "salun", "epochs": 0}, 40),

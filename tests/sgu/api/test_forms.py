@@ -44,12 +44,9 @@ def pictures(mode: str) -> list[Image.Image]:
 
 TOKENS = noise(7).long() % 40
 FORMS = {
-    "tokens": (TOKENS, Tokens),
     "tokens, int32": (TOKENS.int(), Tokens),
-    "bytes, one channel": (noise(1, 6, 6), lambda: of_images(36)),
     "bytes, three channels": (noise(3, 6, 6), lambda: of_images(108)),
-    "floats, one channel, oblong": (noise(1, 4, 9) / 255, lambda: of_images(36)),
-    "floats, double": (noise(3, 6, 6).double() / 255, lambda: of_images(108)),
+    "floats, double, oblong": (noise(1, 4, 9).double() / 255, lambda: of_images(36)),
     "PIL, grey": (pictures("L"), lambda: of_images(36)),
     "PIL, colour": (pictures("RGB"), lambda: of_images(108)),
 }

@@ -74,12 +74,12 @@ def test_an_original_of_other_data_is_asked_about_and_what_is_saved_is_named(tmp
     words = ["--pretrain-epochs", "1", "--method", "finetune", "--epochs", "1"]
     words += ["--cache", str(tmp_path)]
     saved = tmp_path / "small.safetensors"
-    first = invoked("--subset", "200", *words, "--save", str(saved))
+    first = invoked("--subset", "100", *words, "--save", str(saved))
     assert f"saved: {saved}, with its settings" in first.output
-    known, now = (load_source("embedded", size).fingerprint for size in (200, 300))
-    second = invoked("--subset", "300", *words, "--original", str(saved))
+    known, now = (load_source("embedded", size).fingerprint for size in (100, 150))
+    second = invoked("--subset", "150", *words, "--original", str(saved))
     assert f"is of other data ({known}, these are {now})" in second.stderr
-    again = invoked("--subset", "200", *words, "--original", str(saved))
+    again = invoked("--subset", "100", *words, "--original", str(saved))
     assert "is of other data" not in again.stderr
 
 

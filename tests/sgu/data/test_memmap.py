@@ -214,6 +214,7 @@ assert len(prints) == 1
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="reads /proc of Linux")
+@pytest.mark.long
 def test_memory_is_bounded_while_a_large_set_is_loaded(tmp_path):
     images = [noise(seed, 128, "BMP") for seed in range(2)]  # as large encoded as decoded
     for part, labels in (("train", [0, 1] * 1500), ("test", [1, 0] * 500)):

@@ -122,6 +122,7 @@ class TestRunning:
         assert same(after, Logits.of(outcome.model, task))
         assert after.seconds > before.seconds
 
+    @pytest.mark.long
     def test_a_pool_of_processes_gives_what_a_loop_gives(self, experiment, task, tmp_path):
         recipes = shadows(experiment, task, 2).recipes[:2]
         loop = ensemble(recipes, task, tmp_path / "loop", CPU)

@@ -19,7 +19,7 @@ from sgu.experiment import Experiment
 from sgu.metrics.shadow import SHADOW_ATTACKS, judged, shadow_report
 from sgu.task import Task
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 CPU = torch.device("cpu")
 
 

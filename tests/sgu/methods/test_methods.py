@@ -106,6 +106,7 @@ def _painted(task: Task) -> Task:
     return Task(other, task.splits, task.pipeline)
 
 
+@pytest.mark.long
 def test_the_game_lowers_the_attack(tmp_path: Path):
     """The original has memorised all of forget.
 

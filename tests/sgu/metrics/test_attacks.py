@@ -74,10 +74,7 @@ class TestOnNetworks:
         assert record.retain_mia_auc.low > 0.5
 
 
-CHEAP = ["loss", "linear_svc", "rbf_svc", "threshold"]
-
-
-@pytest.mark.parametrize("name", [*CHEAP, pytest.param("boosted", marks=pytest.mark.long)])
+@pytest.mark.parametrize("name", ["linear_svc", "rbf_svc", "threshold"])
 def test_chance_is_inside_the_interval_as_often_as_it_says(name, monkeypatch):
     """100 times 40 examples against 40 of one distribution; 95 +- 2.2 of 100 would be exact."""
     monkeypatch.setattr("sgu.metrics.intervals.RESAMPLES", 200)
@@ -164,11 +161,11 @@ class TestRecord:
         assert judged[0] != judged[2]
 
     def test_all_of_it_is_quick(self):
-        """Less than 10 s of a core for 400 against 800; measured 2 s, retain of 3600 included."""
-        splits = {"forget": scored(400, 0), "test": scored(800, 1), "retain": scored(3600, 2)}
+        """Less than 5 s of a core for 200 against 400; measured 1 s, retain of 1800 included."""
+        splits = {"forget": scored(200, 0), "test": scored(400, 1), "retain": scored(1800, 2)}
         begin = time.process_time()
         assert [record.attack for record in attack_table(splits)] == list(ATTACKS)
-        assert time.process_time() - begin < 10
+        assert time.process_time() - begin < 5
 
 
 class TestThreshold:

@@ -17,8 +17,9 @@ from sgu.metrics.scored import Scored
 from sgu.metrics.shadow import margins
 from sgu.results.verdicts import SELECTION, References, judge
 
+pytestmark = pytest.mark.long
 RETAIN, FORGET, VAL, CLASSES, SIDE, FEATURES = 150, 200, 200, 3, 20, 400
-NETWORKS, PLANTED, SIZE = 200, 40, 6
+NETWORKS, PLANTED, SIZE = 120, 40, 6
 RIDGE, SHARPNESS, APART = 30.0, 8.0, 0.7
 
 

@@ -180,16 +180,16 @@ class TestRequests:
         retained = set(requests[0].task.splits.retain.tolist())
         assert set(requests[1].task.splits.forget.tolist()) <= retained
 
-    @pytest.mark.parametrize("method", ["finetune", "sg", "random_label"])
+    @pytest.mark.parametrize("method", ["sg", "random_label"])
     def test_the_second_request_starts_from_the_result_of_the_first(
         self, task, original, bits, same, method
     ):
         scenario = Scenario(forget_fraction=0.2, requests=2)
         task = Task.of(task.source, scenario.splits(task.source, seed=0))
-        experiment = Experiment.of(method=method, epochs=2, lr=0.02, solve_every=2)
+        experiment = Experiment.of(method=method, epochs=1, lr=0.02, solve_every=2)
         reports: list[dict[str, float]] = []
         outcome = unlearn(experiment, task, original, reports.append)
-        assert [report["epoch"] for report in reports] == [0, 1, 2, 3]
+        assert [report["epoch"] for report in reports] == [0, 1]
         whole, judges = task.splits, (task.splits.audit, task.splits.val, task.splits.test)
         first, second = whole.requests
         model = original
@@ -200,10 +200,10 @@ class TestRequests:
         assert outcome.metrics["forget_acc"] == all_metrics(model, task)["forget_acc"]
 
 
-def test_a_forgotten_class_is_no_longer_predicted(original, tmp_path):
-    settings = {"subset": 400, "scenario": "class", "forget_classes": 3}
-    experiment = Experiment.of(**settings, epochs=8, lr=0.02, solve_every=2)
-    task = experiment.task()
+def test_a_forgotten_class_is_no_longer_predicted(task, original, tmp_path):
+    scenario = Scenario(scenario="class", forget_classes=(3,))
+    task = Task.of(task.source, scenario.splits(task.source, seed=0))
+    experiment = Experiment.of(epochs=8, lr=0.02, solve_every=2)
     before = all_metrics(original, task)
     outcome = unlearn(experiment, task, original)
     retrained = reference(recipe("retrain", "small_cnn", task, 0, 3), task, tmp_path, CPU).model
@@ -211,9 +211,10 @@ def test_a_forgotten_class_is_no_longer_predicted(original, tmp_path):
     assert outcome.metrics["forget_acc"] < before["forget_acc"] / 2
 
 
-def test_a_forgotten_class_is_compared_with_its_held_out_peers(original):
+def test_a_forgotten_class_is_compared_with_its_held_out_peers(task, original):
     """The peers of a class that is forgotten whole do not count in test_acc and val_acc."""
-    task = Task.load("embedded", subset=400, scenario="class", forget_classes=(3,))
+    scenario = Scenario(scenario="class", forget_classes=(3,))
+    task = Task.of(task.source, scenario.splits(task.source, seed=0))
     metrics = all_metrics(original, task)
     forget, test, val = (score(original, task, split) for split in ("forget", "test", "val"))
     peers, others = test.targets == 3, test.targets != 3
