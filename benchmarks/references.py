@@ -72,7 +72,12 @@ TABLES: dict[str, dict[str, Settings]] = {
         "finetune": {"method": "finetune", "lr": 0.1},
         "gradient_ascent": {"method": "gradient_ascent", "lr": 0.008},
         "neggrad_plus": {"method": "neggrad_plus", "lr": 0.03},
-        "random_label": {"method": "random_label", "schedule": "cosine", "batch_size": 128},
+        "random_label": {
+            "method": "random_label",
+            "schedule": "cosine",
+            "batch_size": 128,
+            "least_steps": 1,
+        },
         "salun": {"method": "salun"},
         "l1_sparse": {"method": "l1_sparse", "lr": 0.1, "gamma": 3e-4},
         "scrub": {"method": "scrub", "lr": 3e-3},

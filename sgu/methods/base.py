@@ -27,13 +27,15 @@ class Method(Optimisation):
     method can carry the game: `Run.train` adds the auditor's gradient where a game is played.
     source: the publication; has_reference: True if it trains one and hands it to the game (see
     `methods.reference`); space: the settings that a search may vary, as in a study's
-    specification ({"low", "high", "log"} or a list); bounds: of its further settings.
+    specification ({"low", "high", "log"} or a list); bounds: of its further settings; least_steps:
+    the steps that a pass over all of train takes at least, see `batch_of`.
     """
 
     source: ClassVar[str]
     has_reference: ClassVar[bool] = False
     space: ClassVar[Space]
     bounds: ClassVar[Bounds] = {}
+    least_steps = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -42,6 +44,15 @@ class Method(Optimisation):
     def unlearn(self, run: Run) -> None:
         """Make run.model forget, in place."""
         raise NotImplementedError
+
+    def batch_of(self, train: int) -> int:
+        """Return the size of a batch of so many train examples: `batch_size`, or less where
+        `least_steps` needs it, but 16 at least.
+
+        What settings found on much data do takes steps, of which a small set has few in an epoch:
+        as many steps of smaller batches see as many examples. Batch-norm needs the 16.
+        """
+        return min(self.batch_size, max(train // self.least_steps, 16))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

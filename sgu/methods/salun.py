@@ -33,7 +33,7 @@ class SalUn(RandomLabel):
         "epochs": [5, 10, 15],
         "salient": {"low": 0.1, "high": 0.9},
     }
-    bounds: ClassVar[Bounds] = {"salient": SHARE}
+    bounds: ClassVar[Bounds] = {**RandomLabel.bounds, "salient": SHARE}
 
     salient: float = 0.5
 

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sgu.checks import POSITIVE, SHARE_OR_NONE, Bounds
+from sgu.checks import POSITIVE, SHARE_OR_NONE, Bounds, at_least
 from sgu.methods.bad_teacher import untrained
 from sgu.methods.base import Method, Run, Space
 from sgu.methods.scrub import divergence, taught_by
@@ -37,6 +37,8 @@ class Undo(Method):
 
     noise: the new network's share of the weights, 0..1; distill: the share of the original's
     answers in the loss, 0..1; temperature: T. The optimisation is that of small_cnn's recipe.
+    least_steps: the steps of a pass over all of train at least, by smaller batches at a rate as
+    much lower (Goyal et al. 2017): few steps are too coarse to come back from a noised copy.
     """
 
     source: ClassVar[str] = "after Lee 2025, arXiv 2506.06278"
@@ -50,6 +52,7 @@ class Undo(Method):
         "noise": SHARE_OR_NONE,
         "distill": SHARE_OR_NONE,
         "temperature": POSITIVE,
+        "least_steps": at_least(1),
     }
 
     epochs: int = 4
@@ -60,6 +63,7 @@ class Undo(Method):
     noise: float = 0.6
     distill: float = 0.33
     temperature: float = 2.0
+    least_steps: int = 62
 
     def unlearn(self, run: Run) -> None:
         blend(run.model, fresh(run), self.noise)
@@ -71,7 +75,9 @@ class Undo(Method):
             KL = divergence(teacher(batch), s, self.temperature)
             return (1 - self.distill) * CE + self.distill * KL
 
-        run.train(self, lambda _: [Pass(run.retain, objective, pure=True)])
+        size = self.batch_of(len(run.task.source.train))
+        only = Pass(run.retain, objective, size, rate=size / self.batch_size, pure=True)
+        run.train(self, lambda _: [only])
 
 
 def fresh(run: Run) -> nn.Module:

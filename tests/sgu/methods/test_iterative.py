@@ -26,6 +26,7 @@ from sgu.methods.neggrad_plus import Forget, NegGradPlus
 from sgu.methods.random_label import Labels, RandomLabel
 from sgu.methods.salun import SalUn, largest
 from sgu.methods.scrub import Scrub, divergence, taught_by
+from sgu.methods.undo import Undo
 from sgu.task import Task
 from sgu.training.clock import Clock
 from sgu.training.inference import evaluating, predict
@@ -277,7 +278,7 @@ def test_labels_are_drawn_anew_from_all_classes_with_the_true_one_among_them():
 
 def test_the_two_steps_of_random_label(small, learnt):
     """All of forget with drawn labels, and then all of retain with its own."""
-    method = RandomLabel(**ONE_STEP)
+    method = RandomLabel(**ONE_STEP, least_steps=1)
     run, _ = prepare(small, learnt)
     method.unlearn(run)
     order = torch.randperm(30, generator=torch.Generator().manual_seed(0))
@@ -291,6 +292,28 @@ def test_the_two_steps_of_random_label(small, learnt):
         moved = weights(model) - 0.1 * gradient(model, loss)
         nn.utils.vector_to_parameters(moved, model.parameters())
     torch.testing.assert_close(weights(run.model), weights(model))
+
+
+@pytest.mark.parametrize(
+    ("settings", "size"),
+    [
+        ({"least_steps": 1}, 32),
+        ({"least_steps": 5}, 30),  # 150 images in 5 steps
+        ({"least_steps": 4}, 32),  # they make 5 of 32 anyway
+        ({}, 16),  # batch-norm's least
+        ({"batch_size": 8}, 8),
+    ],
+)
+def test_a_small_set_takes_as_many_steps_of_smaller_batches(small, learnt, settings, size):
+    plan = plan_of(RandomLabel(**(SHORT | settings)), small, learnt)
+    assert [[part.batch_size for part in epoch] for epoch in plan] == [[size, size]] * 2
+
+
+def test_batches_stay_on_the_data_that_they_were_found_on():
+    """195 steps of 256 on 50,000 images, 62 of 64 on the embedded 4,000."""
+    sizes = (50_000, 4_000, 2_000)
+    assert [RandomLabel().batch_of(size) for size in sizes] == [256, 20, 16]
+    assert [Undo().batch_of(size) for size in sizes] == [64, 64, 32]
 
 
 # amun
