@@ -29,20 +29,20 @@ def test_front_prints_the_table_and_draws_it(study):
 
 @pytest.mark.long
 def test_a_study_in_a_bucket_is_read_where_it_lies(study, bucket, tmp_path, monkeypatch):
-    """Table, picture, page and choice; what is drawn lies here."""
+    """Page and choice; what is drawn lies here."""
     address = bucket("report")
     there, path = FileSystem.from_uri(address)
     copy_files(str(study), f"{path}/demo", destination_filesystem=there)
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    for words in (["front"], ["html"], ["choose", "--any", "--where", "val_mia_acc <= 0.55"]):
+    for words in (["html"], ["choose", "--any", "--where", "val_mia_acc <= 0.55"]):
         command, *more = words
         local = CliRunner().invoke(app, [command, "demo", *more, "--results", str(study.parent)])
         found = CliRunner().invoke(app, [command, "demo", *more, "--results", address])
         assert found.exit_code == 0, found.output
         assert found.stdout.splitlines()[:-1] == local.stdout.splitlines()[:-1]
     here = tmp_path / "here/results/demo"
-    assert {file.name for file in here.iterdir()} == {"front.png", "report.html"}
+    assert {file.name for file in here.iterdir()} == {"report.html"}
     assert (here / "report.html").read_text() == (study / "report.html").read_text()
     path, _, query = address.partition("?")
     assert load_study(f"{path}/demo?{query}").equals(load_study(study))
@@ -89,13 +89,6 @@ def test_each_cell_has_a_front_of_its_own(study, synthetic):
         zip(expected["cell"], expected["trial_id"], strict=True)
     )
     assert set(lines["cell"]) == {"digits/sg", "hard/sg"}
-
-
-def test_html_writes_the_page_and_prints_its_path(study):
-    result = run(study, "html", "demo")
-    assert result.exit_code == 0, result.output
-    assert result.stdout.strip() == str(study / "report.html")
-    assert (study / "report.html").stat().st_size > 300_000
 
 
 def test_choose_prints_a_command_and_says_why_on_stderr(study):

@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from analysis import front_chart, load_study, read_study, write_report
+from analysis.configurations import cells
 from analysis.summary import NO_FRONT
 from analysis.table import front_table
 from sgu.results.schema import EPOCHS, HISTOGRAMS, METRICS, TRIALS
@@ -61,16 +62,17 @@ SCRUB = {"method": "scrub", "cell": "digits/scrub"}
 PARTIAL = {
     "controls only": controls,
     "references only": lambda s: [row for row in controls(s) if row["method"] != "sg"],
-    "two trials": lambda s: games(s, [1.0, 2.0], [0.1, 0.2]),
+    "two trials, a data set failed": lambda s: [
+        *games(s, [1.0, 2.0], [0.1, 0.2]),
+        *failed(s, **ELSEWHERE),
+    ],
     "alpha fixed": lambda s: [*controls(s), *games(s, [1.0] * 6, REGS)],
-    "nothing searched": lambda s: [*controls(s), *games(s, [1.0] * 6, [0.1] * 6)],
     "three sampled and the published": sampled_beside_the_published,
-    "a data set failed": lambda s: [*games(s, SIX, REGS), *failed(s, **ELSEWHERE)],
     "all failed": failed,
-    "only failed fresh seeds": lambda s: [*games(s, SIX, REGS), *failed(s, 1, phase="confirm")],
     "fresh seeds lack an objective": lambda s: [
         *(rows := games(s, SIX, REGS)),
         *without([rows[0] | {"phase": "confirm", "seed": 1}], "val_error"),
+        *failed(s, 1, phase="confirm"),
     ],
     "one size": lambda s: sized(s, [500]),
     "failed sizes": lambda s: failed(s, phase="scaling", **ELSEWHERE),
@@ -84,7 +86,7 @@ PARTIAL = {
             [*controls(s), *games(s, SIX, REGS)], *lacking
         )
         for lacking in (
-            ["val_error"], ["wall_seconds"], ["val_mia_acc", "test_acc"],
+            ["val_error"],
             ["test_acc", "forget_acc", "val_mia_acc", "seconds"],
         )
     },
@@ -120,15 +122,13 @@ def figures(page):
 DRAWN = {
     "controls only": ({"linked", "split", "hypervolume"}, {"importance", "alpha", "epochs"}),
     "references only": (set(), {"linked", "hypervolume", "confirm"}),
-    "two trials": ({"linked", "alpha"}, {"importance"}),
+    "two trials, a data set failed": ({"linked", "alpha"}, {"importance"}),
     "alpha fixed": ({"importance"}, {"alpha"}),
-    "nothing searched": ({"epochs", "histograms"}, {"importance", "alpha"}),
+    "no method in two cells": ({"fronts"}, set()),
     "three sampled and the published": ({"alpha"}, {"importance"}),
-    "only failed fresh seeds": ({"linked"}, {"confirm"}),
     "fresh seeds lack an objective": ({"linked"}, {"confirm"}),
     "one size": (set(), {"scaling"}),
     "sizes without accuracy": ({"scaling"}, set()),
-    "no val_mia_acc, test_acc": ({"alpha"}, {"split"}),
     "no test_acc, forget_acc, val_mia_acc, seconds": ({"epochs"}, {"alpha", "split"}),
 }
 """Figures that must, and that must not, stand on the page of such a study."""
@@ -142,10 +142,11 @@ def test_a_page_and_a_table_are_made(name, synthetic, folder):
     drawn = figures(page)
     for figure, spec in drawn.items():
         assert any(spec["datasets"].values()), f"{figure} draws nothing"
+    frame = load_study(study)
+    assert re.findall(r'<h2 id="cell-\d">([\w/]+):', page) == cells(frame)
     shown, hidden = DRAWN.get(name, (set(), set()))
     assert shown <= drawn.keys()
     assert not hidden & drawn.keys()
-    frame = load_study(study)
     if 'aria-label="front of' in page:
         Console(file=StringIO()).print(front_table(frame))
         front_chart(frame).to_dict()

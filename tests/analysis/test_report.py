@@ -91,15 +91,6 @@ def test_a_study_that_only_failed_still_has_a_page(study, tmp_path):
     assert "loss is NaN" in page
 
 
-def test_each_cell_has_a_section(study, tmp_path):
-    frame = load_study(study).query("alpha > 0").head(2)
-    other = frame.assign(dataset="letters", cell=frame["cell"].str.replace("digits", "letters"))
-    both = Study(frame.merge(other, how="outer"))
-    page = write_report(both, tmp_path / "r.html").read_text(encoding="utf-8")
-    assert re.findall(r'<h2 id="cell-\d">([\w/]+):', page) == ["digits/sg", "letters/sg"]
-    assert re.findall(r'data-name="(\w+)"', page)[0] == "fronts"
-
-
 def test_a_sweep_of_sizes_alone_has_a_page(study, tmp_path):
     rows = load_study(study).query("alpha > 0").head(2)
     sweep = rows.assign(

@@ -18,7 +18,7 @@ from tune.cli import main
 from tune.worker.trial import run_trial
 
 LOG = sys.argv.pop(1)
-DEATHS = 2  # fewer than the product's own, to be quick
+DEATHS = 1  # fewer than the product's own, to be quick
 LEFT = 64 * 2**20  # bytes that a trial may take in addition to its process
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,16 +12,15 @@ from pathlib import Path
 import pytest
 import ray
 import torch
+from typer.testing import CliRunner
 
-from sgu.ensembles.designs import oracles, shadows
-from sgu.ensembles.train import ensemble
-from sgu.experiment import Experiment
+from sgu.cli import app
+from sgu.ensembles.processes import Trainings
 from sgu.task import Task
 from sgu.training.loop import Diverged
 from tune.cluster.ray_map import on_ray
 
 pytestmark = pytest.mark.slow
-CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -31,23 +28,6 @@ def _cluster() -> Iterator[None]:
     ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
-
-
-@pytest.mark.long
-def test_ray_trains_what_a_loop_trains(task: Task, tmp_path: Path):
-    """To the bit, and all cached: shadow models, models unlearned from them in the same training,
-    and an oracle."""
-    experiment = Experiment.of(subset=400, pretrain_epochs=1, epochs=1, method="finetune")
-    design = shadows(experiment, task, 2)
-    recipes = [*design.recipes[:2], *design.unlearned(experiment, task)[:2]]
-    recipes += oracles(experiment, task, 1)
-    found = ensemble(recipes, task, tmp_path / "ray", run=on_ray())
-    expected = ensemble(recipes, task, tmp_path / "loop", CPU)
-    for ours, theirs in zip(found, expected, strict=True):
-        assert torch.equal(ours.train, theirs.train)
-        assert torch.equal(ours.heldout, theirs.heldout)
-    names = {path.name for path in (tmp_path / "ray").iterdir()}
-    assert names == {recipe.filename for recipe in recipes}
 
 
 def test_results_keep_their_order_and_do_not_wait_for_the_last():
@@ -130,18 +110,14 @@ def test_workers_read_the_data_where_ray_has_put_them():
 
 @pytest.mark.long
 def test_an_audit_on_ray_finds_what_one_in_a_loop_finds(tmp_path: Path):
-    """Its arguments are passed through, and the rows are the same."""
+    """The rows of originals, retrained and unlearned networks are the same."""
     words = ["--subset", "400", "--pretrain-epochs", "1", "--set", "epochs=1", "--oracles", "2"]
     words += ["--shadows", "0", "--threads", "1", "--json", "--jobs", "1"]
     reports = []
-    for name, command in (("ray", ["-m", "tune", "audit", "--"]), ("loop", ["-m", "sgu", "audit"])):
+    for name, trainings in (("ray", Trainings(on_ray(), None, 1)), ("loop", None)):
         folders = ["--cache", str(tmp_path / name), "--out", str(tmp_path / name / "out")]
-        process = subprocess.run(
-            [sys.executable, *command, *words, *folders],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        reports.append(json.loads(process.stdout)["rows"])
+        ended = CliRunner().invoke(app, ["audit", *words, *folders], obj=trainings)
+        assert ended.exit_code == 0, ended.output
+        reports.append(json.loads(ended.stdout)["rows"])
     assert reports[0] == reports[1]
     assert {row["model"] for row in reports[0]} == {"original", "finetune", "sg", "retrained"}

@@ -20,7 +20,7 @@ import yaml
 from analysis import load_study
 from sgu.host.provenance import VERSION_GIVEN, code_version
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.siege
 
 ROOT = Path(__file__).parents[3]
 TOKEN = "0" * 64
