@@ -156,6 +156,7 @@ def test_a_page_and_a_table_are_made(name, synthetic, folder):
                 made(frame)
 
 
+@pytest.mark.long
 def test_what_was_measured_keeps_its_curve(synthetic, folder):
     """One metric that is wholly null takes no other's curve away."""
     rows = without([*controls(synthetic), *games(synthetic, SIX, REGS)], "test_acc")

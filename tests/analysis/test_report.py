@@ -100,6 +100,7 @@ def test_a_sweep_of_sizes_alone_has_a_page(study, tmp_path):
     assert re.findall(r'data-name="(\w+)"', page) == ["scaling"]
 
 
+@pytest.mark.long
 def test_two_studies_stand_side_by_side_each_judged_by_its_own(judged, judged_text, tmp_path):
     """The same rows under two names: each part of the page has both, with the same numbers."""
     other = judged.assign(study="other")

@@ -213,6 +213,7 @@ def command(words: list[str], cache: Path, out: Path) -> Any:
     return CliRunner().invoke(app, ["audit", *words, *options])
 
 
+@pytest.mark.long
 def test_any_checkpoint_is_audited_and_one_that_says_how_it_was_unlearned_by_u_lira(
     models, small, cache, audited, tmp_path: Path
 ):

@@ -41,6 +41,7 @@ def own(tmp_path: Path) -> dict[str, Path]:
     return paths
 
 
+@pytest.mark.long
 def test_an_original_and_a_list_of_ones_own_do_what_the_commands_own_do(own, tmp_path):
     """The same network and the same examples, by file: the same numbers, to the last digit."""
     settings = {"subset": 200, "pretrain_epochs": 1, "epochs": 1, "batch_size": 64}

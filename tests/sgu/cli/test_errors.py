@@ -83,6 +83,7 @@ def test_too_little_memory_is_one_line(error, reason, tmp_path):
     assert last.startswith(f"sgu audit: {reason}")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_training_process_that_dies_says_what_to_do():
     with pytest.raises(Died, match="lower --jobs"):

@@ -228,6 +228,7 @@ def test_an_impossible_optimisation_is_refused_by_name(wrong):
         Optimisation(**({"epochs": 1, "lr": 0.1} | wrong))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a C++ compiler")
 def test_a_compiled_network_learns_the_same():
