@@ -10,8 +10,10 @@ The first use compiles for some seconds; numba keeps the result beside this file
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from math import inf, sqrt
+from typing import Any
 
 import numba
 import numpy as np
@@ -20,8 +22,15 @@ import torch
 from sgu.auditor.central_path import TO_THE_WALL, Path
 from sgu.auditor.systems import DualSystem, Features
 
-compiled = numba.njit(fastmath=True, nogil=True, cache=True, error_model="numpy")
 AT_A_TIME = 32  # problems a thread takes up
+
+
+def compiled(loop: Callable[..., Any]) -> Any:
+    """Compile a loop when it is first called; kept on the disk, where that can be written."""
+    try:
+        return numba.njit(loop, fastmath=True, nogil=True, error_model="numpy", cache=True)
+    except RuntimeError:  # numba's, where neither this folder nor the user's can be written
+        return numba.njit(loop, fastmath=True, nogil=True, error_model="numpy")
 
 
 def follow(path: Path, most: int) -> int:

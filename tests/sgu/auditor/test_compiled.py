@@ -30,3 +30,10 @@ def test_compiled_and_batched_paths_end_alike(shape, reg, monkeypatch):
         assert fit.converged[2:].all()
     for ours, theirs in zip(*answers, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-7)
+
+
+def test_where_nothing_can_be_kept_loops_are_compiled_all_the_same(monkeypatch):
+    from sgu.auditor import compiled
+
+    monkeypatch.setattr("numba.core.config.CACHE_LOCATOR_CLASSES", "IPythonCacheLocator")
+    assert compiled.compiled(lambda number: number + 1)(1) == 2
