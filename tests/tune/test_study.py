@@ -189,6 +189,7 @@ def killed(small: Path) -> Interrupted:
     return Interrupted(folder, before, in_flight, status, resumed)
 
 
+@pytest.mark.long
 def test_the_study_has_all_its_rows(small):
     frame = load_study(small).set_index("trial_id")
     assert frame["method"].to_dict() == {
@@ -204,6 +205,7 @@ def test_the_study_has_all_its_rows(small):
     assert not (small / "_tune").exists()
 
 
+@pytest.mark.long
 def test_metrics_are_finite_and_failures_have_their_reason(small):
     frame = load_study(small)
     complete = frame["status"] == "complete"
@@ -226,6 +228,7 @@ def test_metrics_are_finite_and_failures_have_their_reason(small):
     assert states(small).count("COMPLETE") == TRIALS - len(failed)
 
 
+@pytest.mark.long
 def test_every_row_says_where_it_comes_from(small):
     frame = load_study(small)
     assert not frame[PROVENANCE].isna().any(axis=None)
@@ -242,6 +245,7 @@ def test_every_row_says_where_it_comes_from(small):
     assert Splits.from_table(pq.read_table(stored)).digest == frame["split_digest"][0]
 
 
+@pytest.mark.long
 def test_every_epoch_of_every_complete_trial_is_there(small):
     frame, epochs = load_study(small), load_epochs(small)
     counts = epochs.groupby("trial_id")["epoch"].apply(list).to_dict()
@@ -254,6 +258,7 @@ def test_every_epoch_of_every_complete_trial_is_there(small):
     assert epochs[epochs["trial_id"] == "0000"]["utility"].isna().all()
 
 
+@pytest.mark.long
 def test_every_complete_row_has_the_histograms_of_its_losses(small):
     frame, losses = load_study(small), load_histograms(small)
     assert set(losses["trial_id"]) == set(frame.loc[frame["status"] == "complete", "trial_id"])
@@ -279,6 +284,7 @@ def scalars(folder: Path) -> dict[str, list[float]]:
     return values
 
 
+@pytest.mark.long
 def test_tensorboard_has_the_numbers_of_the_rows(small):
     frame = load_study(small).query("status == 'complete' and method in ['sg', 'finetune']")
     epochs = load_epochs(small).set_index("trial_id")["val_acc"]
@@ -346,6 +352,7 @@ def test_one_seed_gives_one_control_in_every_study(small, killed):
                 assert one == other or (math.isnan(one) and math.isnan(other)), (trial, name)
 
 
+@pytest.mark.long
 def test_a_finished_study_is_left_alone(small):
     results, before = small.parent, load_study(small)
     again = without_ray(results, "run", str(write_spec(results, "small")))
@@ -367,6 +374,7 @@ def refused(*words: str) -> str:
     return result.output
 
 
+@pytest.mark.long
 def test_another_study_of_that_name_is_refused(small):
     changed = write_spec(small.parent, "small", sampler_seed=7)
     stored = (small / "spec.yaml").read_text()
@@ -376,6 +384,7 @@ def test_another_study_of_that_name_is_refused(small):
     assert (small / "spec.yaml").read_text() == stored
 
 
+@pytest.mark.long
 def test_a_cluster_that_is_not_there_deletes_nothing(small):
     before, spec = load_study(small), str(small.parent / "small.yaml")
     words = ["--results", str(small.parent), "--fresh", "--address", "nowhere"]
