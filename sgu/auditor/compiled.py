@@ -5,13 +5,15 @@ some hundred times an iteration. The steps are the same, so a path ends where th
 does, to rounding; `central_path` checks the ends, and goes on with the problems that are left.
 The penalty's margins follow the examples' in one row: pairs (2, 2, n + d), dp (n + d). S is
 A (n, d + 1) by the dual route and A' (d + 1, n) by the primal one: a row each of the Newton matrix.
-The first use compiles for some seconds; numba keeps the result beside this file.
+The first use compiles for some seconds; numba keeps the result beside this file,
+and compiles anew when the file changes: loops in another file would stay as they were.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from math import inf, sqrt
 from typing import Any
 
@@ -27,10 +29,11 @@ AT_A_TIME = 32  # problems a thread takes up
 
 def compiled(loop: Callable[..., Any]) -> Any:
     """Compile a loop when it is first called; kept on the disk, where that can be written."""
+    jit = partial(numba.njit, loop, fastmath=True, nogil=True, error_model="numpy")
     try:
-        return numba.njit(loop, fastmath=True, nogil=True, error_model="numpy", cache=True)
+        return jit(cache=True)
     except RuntimeError:  # numba's, where neither this folder nor the user's can be written
-        return numba.njit(loop, fastmath=True, nogil=True, error_model="numpy")
+        return jit()
 
 
 def follow(path: Path, most: int) -> int:

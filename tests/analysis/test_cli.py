@@ -29,20 +29,21 @@ def test_front_prints_the_table_and_draws_it(study):
 
 @pytest.mark.long
 def test_a_study_in_a_bucket_is_read_where_it_lies(study, bucket, tmp_path, monkeypatch):
-    """Page and choice; what is drawn lies here."""
+    """Table, picture, page and choice; what is drawn lies here, and its path is printed."""
     address = bucket("report")
     there, path = FileSystem.from_uri(address)
     copy_files(str(study), f"{path}/demo", destination_filesystem=there)
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    for words in (["html"], ["choose", "--any", "--where", "val_mia_acc <= 0.55"]):
+    for words in (["front"], ["html"], ["choose", "--any", "--where", "val_mia_acc <= 0.55"]):
         command, *more = words
         local = CliRunner().invoke(app, [command, "demo", *more, "--results", str(study.parent)])
         found = CliRunner().invoke(app, [command, "demo", *more, "--results", address])
         assert found.exit_code == 0, found.output
         assert found.stdout.splitlines()[:-1] == local.stdout.splitlines()[:-1]
+        assert command != "html" or local.stdout.strip() == str(study / "report.html")
     here = tmp_path / "here/results/demo"
-    assert {file.name for file in here.iterdir()} == {"report.html"}
+    assert {file.name for file in here.iterdir()} == {"front.png", "report.html"}
     assert (here / "report.html").read_text() == (study / "report.html").read_text()
     path, _, query = address.partition("?")
     assert load_study(f"{path}/demo?{query}").equals(load_study(study))
