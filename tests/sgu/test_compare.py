@@ -119,9 +119,10 @@ def test_a_run_that_fails_is_a_row_and_a_line(folder, tmp_path: Path):
         "--set",
         "lr=1e9",
     ]
-    result = compared(tmp_path, *words)
+    places = ["--out", str(tmp_path / "out"), "--cache", str(tmp_path / "cache")]
+    result = CliRunner().invoke(app, ["compare", *WORDS[:4], *words, *places])  # of 5 epochs
     assert list(load_study(tmp_path / "out")["status"]) == ["complete", "complete", "failed"]
-    assert re.search(r"^sg-seed0-\w+ failed: \w+: ", result.stdout, re.M)
+    assert re.search(r"^sg-seed0-\w+ failed: Diverged: ", result.stdout, re.M)
 
 
 def test_a_method_takes_the_settings_that_it_has():
